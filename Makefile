@@ -1,0 +1,114 @@
+# Verbs only. `make` alone lists them.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-print-directory
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV := .venv
+BIN := $(VENV)/bin
+CARGO ?= cargo
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+COLLECTOR := $(TARGET)/release/tracespool-collector
+LIMIT ?= 40
+TIMEOUT ?= 180
+
+# One profile for tests and demo, so that nothing is compiled twice; `dist` and `bench` build what is shipped.
+FAST := CARGO_PROFILE_RELEASE_LTO=off
+CRATES := -p tracespool-core -p tracespool-collector
+LINTED := $(CRATES) -p tracespool-python -p rust_basic
+PYTEST := $(BIN)/python -m pytest -q --no-header -p no:cacheprovider --timeout $(TIMEOUT)
+RUST_SOURCES := Cargo.toml Cargo.lock $(shell find core collector bindings-python -name target -prune -o \( -name '*.rs' -o -name Cargo.toml \) -print 2>/dev/null)
+PYTHON_SOURCES := pyproject.toml $(shell find bindings-python/python -name '*.py' -o -name '*.pyi' -o -name py.typed 2>/dev/null)
+
+# ---------------------------------------------------------------------------------------------- what people ask for
+.PHONY: help demo test build check fmt lint audit test-core test-wasm test-collector test-python test-blackbox
+.PHONY: bench bench-hotpath bench-clients bench-import bench-flush bench-tenants dist clean
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-16s %s\n", $$1, $$2 }'
+
+demo: build ## the same service untraced, with tracespool and with the langfuse SDK: one table, one web page
+	@$(BIN)/python -m examples.demo --limit $(LIMIT)
+
+test: check test-core test-collector test-wasm test-python test-blackbox ## everything that must pass
+
+build: $(VENV)/.wheel $(COLLECTOR) ## the Python package into .venv, and the collector
+
+check: lint ## format and lints, nothing is run
+	@$(CARGO) fmt --all --check
+
+fmt: ## formats the Rust sources
+	@$(CARGO) fmt --all
+
+lint: ## clippy, warnings are errors
+	@$(FAST) PYO3_PYTHON=$(PYTHON) $(CARGO) clippy -q --release --all-targets $(LINTED) -- -D warnings
+
+audit: ## licences and advisories of the dependencies (needs cargo-deny: `cargo install cargo-deny`)
+	@$(CARGO) deny check
+
+test-core: ## the core: unit, scripted and property tests, and the example that uses it from Rust
+	@$(FAST) $(CARGO) test -q --release -p tracespool-core -p rust_basic
+
+test-collector: ## the collector's own tests
+	@$(FAST) $(CARGO) test -q --release -p tracespool-collector
+
+test-wasm: ## the pipeline builds for wasm32-unknown-unknown
+	@.ci/wasm-check
+
+test-python: build ## the Python package: stubs against the module, and its tests
+	@cd bindings-python && ../$(BIN)/python -m mypy.stubtest tracespool $(STUBTEST_OPTIONS)
+	@$(PYTEST) bindings-python/tests
+
+test-blackbox: build ## the promises, from outside: real processes, a real collector, a short demo
+	@$(PYTEST) tests
+
+bench: bench-import bench-clients bench-hotpath bench-flush ## all figures of docs/figures.md
+
+bench-hotpath: $(VENV)/.wheel-shipped $(COLLECTOR) ## cost of an observation beside the langfuse SDK
+	@$(BIN)/python -m bench.hotpath
+
+bench-clients: $(VENV)/.wheel-shipped $(COLLECTOR) ## 200 clients of 200 keys: threads, memory, time
+	@$(BIN)/python -m bench.clients
+
+bench-import: $(VENV)/.wheel-shipped $(COLLECTOR) ## time and memory of the import
+	@$(BIN)/python -m bench.imports
+
+bench-flush: $(VENV)/.wheel-shipped $(COLLECTOR) ## flush(1.0) and process exit against broken servers
+	@$(BIN)/python -m bench.flush
+
+bench-tenants: ## 10,000 tenants on the one export thread
+	@$(CARGO) run -q --release -p tracespool-bench --bin tenants
+
+dist: $(VENV)/.tools ## the wheel as it is shipped, into dist/
+	@$(BIN)/maturin build --release --out dist
+
+clean: ## removes what the verbs made
+	@rm -rf $(VENV) demo-data dist $(TARGET)
+
+# ---------------------------------------------------------------------------------------------- what they stand on
+$(VENV)/.tools: tests/requirements.txt
+	@test -n "$(PYTHON)" || { echo "Python 3.11 is needed"; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install -q --disable-pip-version-check -r tests/requirements.txt
+	@touch $@
+
+$(VENV)/.wheel: $(VENV)/.tools $(RUST_SOURCES) $(PYTHON_SOURCES)
+	@echo "building the Python package"
+	@$(FAST) $(BIN)/python -m pip install -q --disable-pip-version-check --no-build-isolation --no-deps --force-reinstall .
+	@rm -f $(VENV)/.wheel-shipped; touch $@
+
+# The same package with the release profile of Cargo.toml: figures are taken from this one.
+$(VENV)/.wheel-shipped: $(VENV)/.tools $(RUST_SOURCES) $(PYTHON_SOURCES)
+	@echo "building the Python package as it is shipped"
+	@$(BIN)/python -m pip install -q --disable-pip-version-check --no-build-isolation --no-deps --force-reinstall .
+	@rm -f $(VENV)/.wheel; touch $@
+
+$(COLLECTOR): $(RUST_SOURCES)
+	@echo "building the collector"
+	@$(FAST) $(CARGO) build -q --release -p tracespool-collector
+	@touch $@
+
+Cargo.lock:
+	@$(CARGO) generate-lockfile

@@ -1,0 +1,38 @@
+"""Waiting for a flush without blocking an event loop: the ticket is polled with the running library's own sleep."""
+
+import sys
+import time
+from typing import Any
+
+from tracespool._native import Ticket
+
+_SHORTEST = 0.001
+_LONGEST = 0.02
+
+
+async def wait(ticket: Ticket, timeout: float) -> dict[str, Any]:
+    """Waits until the flush is done or `timeout` seconds are over; the report says which."""
+    sleep = _sleeper()
+    deadline = time.monotonic() + max(0.0, timeout)
+    pause = _SHORTEST
+    while (report := ticket.poll()) is None:
+        left = deadline - time.monotonic()
+        if left <= 0:
+            return ticket.report()
+        await sleep(min(pause, left))
+        pause = min(pause * 1.5, _LONGEST)
+    return report
+
+
+def _sleeper() -> Any:
+    trio = sys.modules.get("trio")
+    if trio is not None:
+        try:
+            trio.lowlevel.current_task()
+        except RuntimeError:
+            pass
+        else:
+            return trio.sleep
+    import asyncio
+
+    return asyncio.sleep

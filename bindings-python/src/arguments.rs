@@ -1,0 +1,274 @@
+//! What callers say of an observation, captured into its final bytes. Nothing that can be passed raises: what is not
+//! usable is told once and left out.
+
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyString, PyTuple};
+use tracespool_core::attr::{Field, Level, ObservationType};
+use tracespool_core::encode::otlp::Value;
+use tracespool_core::id::{SpanId, TraceId};
+
+use crate::handle::{Handle, MASK_FAILED};
+use crate::notices::problem;
+use crate::value::{Captured, Scratch, capture, capture_text, for_each_item};
+
+/// Takes captured values: an observation, or a draft of one.
+pub(crate) trait Sink {
+    /// False where nobody would take anything, so that nothing needs to be encoded.
+    fn wants(&self) -> bool;
+    fn field(&mut self, field: Field, value: Value<'_>);
+    fn metadata(&mut self, key: &str, value: Value<'_>);
+    fn level(&mut self, level: Level);
+    fn status_message(&mut self, text: &str);
+    fn name(&mut self, text: &str);
+}
+
+impl Sink for &tracespool_core::Observation {
+    fn wants(&self) -> bool {
+        self.is_recording()
+    }
+    fn field(&mut self, field: Field, value: Value<'_>) {
+        self.set(field, value);
+    }
+    fn metadata(&mut self, key: &str, value: Value<'_>) {
+        self.set_metadata(key, value);
+    }
+    fn level(&mut self, level: Level) {
+        self.set_level(level);
+    }
+    fn status_message(&mut self, text: &str) {
+        self.set_status_message(text);
+    }
+    fn name(&mut self, text: &str) {
+        self.set_name(text);
+    }
+}
+
+/// The arguments of `update` and of everything that starts an observation.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Given<'a, 'py> {
+    pub(crate) input: Option<&'a Bound<'py, PyAny>>,
+    pub(crate) output: Option<&'a Bound<'py, PyAny>>,
+    pub(crate) metadata: Option<&'a Bound<'py, PyAny>>,
+    pub(crate) version: Option<&'a Bound<'py, PyAny>>,
+    pub(crate) level: Option<&'a Bound<'py, PyAny>>,
+    pub(crate) status_message: Option<&'a Bound<'py, PyAny>>,
+    pub(crate) completion_start_time: Option<&'a Bound<'py, PyAny>>,
+    pub(crate) model: Option<&'a Bound<'py, PyAny>>,
+    pub(crate) model_parameters: Option<&'a Bound<'py, PyAny>>,
+    pub(crate) usage_details: Option<&'a Bound<'py, PyAny>>,
+    pub(crate) cost_details: Option<&'a Bound<'py, PyAny>>,
+    pub(crate) prompt: Option<&'a Bound<'py, PyAny>>,
+}
+
+impl Given<'_, '_> {
+    /// Encodes and hands over everything that was given.
+    ///
+    /// # Errors
+    ///
+    /// Only what is no `Exception`, from the application's own code.
+    pub(crate) fn apply(&self, handle: &Handle, sink: &mut impl Sink) -> PyResult<()> {
+        if !sink.wants() {
+            return Ok(());
+        }
+        let scratch = &mut Scratch::take();
+        content(handle, sink, scratch, Field::Input, self.input)?;
+        content(handle, sink, scratch, Field::Output, self.output)?;
+        if let Some(metadata) = self.metadata {
+            self::metadata(handle, sink, scratch, metadata)?;
+        }
+        for (field, value) in [
+            (Field::Version, self.version),
+            (Field::Model, self.model),
+            (Field::ModelParameters, self.model_parameters),
+            (Field::UsageDetails, self.usage_details),
+            (Field::CostDetails, self.cost_details),
+        ] {
+            if let Some(value) = value {
+                text(scratch, value, |text| sink.field(field, Value::Str(text)))?;
+            }
+        }
+        if let Some(time) = self.completion_start_time {
+            // Servers read JSON here, so that even text comes with its quotes.
+            scratch.clear();
+            crate::value::encode(time, scratch)?;
+            sink.field(Field::CompletionStartTime, Value::Str(scratch.text()));
+        }
+        if let Some(message) = self.status_message {
+            text(scratch, message, |text| sink.status_message(text))?;
+        }
+        if let Some(level) = self.level {
+            let word = level.str().map(|word| word.to_string_lossy().into_owned()).unwrap_or_default();
+            // An enum's `str` names its class too.
+            match Level::parse(word.rsplit('.').next().unwrap_or_default()) {
+                Some(level) => sink.level(level),
+                None => problem(handle.public_key(), format!("level {:?} is none of DEBUG, DEFAULT, WARNING, ERROR; it is ignored", shown(&word))),
+            }
+        }
+        if let Some(prompt) = self.prompt
+            && let Some((name, version)) = prompt_link(prompt)
+        {
+            sink.field(Field::PromptName, Value::Str(&name));
+            sink.field(Field::PromptVersion, Value::Int(version));
+        }
+        Ok(())
+    }
+}
+
+/// The name and version that link an observation to a prompt; `None` for a fallback, which no server knows.
+pub(crate) fn prompt_link(prompt: &Bound<'_, PyAny>) -> Option<(String, i64)> {
+    if let Ok(prompt) = prompt.cast::<PyDict>() {
+        let name = prompt.get_item("name").ok()??.extract().ok()?;
+        return Some((name, prompt.get_item("version").ok()??.extract().ok()?));
+    }
+    if prompt.getattr("is_fallback").is_ok_and(|fallback| fallback.is_truthy().unwrap_or(false)) {
+        return None;
+    }
+    Some((prompt.getattr("name").ok()?.extract().ok()?, prompt.getattr("version").ok()?.extract().ok()?))
+}
+
+/// Input or output: masked, `None` is nothing, text as it is, the rest as JSON.
+pub(crate) fn content(
+    handle: &Handle,
+    sink: &mut impl Sink,
+    scratch: &mut Scratch,
+    field: Field,
+    value: Option<&Bound<'_, PyAny>>,
+) -> PyResult<()> {
+    let Some(value) = value else { return Ok(()) };
+    if !handle.masked() {
+        return text(scratch, value, |text| sink.field(field, Value::Str(text)));
+    }
+    match handle.mask(value)? {
+        Some(value) => text(scratch, &value, |text| sink.field(field, Value::Str(text))),
+        None => {
+            sink.field(field, Value::Str(MASK_FAILED));
+            Ok(())
+        }
+    }
+}
+
+/// One attribute for each top-level key; what is no mapping is one attribute.
+fn metadata(handle: &Handle, sink: &mut impl Sink, scratch: &mut Scratch, given: &Bound<'_, PyAny>) -> PyResult<()> {
+    let masked;
+    let given = if handle.masked() {
+        match handle.mask(given)? {
+            Some(value) => {
+                masked = value;
+                &masked
+            }
+            None => {
+                sink.field(Field::Metadata, Value::Str(MASK_FAILED));
+                return Ok(());
+            }
+        }
+    } else {
+        given
+    };
+    let Ok(dict) = given.cast::<PyDict>() else {
+        return text(scratch, given, |text| sink.field(Field::Metadata, Value::Str(text)));
+    };
+    for_each_item(dict, |key, value| {
+        scratch.clear();
+        let other;
+        let key = match key.cast::<PyString>().ok().and_then(|key| key.to_str().ok()) {
+            Some(key) => key,
+            None => {
+                other = plain(key)?;
+                &other
+            }
+        };
+        match capture(value, scratch)? {
+            Captured::Absent => {}
+            Captured::Text(text) => sink.metadata(key, Value::Str(text)),
+            Captured::Int(number) => sink.metadata(key, Value::Int(number)),
+            Captured::Double(number) => sink.metadata(key, Value::Double(number)),
+            Captured::Bool(flag) => sink.metadata(key, Value::Bool(flag)),
+            Captured::Encoded => sink.metadata(key, Value::Str(scratch.text())),
+        }
+        Ok(())
+    })
+}
+
+/// Hands `value` as text to `put`; `None` is nothing.
+pub(crate) fn text(scratch: &mut Scratch, value: &Bound<'_, PyAny>, put: impl FnOnce(&str)) -> PyResult<()> {
+    scratch.clear();
+    match capture_text(value, scratch)? {
+        Captured::Text(text) => put(text),
+        Captured::Encoded => put(scratch.text()),
+        _ => {}
+    }
+    Ok(())
+}
+
+/// A short text such as an id: a `str`, or what another value looks like without the quotes of JSON.
+pub(crate) fn plain(value: &Bound<'_, PyAny>) -> PyResult<String> {
+    let scratch = &mut Scratch::take();
+    Ok(match capture_text(value, scratch)? {
+        Captured::Text(text) => text.to_owned(),
+        Captured::Encoded => scratch.text().trim_matches('"').to_owned(),
+        _ => String::new(),
+    })
+}
+
+/// The name of an observation: the keyword, or the first positional argument.
+pub(crate) fn name_of<'a>(name: Option<&'a Bound<'_, PyAny>>, args: &'a Bound<'_, PyTuple>, fallback: &'a str) -> PyResult<std::borrow::Cow<'a, str>> {
+    let first;
+    let name = match name {
+        Some(name) => name,
+        None if args.is_empty() => return Ok(fallback.into()),
+        None => {
+            first = args.get_item(0)?;
+            return plain(&first).map(Into::into);
+        }
+    };
+    match name.cast::<PyString>().ok().and_then(|name| name.to_str().ok()) {
+        Some(text) => Ok(text.into()),
+        None => plain(name).map(Into::into),
+    }
+}
+
+/// What the observation is; a word that nobody knows makes it a span.
+pub(crate) fn kind_of(as_type: Option<&Bound<'_, PyAny>>, public_key: &str) -> ObservationType {
+    let Some(as_type) = as_type else { return ObservationType::Span };
+    let word = as_type.cast::<PyString>().ok().and_then(|word| word.to_str().ok());
+    word.and_then(ObservationType::parse).unwrap_or_else(|| {
+        let given = plain(as_type).unwrap_or_default();
+        problem(public_key, format!("as_type {:?} is none of span, generation, event, embedding, agent, tool, chain, retriever, evaluator, guardrail; span is used", shown(&given)));
+        ObservationType::Span
+    })
+}
+
+/// `{"trace_id": ..., "parent_span_id": ...}`; ids that no server would take are told and left out.
+pub(crate) fn trace_context_of(given: Option<&Bound<'_, PyAny>>, public_key: &str) -> Option<(TraceId, Option<SpanId>)> {
+    let given = given?;
+    let item = |key: &str| given.get_item(key).ok().filter(|value| !value.is_none());
+    let trace_id = item("trace_id").and_then(|id| plain(&id).ok());
+    let Some(trace) = trace_id.as_deref().and_then(TraceId::parse) else {
+        problem(public_key, format!("trace_context: trace_id {:?} is not 32 hexadecimal digits; it is ignored", shown(&trace_id.unwrap_or_default())));
+        return None;
+    };
+    Some((trace, item("parent_span_id").and_then(|id| span_id_of(&id, public_key))))
+}
+
+/// An observation's id as an argument.
+pub(crate) fn span_id_of(given: &Bound<'_, PyAny>, public_key: &str) -> Option<SpanId> {
+    let id = plain(given).unwrap_or_default();
+    let parsed = SpanId::parse(&id);
+    if parsed.is_none() {
+        problem(public_key, format!("observation id {:?} is not 16 hexadecimal digits; it is ignored", shown(&id)));
+    }
+    parsed
+}
+
+/// Tells of arguments that a function does not have.
+pub(crate) fn tell_unknown(function: &str, public_key: &str, unknown: Option<&Bound<'_, PyDict>>) {
+    for name in unknown.iter().flat_map(|unknown| unknown.keys()) {
+        let name = name.to_string();
+        problem(public_key, format!("{function} has no argument {:?}; it is ignored", shown(&name)));
+    }
+}
+
+/// A value as it may stand in a message: short.
+pub(crate) fn shown(text: &str) -> String {
+    text.chars().take(60).collect()
+}

@@ -1,0 +1,129 @@
+//! What is current here: one `contextvars.ContextVar` whose value never changes. It holds an observation, or a record that
+//! adds propagated attributes or a client. Scopes set it and set it back by value, never by token, so that a generator may
+//! be closed in another context than it was begun in.
+
+use std::sync::Arc;
+
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::PyDict;
+use tracespool_core::propagate::Propagated;
+
+use crate::handle::Handle;
+use crate::observation::Observation;
+
+/// The variable's bound methods.
+struct Variable {
+    get: Py<PyAny>,
+    set: Py<PyAny>,
+}
+
+static VARIABLE: PyOnceLock<Variable> = PyOnceLock::new();
+
+fn variable(py: Python<'_>) -> PyResult<&Variable> {
+    VARIABLE.get_or_try_init(py, || {
+        let options = PyDict::new(py);
+        options.set_item("default", py.None())?;
+        let variable = py.import("_contextvars")?.getattr("ContextVar")?.call(("tracespool",), Some(&options))?;
+        Ok(Variable { get: variable.getattr("get")?.unbind(), set: variable.getattr("set")?.unbind() })
+    })
+}
+
+/// What is current besides, or instead of, an observation.
+#[pyclass(frozen, module = "tracespool._native")]
+pub(crate) struct Record {
+    pub(crate) observation: Option<Py<Observation>>,
+    pub(crate) propagated: Option<Arc<Propagated>>,
+    pub(crate) handle: Option<Arc<Handle>>,
+}
+
+/// The variable's value as it was read.
+pub(crate) struct Current<'py>(Bound<'py, PyAny>);
+
+impl<'py> Current<'py> {
+    /// Reads the variable.
+    pub(crate) fn read(py: Python<'py>) -> PyResult<Self> {
+        variable(py)?.get.bind(py).call0().map(Self)
+    }
+
+    /// The observation that new ones go below.
+    pub(crate) fn observation(&self) -> Option<&Bound<'py, Observation>> {
+        if let Ok(observation) = self.0.cast_exact::<Observation>() {
+            return Some(observation);
+        }
+        self.record()?.observation.as_ref().map(|observation| observation.bind(self.0.py()))
+    }
+
+    /// The attributes that new observations carry.
+    pub(crate) fn propagated(&self) -> Option<&Arc<Propagated>> {
+        match self.0.cast_exact::<Observation>() {
+            Ok(observation) => observation.get().propagated.as_ref(),
+            Err(_) => self.record()?.propagated.as_ref(),
+        }
+    }
+
+    /// The client that calls without one go to.
+    pub(crate) fn handle(&self) -> Option<&Arc<Handle>> {
+        match self.0.cast_exact::<Observation>() {
+            Ok(observation) => Some(&observation.get().handle),
+            Err(_) => self.record()?.handle.as_ref(),
+        }
+    }
+
+    fn record(&self) -> Option<&Record> {
+        self.0.cast_exact::<Record>().ok().map(Bound::get)
+    }
+
+    /// The value, to be set back later.
+    pub(crate) fn into_value(self) -> Py<PyAny> {
+        self.0.unbind()
+    }
+}
+
+/// Sets the variable.
+pub(crate) fn set(value: &Bound<'_, PyAny>) -> PyResult<()> {
+    let py = value.py();
+    let method = variable(py)?.set.as_ptr();
+    // SAFETY: the thread is attached, both are live objects, and the list of arguments ends with a null; the answer is a
+    // new reference or null with an exception set. Unlike `call1` this makes no tuple, on the way of every observation.
+    #[allow(unsafe_code)]
+    unsafe {
+        let token = pyo3::ffi::PyObject_CallFunctionObjArgs(method, value.as_ptr(), std::ptr::null_mut::<pyo3::ffi::PyObject>());
+        Bound::from_owned_ptr_or_err(py, token).map(drop)
+    }
+}
+
+/// Leaves a scope: sets `previous` back where `mine` is still current. In another context (a generator that is closed
+/// elsewhere) that context's own value stands, unless it is an observation that has ended.
+pub(crate) fn leave(mine: &Bound<'_, PyAny>, previous: &Bound<'_, PyAny>) -> PyResult<()> {
+    let current = Current::read(mine.py())?;
+    let ended = || current.0.cast_exact::<Observation>().is_ok_and(|observation| observation.get().core.has_ended());
+    if current.0.is(mine) || ended() { set(previous) } else { Ok(()) }
+}
+
+/// What is current: to be set in another thread.
+#[pyfunction(name = "current")]
+pub(crate) fn py_current(py: Python<'_>) -> PyResult<Py<PyAny>> {
+    Current::read(py).map(Current::into_value)
+}
+
+/// Makes `record` current and returns what was.
+#[pyfunction]
+#[pyo3(signature = (record, /))]
+pub(crate) fn set_current(record: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
+    let previous = Current::read(record.py())?.into_value();
+    set(record)?;
+    Ok(previous)
+}
+
+/// The current trace's id, `None` outside of any.
+#[pyfunction]
+pub(crate) fn get_current_trace_id(py: Python<'_>) -> PyResult<Option<String>> {
+    Ok(Current::read(py)?.observation().map(|observation| observation.get().core.context().trace_id.to_string()))
+}
+
+/// The current observation's id, `None` outside of any.
+#[pyfunction]
+pub(crate) fn get_current_observation_id(py: Python<'_>) -> PyResult<Option<String>> {
+    Ok(Current::read(py)?.observation().map(|observation| observation.get().core.context().span_id.to_string()))
+}

@@ -1,0 +1,243 @@
+//! Handles on clients: the core's client, the mask that runs on the caller's thread, and the list that `get_client`
+//! chooses from.
+
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use pyo3::exceptions::PyException;
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::{PyDict, PyType};
+use tracespool_core::config::ClientOptions;
+
+use crate::client::Client;
+use crate::current::Current;
+use crate::home::home;
+use crate::notices::problem;
+
+/// Handles remembered at most; as many as the core holds destinations.
+const MAX_HANDLES: usize = 1024;
+
+/// What stands in for content whose mask failed: Langfuse's own words.
+pub(crate) const MASK_FAILED: &str = "<fully masked due to failed mask function>";
+
+/// A core client and what only Python has.
+pub(crate) struct Handle {
+    pub(crate) core: tracespool_core::Client,
+    masked: bool,
+    mask: Mutex<Option<Py<PyAny>>>,
+}
+
+impl Handle {
+    pub(crate) fn new(core: tracespool_core::Client, mask: Option<Py<PyAny>>) -> Self {
+        Self { core, masked: mask.is_some(), mask: Mutex::new(mask) }
+    }
+
+    /// Makes a core client from the environment and what is passed.
+    pub(crate) fn open(options: ClientOptions, mask: Option<Py<PyAny>>) -> Self {
+        Self::new(tracespool_core::Client::open(options, &|name| std::env::var(name).ok(), home), mask)
+    }
+
+    pub(crate) fn public_key(&self) -> &str {
+        &self.core.settings().public_key
+    }
+
+    /// Whether content goes through a mask.
+    #[inline]
+    pub(crate) fn masked(&self) -> bool {
+        self.masked
+    }
+
+    /// `value` as the mask lets it pass; `None` where the mask failed, which is counted.
+    ///
+    /// # Errors
+    ///
+    /// What the mask raised that is no `Exception`.
+    pub(crate) fn mask<'py>(&self, value: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let py = value.py();
+        let mask = self.mask.lock().as_ref().map(|mask| mask.clone_ref(py));
+        let answer = match mask {
+            Some(mask) => {
+                let data = PyDict::new(py);
+                data.set_item(intern!(py, "data"), value)?;
+                mask.bind(py).call((), Some(&data))
+            }
+            // The collector took the mask away from a client that nobody can reach; its observations still live.
+            None => Err(PyException::new_err("the mask is gone")),
+        };
+        match answer {
+            Ok(value) => Ok(Some(value)),
+            Err(error) if error.is_instance_of::<PyException>(py) => {
+                self.core.count_mask_failure();
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    pub(crate) fn traverse(&self, visit: &pyo3::PyVisit<'_>) -> Result<(), pyo3::PyTraverseError> {
+        // A lock that is taken means that somebody uses the client: not garbage. No thread can be waiting inside it.
+        self.mask.try_lock().and_then(|mask| mask.as_ref().map(|mask| visit.call(mask))).unwrap_or(Ok(()))
+    }
+
+    pub(crate) fn clear(&self) {
+        let mask = self.mask.lock().take();
+        drop(mask);
+    }
+}
+
+struct Held {
+    client: Py<Client>,
+    destination: u64,
+    public_key: String,
+}
+
+/// Oldest first. The lock is held for looking and for moving references only.
+static HANDLES: Mutex<Vec<Held>> = Mutex::new(Vec::new());
+static CLIENT_CLASS: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+static DISABLED: PyOnceLock<Py<Client>> = PyOnceLock::new();
+
+/// Remembers a client as the latest of its destination.
+pub(crate) fn remember(client: &Bound<'_, Client>) {
+    let handle = &client.get().handle;
+    if !handle.core.enabled() {
+        return;
+    }
+    let destination = handle.core.destination_key();
+    let held = Held { client: client.clone().unbind(), destination, public_key: handle.public_key().to_owned() };
+    let forgotten = {
+        let mut handles = HANDLES.lock();
+        let at = handles.iter().position(|held| held.destination == destination);
+        let surplus = at.or_else(|| (handles.len() >= MAX_HANDLES).then_some(0));
+        let forgotten = surplus.map(|at| handles.remove(at));
+        handles.push(held);
+        forgotten
+    };
+    drop(forgotten);
+}
+
+/// Forgets the clients that match.
+pub(crate) fn forget(matches: impl Fn(&Handle) -> bool) {
+    let mut forgotten = Vec::new();
+    {
+        let mut handles = HANDLES.lock();
+        let (gone, kept) = std::mem::take(&mut *handles).into_iter().partition(|held| matches(&held.client.get().handle));
+        *handles = kept;
+        forgotten.extend(gone.into_iter().map(|held: Held| held.client));
+    }
+    drop(forgotten);
+}
+
+/// The latest client of this public key.
+fn find<'py>(py: Python<'py>, public_key: &str) -> Option<Bound<'py, Client>> {
+    let handles = HANDLES.lock();
+    handles.iter().rev().find(|held| held.public_key == public_key).map(|held| held.client.bind(py).clone())
+}
+
+fn only<'py>(py: Python<'py>) -> Option<Bound<'py, Client>> {
+    match HANDLES.lock().as_slice() {
+        [held] => Some(held.client.bind(py).clone()),
+        _ => None,
+    }
+}
+
+/// The Python object of a handle: the one it was made with where that is still known.
+pub(crate) fn object<'py>(py: Python<'py>, handle: &Arc<Handle>) -> PyResult<Bound<'py, Client>> {
+    let known = {
+        let handles = HANDLES.lock();
+        handles.iter().rev().map(|held| held.client.bind(py)).find(|client| Arc::ptr_eq(&client.get().handle, handle)).cloned()
+    };
+    match known {
+        Some(client) => Ok(client),
+        None => wrap(py, Adopted { handle: handle.clone() }),
+    }
+}
+
+/// A handle on its way into a new object of the public class.
+#[pyclass(frozen, module = "tracespool._native")]
+pub(crate) struct Adopted {
+    pub(crate) handle: Arc<Handle>,
+}
+
+fn wrap(py: Python<'_>, adopted: Adopted) -> PyResult<Bound<'_, Client>> {
+    let options = PyDict::new(py);
+    options.set_item(intern!(py, "_handle"), Py::new(py, adopted)?)?;
+    let class = CLIENT_CLASS.get(py).map_or_else(|| py.get_type::<Client>(), |class| class.bind(py).clone());
+    Ok(class.call((), Some(&options))?.cast_into::<Client>()?)
+}
+
+/// Names the public class, which adds to the native one.
+#[pyfunction]
+pub(crate) fn register_client_class(py: Python<'_>, class: Py<PyType>) {
+    let _ = CLIENT_CLASS.set(py, class);
+}
+
+/// The client for a call that names none (or only a key): see the Python function of this name.
+///
+/// # Errors
+///
+/// None in practice: making an object failed.
+pub(crate) fn resolve(py: Python<'_>, public_key: Option<&str>) -> PyResult<Arc<Handle>> {
+    if public_key.is_none()
+        && let Some(handle) = Current::read(py)?.handle()
+    {
+        return Ok(handle.clone());
+    }
+    resolve_root(py, public_key).map(|client| client.get().handle.clone())
+}
+
+/// The same outside of any observation.
+fn resolve_root<'py>(py: Python<'py>, public_key: Option<&str>) -> PyResult<Bound<'py, Client>> {
+    let environment = std::env::var("LANGFUSE_PUBLIC_KEY").ok().filter(|key| !key.trim().is_empty());
+    let found = match (public_key, environment.as_deref()) {
+        (Some(key), _) => find(py, key),
+        (None, Some(key)) => find(py, key),
+        (None, None) => only(py),
+    };
+    if let Some(client) = found {
+        return Ok(client);
+    }
+    if environment.as_deref().is_some_and(|key| public_key.is_none_or(|wanted| wanted == key)) {
+        let client = wrap(py, Adopted { handle: Arc::new(Handle::open(ClientOptions::default(), None)) })?;
+        remember(&client);
+        if client.get().handle.core.enabled() {
+            return Ok(client);
+        }
+    } else if let Some(key) = public_key {
+        problem(key, "there is no client of this public key: nothing is traced. Make one with Client(public_key=..., secret_key=...) first");
+    } else {
+        problem("", "there is no client, or several, and none is named: nothing is traced. Pass public_key, or use one with `with client.use():`");
+    }
+    disabled(py)
+}
+
+fn disabled(py: Python<'_>) -> PyResult<Bound<'_, Client>> {
+    let client = DISABLED.get_or_try_init(py, || {
+        let options = ClientOptions { tracing_enabled: Some(false), ..ClientOptions::default() };
+        wrap(py, Adopted { handle: Arc::new(Handle::open(options, None)) }).map(Bound::unbind)
+    })?;
+    Ok(client.bind(py).clone())
+}
+
+/// See `tracespool.get_client`.
+#[pyfunction]
+#[pyo3(signature = (*, public_key = None))]
+pub(crate) fn get_client<'py>(py: Python<'py>, public_key: Option<&Bound<'py, PyAny>>) -> PyResult<Bound<'py, Client>> {
+    let public_key = match public_key {
+        Some(key) => match key.extract::<&str>() {
+            Ok(key) => Some(key),
+            Err(_) => {
+                problem("", "get_client: public_key is no str; it is ignored");
+                None
+            }
+        },
+        None => None,
+    };
+    if public_key.is_none()
+        && let Some(handle) = Current::read(py)?.handle()
+    {
+        return object(py, handle);
+    }
+    resolve_root(py, public_key)
+}

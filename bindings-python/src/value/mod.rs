@@ -1,0 +1,63 @@
+//! From any Python object to JSON text, in one pass, on the thread that passes the object.
+//!
+//! What an object becomes follows the table that Langfuse's own serialiser established (docs/python.md): dates as ISO text,
+//! models as their fields, unsafe integers as text, and `<TypeName>` for what has no honest form. The application's code that
+//! runs on the way (`model_dump`, properties, iterators) may do anything: if it raises an `Exception` the value becomes
+//! `<TypeName>`; only `KeyboardInterrupt` and its kin travel on. No lock and no borrow is held meanwhile, and no reference to
+//! the object is kept.
+//!
+//! `unsafe` lives in this module alone: it walks dicts, lists and strings by the interpreter's C API with borrowed references.
+#![allow(unsafe_code)]
+
+mod container;
+mod encoder;
+mod object;
+mod scratch;
+mod text;
+mod types;
+
+use pyo3::prelude::*;
+
+pub(crate) use container::for_each_item;
+pub(crate) use encoder::encode;
+pub(crate) use scratch::Scratch;
+
+/// What a value is for a destination's column: plain text stays as it is, everything else is JSON text.
+pub(crate) enum Captured<'a> {
+    /// `None`: nothing was said.
+    Absent,
+    /// A `str`, by the interpreter's own bytes.
+    Text(&'a str),
+    /// JSON text (or, for a `str` that had to be cut or mended, the text itself), in the buffer that was passed.
+    Encoded,
+    /// An `int` that a double can hold exactly.
+    Int(i64),
+    /// A finite `float`.
+    Double(f64),
+    /// A `bool`.
+    Bool(bool),
+}
+
+/// Captures `object`; scalars are told apart, for columns that keep native numbers.
+///
+/// # Errors
+///
+/// Only what is no `Exception`: `KeyboardInterrupt`, `SystemExit`, `GeneratorExit`.
+pub(crate) fn capture<'a>(object: &'a Bound<'_, PyAny>, buffer: &mut Vec<u8>) -> PyResult<Captured<'a>> {
+    encoder::capture(object, buffer)
+}
+
+/// Captures `object` where only text counts: scalars come as JSON text.
+///
+/// # Errors
+///
+/// As [`capture`].
+pub(crate) fn capture_text<'a>(object: &'a Bound<'_, PyAny>, buffer: &mut Vec<u8>) -> PyResult<Captured<'a>> {
+    Ok(match capture(object, buffer)? {
+        Captured::Int(_) | Captured::Double(_) | Captured::Bool(_) => {
+            encode(object, buffer)?;
+            Captured::Encoded
+        }
+        other => other,
+    })
+}

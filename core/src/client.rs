@@ -1,0 +1,245 @@
+//! A client: a cheap handle on a destination, with its own environment, release and sampling. Making one for a known key
+//! is a lookup; dropping one does nothing. It brings its destination back silently after a clean-up, an eviction or a fork.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use arc_swap::ArcSwapOption;
+use bytes::Bytes;
+
+use crate::budget::reserve;
+use crate::config::{ClientOptions, ClientSettings};
+use crate::destination::Destination;
+use crate::id::{SpanId, TraceId};
+use crate::notice::NoticeKind;
+use crate::observation::{Observation, SpanContext, Start};
+use crate::pipeline::Item;
+use crate::process::{Process, Ticket};
+use crate::report::{DropReason, Lane, Report};
+use crate::score::ScoreInput;
+
+/// Finds the process that a handle belongs to; after a fork it is another one.
+pub type Home = fn() -> Arc<Process>;
+
+/// See the module. Clones share everything.
+#[derive(Clone, Debug)]
+pub struct Client {
+    inner: Arc<ClientInner>,
+}
+
+/// What all clones of a handle share.
+#[derive(Debug)]
+pub(crate) struct ClientInner {
+    settings: Arc<ClientSettings>,
+    home: Home,
+    bound: ArcSwapOption<Bound>,
+}
+
+/// A handle's destination as it was found last.
+#[derive(Debug)]
+pub(crate) struct Bound {
+    pub(crate) process: Arc<Process>,
+    pub(crate) destination: Arc<Destination>,
+    pub(crate) settings: Arc<ClientSettings>,
+    home: Home,
+}
+
+impl Bound {
+    /// Counts an observation that was begun by the parent of this process.
+    pub(crate) fn count_forked(&self, _context: &SpanContext) {
+        let client = Client::with(self.settings.clone(), self.home);
+        if let Some(bound) = client.bound() {
+            bound.process.refuse(&bound.destination, Lane::Observations, DropReason::Forked, 0);
+        }
+    }
+}
+
+impl Client {
+    /// Makes a handle. Never fails: what cannot be used is told as a notice of kind `Configuration`, and without usable
+    /// keys or address nothing is recorded. No thread is started and no socket opened.
+    #[must_use]
+    pub fn open(options: ClientOptions, env: &dyn Fn(&str) -> Option<String>, home: Home) -> Self {
+        let mut problems = Vec::new();
+        let settings = ClientSettings::resolve(options, env, &mut problems);
+        if !problems.is_empty() {
+            let process = home();
+            let now = process.now().mono;
+            for problem in &problems {
+                process.shared().notices.add(NoticeKind::Configuration, &settings.public_key, 1, now, || problem.clone());
+            }
+        }
+        let client = Self::with(Arc::new(settings), home);
+        // Known to the cache from now on, so that `find` and `only_live` see it.
+        let _ = client.bound();
+        client
+    }
+
+    fn with(settings: Arc<ClientSettings>, home: Home) -> Self {
+        Self { inner: Arc::new(ClientInner { settings, home, bound: ArcSwapOption::const_empty() }) }
+    }
+
+    /// The latest handle of each destination with this public key.
+    #[must_use]
+    pub fn find(process: &Process, public_key: &str) -> Vec<Self> {
+        process.registry.lock().handles(Some(public_key)).into_iter().map(|inner| Self { inner }).collect()
+    }
+
+    /// The only handle there is; `None` where there are none or several.
+    #[must_use]
+    pub fn only_live(process: &Process) -> Option<Self> {
+        let registry = process.registry.lock();
+        if registry.len() != 1 {
+            return None;
+        }
+        registry.handles(None).into_iter().next().map(|inner| Self { inner })
+    }
+
+    /// The settings that it was made with.
+    #[must_use]
+    pub fn settings(&self) -> &ClientSettings {
+        &self.inner.settings
+    }
+
+    /// False where nothing is recorded.
+    #[must_use]
+    pub fn enabled(&self) -> bool {
+        self.inner.settings.enabled()
+    }
+
+    /// What its observations' contexts name as their destination.
+    #[must_use]
+    pub fn destination_key(&self) -> u64 {
+        self.inner.settings.key.short()
+    }
+
+    /// The process that it belongs to now.
+    #[must_use]
+    pub fn process(&self) -> Arc<Process> {
+        self.bound().map_or_else(self.inner.home, |bound| bound.process.clone())
+    }
+
+    /// Its destination, found again where that was closed or left behind by a fork.
+    pub(crate) fn bound(&self) -> Option<Arc<Bound>> {
+        if let Some(bound) = self.inner.bound.load_full()
+            && !bound.destination.closed.load(Ordering::Acquire)
+            && !bound.process.shared.abandoned.load(Ordering::Acquire)
+        {
+            return Some(bound);
+        }
+        let endpoint = self.inner.settings.endpoint.as_ref()?;
+        let process = (self.inner.home)();
+        let destination = process.destination(&self.inner.settings, endpoint, &self.inner);
+        let bound = Arc::new(Bound { process, destination, settings: self.inner.settings.clone(), home: self.inner.home });
+        if let Some(old) = self.inner.bound.swap(Some(bound.clone()))
+            && old.process.shared.abandoned.load(Ordering::Acquire)
+        {
+            // The parent's: its destructors must not run here.
+            std::mem::forget(old);
+        }
+        Some(bound)
+    }
+
+    /// Starts an observation. Always returns one; where nothing is recorded it still has ids, so that what runs inside
+    /// stays together.
+    #[must_use]
+    pub fn start(&self, start: &Start<'_>) -> Observation {
+        let destination = self.inner.settings.key.short();
+        let (trace_id, parent) = match (start.trace_context, start.parent) {
+            (Some((trace_id, parent)), _) => (trace_id, parent),
+            // A parent that goes elsewhere, or nowhere, will never reach our server.
+            (None, Some(parent)) if parent.destination != destination || !parent.recorded => (parent.trace_id, None),
+            (None, Some(parent)) => (parent.trace_id, Some(parent.span_id)),
+            (None, None) => (TraceId::random(), None),
+        };
+        let mut context = SpanContext { trace_id, span_id: SpanId::random(), destination, recorded: false };
+        if !self.enabled() || !self.inner.settings.sampler.keeps(trace_id) {
+            return Observation::unrecorded(context);
+        }
+        let Some(bound) = self.bound() else { return Observation::unrecorded(context) };
+        context.recorded = true;
+        let now = if start.start_time.is_some() { 0 } else { bound.process.now().unix };
+        Observation::begin(bound, context, parent, start, now)
+    }
+
+    /// Hands a score over.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with it and how to mend it; it is not sent. Scores of traces that are sampled out are not sent
+    /// either, which is no error.
+    pub fn score(&self, score: ScoreInput) -> Result<(), String> {
+        let Some(bound) = self.bound() else { return Ok(()) };
+        if score.trace().is_some_and(|trace| !self.inner.settings.sampler.keeps(trace)) {
+            return Ok(());
+        }
+        let now = bound.process.now();
+        let encoded = score.encode(self.inner.settings.environment.as_deref(), now.unix)?;
+        let item = Item {
+            payload: Bytes::from(encoded.payload),
+            wrapper: Some(encoded.wrapper),
+            submitted: now.mono,
+            timeout: self.inner.settings.timeout,
+        };
+        let cost = item.cost();
+        match reserve(&bound.destination.budget, &bound.process.shared.budget, cost, true) {
+            Ok(()) => bound.process.submit(&bound.destination, Lane::Scores, item),
+            Err(reason) => bound.process.refuse(&bound.destination, Lane::Scores, reason, 0),
+        }
+        Ok(())
+    }
+
+    /// Counts content that a mask function failed on: the observation goes out without it.
+    pub fn count_mask_failure(&self) {
+        if let Some(bound) = self.bound() {
+            let kind = NoticeKind::Dropped { lane: Lane::Observations, reason: DropReason::MaskFailed };
+            let now = bound.process.now().mono;
+            bound.process.shared.notices.add(kind, &bound.destination.public_key, 1, now, || {
+                "the mask function failed: the value was dropped, the observation is sent without it".into()
+            });
+        }
+    }
+
+    /// Begins to send what is pending for this client's destination; never waits for another's.
+    #[must_use]
+    pub fn begin_flush(&self, timeout: Duration, close: bool) -> Option<(Arc<Process>, Ticket)> {
+        let bound = self.bound()?;
+        let ticket = bound.process.begin_flush_of(vec![bound.destination.clone()], timeout, close);
+        Some((bound.process.clone(), ticket))
+    }
+
+    /// Sends what is pending and waits for `timeout` at most, whatever the server does. What is not delivered by then
+    /// stays pending and is sent later.
+    #[must_use]
+    pub fn flush(&self, timeout: Duration) -> Report {
+        match self.begin_flush(timeout, false) {
+            Some((process, ticket)) => ticket.join(&process),
+            None => Report::of(Vec::new()),
+        }
+    }
+
+    /// Sends what is pending for `timeout` at most and forgets the destination; what is left is dropped as `evicted`. A
+    /// handle used again brings the destination back.
+    #[must_use]
+    pub fn shutdown(&self, timeout: Duration) -> Report {
+        let Some(bound) = self.bound() else { return Report::of(Vec::new()) };
+        let key = bound.destination.key;
+        bound.process.cleanup(|destination| destination.key == key, timeout).join(&bound.process)
+    }
+
+    /// The counters of one lane of its destination.
+    #[must_use]
+    pub fn tally(&self, lane: Lane) -> crate::report::Tally {
+        self.bound().map(|bound| bound.destination.lane(lane)).unwrap_or_default()
+    }
+}
+
+impl Process {
+    /// Closes every destination that matches: sends what is pending until the deadline, drops the rest as `evicted`,
+    /// forgets them.
+    #[must_use]
+    pub fn cleanup(&self, matches: impl Fn(&Destination) -> bool, timeout: Duration) -> Ticket {
+        let taken = self.registry.lock().take(matches);
+        self.begin_flush_of(taken, timeout, true)
+    }
+}

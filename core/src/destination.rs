@@ -1,0 +1,150 @@
+//! What callers and the exporter share about one destination: counters, budget and settings, all atomics. The exporter's
+//! own state (queues, retries) lives in the pipeline and exists only while there is data.
+
+use std::collections::{HashSet, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+
+use parking_lot::Mutex;
+
+use crate::budget::Budget;
+use crate::config::{ClientSettings, FIRST_LINGER, FIRST_OBSERVATIONS};
+use crate::endpoint::Endpoint;
+use crate::key::DestinationKey;
+use crate::report::{Counters, Lane, Tally};
+
+/// Traces remembered as having lost an observation.
+const MAX_REFUSED_TRACES: usize = 4096;
+
+/// One place where data goes.
+#[derive(Debug)]
+pub struct Destination {
+    pub(crate) id: u64,
+    pub(crate) key: DestinationKey,
+    pub(crate) public_key: String,
+    pub(crate) endpoint: Arc<Endpoint>,
+    pub(crate) otlp_path: Arc<str>,
+    pub(crate) budget: Budget,
+    pub(crate) counters: Counters,
+    /// True while the exporter knows that data waits here and has a timer for it.
+    pub(crate) armed: AtomicBool,
+    /// Observations and their bytes that wait for a batch.
+    pub(crate) waiting: AtomicU32,
+    pub(crate) waiting_bytes: AtomicUsize,
+    pub(crate) flush_at: AtomicU32,
+    pub(crate) linger: AtomicU64,
+    pub(crate) gzip: AtomicBool,
+    pub(crate) closed: AtomicBool,
+    pub(crate) last_used: AtomicU64,
+    refusing: AtomicBool,
+    refused: Mutex<RefusedTraces>,
+    retired: Arc<Counters>,
+}
+
+impl Drop for Destination {
+    fn drop(&mut self) {
+        self.retired.absorb(&self.counters);
+    }
+}
+
+#[derive(Debug, Default)]
+struct RefusedTraces {
+    set: HashSet<u64>,
+    order: VecDeque<u64>,
+}
+
+impl Destination {
+    pub(crate) fn new(id: u64, settings: &ClientSettings, endpoint: Arc<Endpoint>, bytes: usize, retired: Arc<Counters>, now: u64) -> Self {
+        Self {
+            id,
+            key: settings.key,
+            public_key: settings.public_key.clone(),
+            endpoint,
+            otlp_path: settings.otlp_path.as_str().into(),
+            budget: Budget::new(bytes),
+            counters: Counters::default(),
+            armed: AtomicBool::new(false),
+            waiting: AtomicU32::new(0),
+            waiting_bytes: AtomicUsize::new(0),
+            flush_at: AtomicU32::new(settings.flush_at),
+            linger: AtomicU64::new(nanos(settings.flush_interval)),
+            gzip: AtomicBool::new(settings.gzip),
+            closed: AtomicBool::new(false),
+            last_used: AtomicU64::new(now),
+            refusing: AtomicBool::new(false),
+            refused: Mutex::default(),
+            retired,
+        }
+    }
+
+    /// Where several handles ask for different batch sizes or waits, the smallest wins.
+    pub(crate) fn adopt(&self, settings: &ClientSettings, now: u64) {
+        self.flush_at.fetch_min(settings.flush_at, Ordering::Relaxed);
+        self.linger.fetch_min(nanos(settings.flush_interval), Ordering::Relaxed);
+        self.gzip.store(settings.gzip, Ordering::Relaxed);
+        self.last_used.store(now, Ordering::Relaxed);
+    }
+
+    /// How long new data waits for company.
+    pub(crate) fn linger(&self) -> u64 {
+        let linger = self.linger.load(Ordering::Relaxed);
+        if self.counters.tally(Lane::Observations).submitted <= FIRST_OBSERVATIONS {
+            return linger.min(nanos(FIRST_LINGER));
+        }
+        linger
+    }
+
+    /// Both lanes together.
+    #[must_use]
+    pub fn tally(&self) -> Tally {
+        self.counters.tally(Lane::Observations).plus(&self.counters.tally(Lane::Scores))
+    }
+
+    /// The counters of one lane.
+    #[must_use]
+    pub fn lane(&self, lane: Lane) -> Tally {
+        self.counters.tally(lane)
+    }
+
+    /// The public key that the destination was opened with.
+    #[must_use]
+    pub fn public_key(&self) -> &str {
+        &self.public_key
+    }
+
+    /// Where requests go; its `Debug` shows no credentials.
+    #[must_use]
+    pub fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
+    }
+
+    /// Bytes waiting, open observations included.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.budget.used()
+    }
+
+    /// Whether this trace has lost an observation to a full queue: what is left of it would be a torso.
+    pub(crate) fn refuses(&self, trace: u64) -> bool {
+        self.refusing.load(Ordering::Relaxed) && self.refused.lock().set.contains(&trace)
+    }
+
+    /// Marks a trace; the oldest mark goes when there are too many.
+    pub(crate) fn refuse(&self, trace: u64) {
+        let mut refused = self.refused.lock();
+        self.refusing.store(true, Ordering::Relaxed);
+        if refused.set.insert(trace) {
+            refused.order.push_back(trace);
+            if refused.order.len() > MAX_REFUSED_TRACES
+                && let Some(oldest) = refused.order.pop_front()
+            {
+                refused.set.remove(&oldest);
+            }
+        }
+    }
+}
+
+/// A duration as nanoseconds, capped at what 64 bits hold.
+pub(crate) fn nanos(duration: std::time::Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}

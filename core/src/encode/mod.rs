@@ -1,0 +1,5 @@
+//! From values to final bytes, on the thread of the call that passes them.
+
+pub mod otlp;
+pub mod protobuf;
+pub mod scores;

@@ -1,0 +1,384 @@
+//! OTLP spans and export requests as protobuf bytes (opentelemetry-proto 1.5, `trace/v1/trace.proto`).
+//!
+//! What never goes out, because servers lose the whole request over it: a key without a value, an empty array, lists of
+//! pairs, byte values, ids of the wrong length, an all-zero parent.
+
+use bytes::Bytes;
+
+use super::protobuf::{bytes_field, bytes_field_len, fixed64_field, head, varint, varint_len};
+use crate::id::{SpanId, TraceId};
+
+// ScopeSpans.spans = 2; Span: trace_id 1, span_id 2, parent_span_id 4, name 5, kind 6, start 7, end 8, attributes 9,
+// status 15, flags 16.
+const SPANS: u8 = 0x12;
+const TRACE_ID: u8 = 0x0a;
+const SPAN_ID: u8 = 0x12;
+const PARENT_SPAN_ID: u8 = 0x22;
+const NAME: u8 = 0x2a;
+const KIND: u8 = 0x30;
+const START: u8 = 0x39;
+const END: u8 = 0x41;
+const ATTRIBUTES: u8 = 0x4a;
+const STATUS: u8 = 0x7a;
+const KIND_INTERNAL: u8 = 1;
+const STATUS_ERROR: u8 = 2;
+
+// KeyValue: key 1, value 2. AnyValue: string 1, bool 2, int 3, double 4, array 5. ArrayValue.values = 1.
+const KEY: u8 = 0x0a;
+const VALUE: u8 = 0x12;
+const STRING: u8 = 0x0a;
+const BOOL: u8 = 0x10;
+const INT: u8 = 0x18;
+const DOUBLE: u8 = 0x21;
+const ARRAY: u8 = 0x2a;
+
+/// An attribute's value in one of the forms that every server takes.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Value<'a> {
+    /// Text; also JSON text, which is what objects and arrays are sent as.
+    Str(&'a str),
+    /// Text that the caller knows to be UTF-8; anything else is sent with replacement characters.
+    Utf8(&'a [u8]),
+    /// A 64-bit integer; servers read it as a JavaScript number, exact up to 2^53.
+    Int(i64),
+    /// A finite number; infinities and NaN are sent as text, because servers turn them into null.
+    Double(f64),
+    /// A boolean.
+    Bool(bool),
+    /// Text values; an empty list is not sent at all.
+    Strs(&'a [String]),
+}
+
+/// Where an attribute stands in the buffer that it was appended to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Written {
+    /// First byte of the attribute.
+    pub start: usize,
+    /// One past the last byte of its key.
+    pub key_end: usize,
+    /// One past its last byte.
+    pub end: usize,
+}
+
+/// Appends one attribute of a span. The key is `prefix`, or `prefix.key` where a key is given.
+#[inline]
+pub fn attribute(out: &mut Vec<u8>, prefix: &str, key: Option<&str>, value: Value<'_>) -> Option<Written> {
+    let start = out.len();
+    key_value(out, ATTRIBUTES, prefix, key, value).map(|key_end| Written { start, key_end, end: out.len() })
+}
+
+/// Appends a `KeyValue`; returns where its key ends.
+fn key_value(out: &mut Vec<u8>, tag: u8, prefix: &str, key: Option<&str>, value: Value<'_>) -> Option<usize> {
+    let key_len = prefix.len() + key.map_or(0, |key| key.len() + 1);
+    let number;
+    let text: &[u8] = match value {
+        Value::Str(text) => text.as_bytes(),
+        Value::Utf8(text) => match std::str::from_utf8(text) {
+            Ok(_) => text,
+            Err(_) => {
+                let mended = String::from_utf8_lossy(text).into_owned();
+                return key_value(out, tag, prefix, key, Value::Str(&mended));
+            }
+        },
+        Value::Double(value) if !value.is_finite() => {
+            number = if value.is_nan() { "NaN" } else if value > 0.0 { "Infinity" } else { "-Infinity" };
+            number.as_bytes()
+        }
+        Value::Strs([]) => return None,
+        Value::Int(_) | Value::Double(_) | Value::Bool(_) | Value::Strs(_) => {
+            return Some(scalar(out, tag, prefix, key, key_len, value));
+        }
+    };
+    let any = bytes_field_len(text.len());
+    out.reserve(key_len + any + 24);
+    head(out, tag, bytes_field_len(key_len) + bytes_field_len(any));
+    write_key(out, prefix, key, key_len);
+    let key_end = out.len();
+    head(out, VALUE, any);
+    bytes_field(out, STRING, text);
+    Some(key_end)
+}
+
+fn write_key(out: &mut Vec<u8>, prefix: &str, key: Option<&str>, key_len: usize) {
+    head(out, KEY, key_len);
+    out.extend_from_slice(prefix.as_bytes());
+    if let Some(key) = key {
+        out.push(b'.');
+        out.extend_from_slice(key.as_bytes());
+    }
+}
+
+fn scalar(out: &mut Vec<u8>, tag: u8, prefix: &str, key: Option<&str>, key_len: usize, value: Value<'_>) -> usize {
+    let array_len = |items: &[String]| items.iter().map(|s| bytes_field_len(bytes_field_len(s.len()))).sum::<usize>();
+    #[allow(clippy::cast_sign_loss)]
+    let any = match value {
+        Value::Bool(_) => 2,
+        Value::Int(value) => 1 + varint_len(value as u64),
+        Value::Strs(items) => bytes_field_len(array_len(items)),
+        _ => 9,
+    };
+    head(out, tag, bytes_field_len(key_len) + bytes_field_len(any));
+    write_key(out, prefix, key, key_len);
+    let key_end = out.len();
+    head(out, VALUE, any);
+    match value {
+        Value::Bool(value) => out.extend_from_slice(&[BOOL, u8::from(value)]),
+        #[allow(clippy::cast_sign_loss)]
+        Value::Int(value) => {
+            out.push(INT);
+            varint(out, value as u64);
+        }
+        Value::Double(value) => fixed64_field(out, DOUBLE, value.to_bits()),
+        Value::Strs(items) => {
+            head(out, ARRAY, array_len(items));
+            for item in items {
+                head(out, KEY, bytes_field_len(item.len())); // ArrayValue.values = 1
+                bytes_field(out, STRING, item.as_bytes());
+            }
+        }
+        Value::Str(_) | Value::Utf8(_) => {}
+    }
+    key_end
+}
+
+/// The fixed part of a span.
+#[derive(Clone, Copy, Debug)]
+pub struct SpanHead<'a> {
+    /// The trace.
+    pub trace_id: TraceId,
+    /// The observation.
+    pub span_id: SpanId,
+    /// Its parent; absent for a root.
+    pub parent: Option<SpanId>,
+    /// Its name.
+    pub name: &'a str,
+    /// Nanoseconds since 1970.
+    pub start: u64,
+    /// Nanoseconds since 1970; not before `start`.
+    pub end: u64,
+    /// Status ERROR with this message; absent where all went well.
+    pub error: Option<&'a str>,
+}
+
+/// Encodes one element of `ScopeSpans.spans`, tag and length included, from its head and its attributes, which are
+/// slices of encoded attribute fields.
+#[must_use]
+pub fn span(span: &SpanHead<'_>, attributes: &[&[u8]]) -> Box<[u8]> {
+    let attributes_len: usize = attributes.iter().map(|a| a.len()).sum();
+    let status = span.error.map(|message| {
+        (if message.is_empty() { 0 } else { bytes_field_len(message.len()) }) + 2 // code
+    });
+    let content = 18 + 10
+        + if span.parent.is_some() { 10 } else { 0 }
+        + bytes_field_len(span.name.len())
+        + 2
+        + 9
+        + 9
+        + attributes_len
+        + status.map_or(0, bytes_field_len);
+    let mut out = Vec::with_capacity(bytes_field_len(content));
+    head(&mut out, SPANS, content);
+    bytes_field(&mut out, TRACE_ID, &span.trace_id.0);
+    bytes_field(&mut out, SPAN_ID, &span.span_id.0);
+    if let Some(parent) = span.parent {
+        bytes_field(&mut out, PARENT_SPAN_ID, &parent.0);
+    }
+    bytes_field(&mut out, NAME, span.name.as_bytes());
+    out.extend_from_slice(&[KIND, KIND_INTERNAL]);
+    fixed64_field(&mut out, START, span.start);
+    fixed64_field(&mut out, END, span.end);
+    for attributes in attributes {
+        out.extend_from_slice(attributes);
+    }
+    if let (Some(status), Some(message)) = (status, span.error) {
+        head(&mut out, STATUS, status);
+        if !message.is_empty() {
+            bytes_field(&mut out, 0x12, message.as_bytes()); // Status.message = 2
+        }
+        out.extend_from_slice(&[0x18, STATUS_ERROR]); // Status.code = 3
+    }
+    debug_assert_eq!(out.len(), out.capacity());
+    out.into_boxed_slice()
+}
+
+/// The resource and scope that stand around the spans of every request of a process.
+#[derive(Clone, Debug)]
+pub struct Envelope {
+    resource: Bytes,
+    scope: Bytes,
+}
+
+impl Envelope {
+    /// `resource` are key-value pairs as OpenTelemetry's semantic conventions name them (`service.name`, ...).
+    #[must_use]
+    pub fn new(resource: &[(String, String)], scope_name: &str, scope_version: &str) -> Self {
+        let mut attributes = Vec::new();
+        for (key, value) in resource {
+            key_value(&mut attributes, KEY, key, None, Value::Str(value)); // Resource.attributes = 1
+        }
+        let mut encoded_resource = Vec::new();
+        bytes_field(&mut encoded_resource, 0x0a, &attributes); // ResourceSpans.resource = 1
+        let mut scope = Vec::new();
+        bytes_field(&mut scope, 0x0a, scope_name.as_bytes());
+        bytes_field(&mut scope, 0x12, scope_version.as_bytes());
+        let mut encoded_scope = Vec::new();
+        bytes_field(&mut encoded_scope, 0x0a, &scope); // ScopeSpans.scope = 1
+        Self { resource: encoded_resource.into(), scope: encoded_scope.into() }
+    }
+
+    /// Bytes that the envelope adds to a request at most.
+    #[must_use]
+    pub fn overhead(&self) -> usize {
+        self.resource.len() + self.scope.len() + 3 * 11
+    }
+
+    /// The bytes that go before `spans` bytes of encoded spans to make an `ExportTraceServiceRequest`.
+    #[must_use]
+    pub fn prefix(&self, spans: usize) -> Bytes {
+        let scope_spans = self.scope.len() + spans;
+        let resource_spans = self.resource.len() + bytes_field_len(scope_spans);
+        let mut out = Vec::with_capacity(self.overhead());
+        head(&mut out, 0x0a, resource_spans); // ExportTraceServiceRequest.resource_spans = 1
+        out.extend_from_slice(&self.resource);
+        head(&mut out, 0x12, scope_spans); // ResourceSpans.scope_spans = 2
+        out.extend_from_slice(&self.scope);
+        out.into()
+    }
+}
+
+/// Reads `rejected_spans` of an `ExportTraceServiceResponse`'s `partial_success`; zero where the body is something else.
+/// Langfuse answers JSON even to protobuf requests, so an unreadable body means that all was taken.
+#[must_use]
+pub fn rejected_spans(body: &[u8]) -> u64 {
+    let Some(partial) = field(body, 1).and_then(Result::ok) else { return 0 };
+    match field(partial, 1) {
+        Some(Err(count)) => count,
+        _ => 0,
+    }
+}
+
+/// The first field with this number: bytes, or a varint's value as the error side.
+fn field(mut message: &[u8], number: u64) -> Option<Result<&[u8], u64>> {
+    while !message.is_empty() {
+        let tag = read_varint(&mut message)?;
+        let content = match tag & 7 {
+            0 => Err(read_varint(&mut message)?),
+            1 => Ok(take(&mut message, 8)?),
+            2 => {
+                let len = usize::try_from(read_varint(&mut message)?).ok()?;
+                Ok(take(&mut message, len)?)
+            }
+            5 => Ok(take(&mut message, 4)?),
+            _ => return None,
+        };
+        if tag >> 3 == number {
+            return Some(content);
+        }
+    }
+    None
+}
+
+fn take<'a>(message: &mut &'a [u8], len: usize) -> Option<&'a [u8]> {
+    let (head, tail) = message.split_at_checked(len)?;
+    *message = tail;
+    Some(head)
+}
+
+fn read_varint(message: &mut &[u8]) -> Option<u64> {
+    let mut value = 0u64;
+    for shift in (0..64).step_by(7) {
+        let (&byte, tail) = message.split_first()?;
+        *message = tail;
+        value |= u64::from(byte & 0x7f) << shift;
+        if byte < 0x80 {
+            return Some(value);
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(bytes: &[u8]) -> String {
+        String::from_utf8_lossy(bytes).into_owned()
+    }
+
+    #[test]
+    fn a_span_reads_back_field_by_field() {
+        let mut attributes = Vec::new();
+        let written = attribute(&mut attributes, "langfuse.observation.metadata", Some("a.b"), Value::Str("v")).unwrap();
+        assert_eq!((written.start, written.end), (0, attributes.len()));
+        assert!(attributes[..written.key_end].ends_with(b"metadata.a.b"));
+        let encoded = span(
+            &SpanHead {
+                trace_id: TraceId([1; 16]),
+                span_id: SpanId([2; 8]),
+                parent: Some(SpanId([3; 8])),
+                name: "name",
+                start: 5,
+                end: 6,
+                error: Some("bad"),
+            },
+            &[&attributes],
+        );
+        let spans = field(&encoded, 2).unwrap().unwrap();
+        assert_eq!(field(spans, 1), Some(Ok(&[1u8; 16][..])));
+        assert_eq!(field(spans, 2), Some(Ok(&[2u8; 8][..])));
+        assert_eq!(field(spans, 4), Some(Ok(&[3u8; 8][..])));
+        assert_eq!(field(spans, 5).map(|f| f.map(text)), Some(Ok("name".into())));
+        assert_eq!(field(spans, 6), Some(Err(1)));
+        assert_eq!(field(spans, 7), Some(Ok(&5u64.to_le_bytes()[..])));
+        assert_eq!(field(spans, 8), Some(Ok(&6u64.to_le_bytes()[..])));
+        let pair = field(spans, 9).unwrap().unwrap();
+        assert_eq!(field(pair, 1).map(|f| f.map(text)), Some(Ok("langfuse.observation.metadata.a.b".into())));
+        let status = field(spans, 15).unwrap().unwrap();
+        assert_eq!((field(status, 2).map(|f| f.map(text)), field(status, 3)), (Some(Ok("bad".into())), Some(Err(2))));
+    }
+
+    #[test]
+    fn a_root_has_no_parent_field() {
+        let head = SpanHead { trace_id: TraceId([1; 16]), span_id: SpanId([2; 8]), parent: None, name: "", start: 1, end: 1, error: None };
+        let encoded = span(&head, &[]);
+        let spans = field(&encoded, 2).unwrap().unwrap();
+        assert!(field(spans, 4).is_none() && field(spans, 15).is_none());
+    }
+
+    #[test]
+    fn values_take_the_form_that_every_server_reads() {
+        let value = |value: Value<'_>| {
+            let mut out = Vec::new();
+            attribute(&mut out, "k", None, value)?;
+            let pair = field(&out, 9).unwrap().unwrap().to_vec();
+            Some(field(&pair, 2).unwrap().unwrap().to_vec())
+        };
+        assert_eq!(field(&value(Value::Int(-1)).unwrap(), 3), Some(Err(u64::MAX)));
+        assert_eq!(field(&value(Value::Bool(true)).unwrap(), 2), Some(Err(1)));
+        assert_eq!(field(&value(Value::Double(1.5)).unwrap(), 4), Some(Ok(&1.5f64.to_le_bytes()[..])));
+        assert_eq!(field(&value(Value::Double(f64::NAN)).unwrap(), 1), Some(Ok(&b"NaN"[..])));
+        assert_eq!(field(&value(Value::Utf8(b"a\xffb")).unwrap(), 1), Some(Ok("a\u{fffd}b".as_bytes())));
+        assert_eq!(value(Value::Strs(&[])), None);
+        let tags = value(Value::Strs(&["x".into(), "yz".into()])).unwrap();
+        let array = field(&tags, 5).unwrap().unwrap();
+        assert_eq!(field(field(array, 1).unwrap().unwrap(), 1), Some(Ok(&b"x"[..])));
+    }
+
+    #[test]
+    fn an_envelope_nests_by_length() {
+        let envelope = Envelope::new(&[("service.name".into(), "s".into())], "scope", "1");
+        let body = [envelope.prefix(3).to_vec(), b"abc".to_vec()].concat();
+        let resource_spans = field(&body, 1).unwrap().unwrap();
+        assert_eq!(resource_spans.len() + 2, body.len());
+        let scope_spans = field(resource_spans, 2).unwrap().unwrap();
+        assert!(scope_spans.ends_with(b"abc"));
+    }
+
+    #[test]
+    fn partial_success_is_read_and_json_is_not_mistaken_for_it() {
+        assert_eq!(rejected_spans(&[0x0a, 0x02, 0x08, 0x05]), 5);
+        assert_eq!(rejected_spans(b"{\"id\":\"1\"}"), 0);
+        assert_eq!(rejected_spans(b""), 0);
+        assert_eq!(rejected_spans(&[0x0a, 0xff]), 0);
+    }
+}

@@ -1,0 +1,181 @@
+//! Where a destination's requests go: the parsed base URL and the headers that every request carries.
+
+use std::fmt;
+use std::sync::Arc;
+
+use base64::Engine as _;
+
+/// A parsed `http(s)://host[:port][/path]`.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct BaseUrl {
+    /// True for `https`.
+    pub tls: bool,
+    /// Host name or address, lower case, without brackets.
+    pub host: String,
+    /// Port, the scheme's own where the URL names none.
+    pub port: u16,
+    /// Path without a trailing slash; empty for the root.
+    pub path: String,
+}
+
+impl BaseUrl {
+    /// Parses a base URL.
+    ///
+    /// # Errors
+    ///
+    /// A sentence that names what is wrong and how to mend it; it never repeats credentials that stood in the URL.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let text = text.trim();
+        let (tls, rest) = match text.split_once("://") {
+            Some((scheme, rest)) if scheme.eq_ignore_ascii_case("https") => (true, rest),
+            Some((scheme, rest)) if scheme.eq_ignore_ascii_case("http") => (false, rest),
+            _ => return Err("base_url must start with http:// or https://".into()),
+        };
+        let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+        let (authority, tail) = rest.split_at(end);
+        if authority.contains('@') {
+            return Err("base_url must not hold credentials; pass public_key and secret_key instead".into());
+        }
+        if tail.contains(['?', '#']) {
+            return Err("base_url must not hold a query or a fragment".into());
+        }
+        let (host, port) = split_port(authority)?;
+        if host.is_empty() || host.chars().any(|c| c.is_whitespace() || c.is_control() || "\"<>\\^`{|}".contains(c)) {
+            return Err("base_url names no usable host".into());
+        }
+        if tail.chars().any(|c| c.is_whitespace() || c.is_control()) {
+            return Err("base_url's path holds white space".into());
+        }
+        let port = match port {
+            None => if tls { 443 } else { 80 },
+            Some(digits) => match digits.parse::<u16>() {
+                Ok(port) if port != 0 => port,
+                _ => return Err(format!("base_url's port {digits:?} is not a number from 1 to 65535")),
+            },
+        };
+        Ok(Self { tls, host: host.to_ascii_lowercase(), port, path: tail.trim_end_matches('/').to_owned() })
+    }
+
+    /// `host:port` as it stands in a `Host` header: the port only where it is not the scheme's own.
+    #[must_use]
+    pub fn authority(&self) -> String {
+        let host = if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() };
+        if self.port == if self.tls { 443 } else { 80 } { host } else { format!("{host}:{}", self.port) }
+    }
+}
+
+fn split_port(authority: &str) -> Result<(&str, Option<&str>), String> {
+    if let Some(rest) = authority.strip_prefix('[') {
+        let Some((host, after)) = rest.split_once(']') else {
+            return Err("base_url's IPv6 address has no closing bracket".into());
+        };
+        return match after.strip_prefix(':') {
+            Some(port) => Ok((host, Some(port))),
+            None if after.is_empty() => Ok((host, None)),
+            None => Err("base_url has text after its IPv6 address".into()),
+        };
+    }
+    Ok(match authority.split_once(':') {
+        Some((host, port)) => (host, Some(port)),
+        None => (authority, None),
+    })
+}
+
+impl fmt::Display for BaseUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}://{}{}", if self.tls { "https" } else { "http" }, self.authority(), self.path)
+    }
+}
+
+impl fmt::Debug for BaseUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// A base URL with the headers of every authorised request. Its `Debug` shows header names only: values may be secrets.
+#[derive(Clone)]
+pub struct Endpoint {
+    /// Where to.
+    pub url: BaseUrl,
+    /// `scheme://host:port`: what the origin's breaker, its slots and the connection pool are keyed by.
+    pub origin: Arc<str>,
+    /// Lower-case names with checked values: no CR, LF or NUL.
+    pub headers: Vec<(String, String)>,
+}
+
+impl Endpoint {
+    /// Puts an endpoint together; see [`check_header`] for what makes a header acceptable.
+    #[must_use]
+    pub fn new(url: BaseUrl, headers: Vec<(String, String)>) -> Self {
+        let origin: Arc<str> = format!("{}://{}:{}", if url.tls { "https" } else { "http" }, url.host, url.port).into();
+        Self { url, origin, headers }
+    }
+}
+
+impl fmt::Debug for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<&str> = self.headers.iter().map(|(name, _)| name.as_str()).collect();
+        f.debug_struct("Endpoint").field("url", &self.url).field("headers", &names).finish()
+    }
+}
+
+/// `Basic` credentials; the scheme word is case-sensitive on the server.
+#[must_use]
+pub fn basic_auth(user: &str, password: &str) -> String {
+    format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(format!("{user}:{password}")))
+}
+
+/// Refuses what could split or smuggle a header (RFC 9110, section 5.5).
+///
+/// # Errors
+///
+/// Names the header; never its value, which may be a secret.
+pub fn check_header(name: &str, value: &str) -> Result<(), String> {
+    let token = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
+    if name.is_empty() || !name.chars().all(token) {
+        return Err(format!("header name {name:?} holds a character that HTTP does not allow"));
+    }
+    if value.bytes().any(|b| b == b'\r' || b == b'\n' || b == 0 || (b < 0x20 && b != b'\t') || b == 0x7f) {
+        return Err(format!("the value of header {name:?} holds a control character (CR, LF or NUL)"));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_base_url_is_taken_apart() {
+        let url = BaseUrl::parse("https://Cloud.Langfuse.com/").unwrap();
+        assert_eq!((url.tls, url.host.as_str(), url.port, url.path.as_str()), (true, "cloud.langfuse.com", 443, ""));
+        let url = BaseUrl::parse("http://[::1]:3000/a/b/").unwrap();
+        assert_eq!((url.host.as_str(), url.port, url.path.as_str()), ("::1", 3000, "/a/b"));
+        assert_eq!(url.to_string(), "http://[::1]:3000/a/b");
+        assert_eq!(url.authority(), "[::1]:3000");
+    }
+
+    #[test]
+    fn a_bad_base_url_is_refused_without_its_credentials() {
+        for bad in ["", "cloud.langfuse.com", "ftp://x", "http://", "http://a b", "http://h:0", "http://h:99999", "http://[::1"] {
+            assert!(BaseUrl::parse(bad).is_err(), "{bad}");
+        }
+        let error = BaseUrl::parse("http://pk:sk-secret@host").unwrap_err();
+        assert!(!error.contains("sk-secret"), "{error}");
+    }
+
+    #[test]
+    fn headers_that_could_split_a_request_are_refused() {
+        assert!(check_header("x-a", "fine").is_ok());
+        assert!(check_header("x a", "v").is_err());
+        let error = check_header("x-a", "secret\r\nevil: 1").unwrap_err();
+        assert!(error.contains("x-a") && !error.contains("secret"));
+    }
+
+    #[test]
+    fn debug_shows_no_header_value() {
+        let endpoint = Endpoint::new(BaseUrl::parse("http://h").unwrap(), vec![("authorization".into(), basic_auth("pk", "sk-lf-1"))]);
+        assert!(!format!("{endpoint:?}").contains("Basic"));
+    }
+}

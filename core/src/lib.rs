@@ -1,0 +1,41 @@
+//! tracespool's core: LLM tracing that costs a request microseconds and never memory, threads or a hang.
+//!
+//! A [`Client`] is a cheap handle on a destination (base URL, keys and headers). Its [`Observation`]s and scores are
+//! encoded by the thread that passes them and handed to one [`pipeline::Pipeline`] for the whole process, a state machine
+//! without I/O that decides what is sent when. With the `native` feature one export thread drives it over sockets; see
+//! [`native`]. No other thread exists but short-lived name look-ups.
+//!
+//! Nothing here knows a language: bindings convert values and call this crate, so that a rule exists once.
+
+pub mod attr;
+pub mod budget;
+pub mod client;
+pub mod config;
+pub mod destination;
+pub mod encode;
+pub mod endpoint;
+pub mod id;
+pub mod key;
+#[cfg(feature = "native")]
+pub mod native;
+pub mod notice;
+pub mod observation;
+pub mod pipeline;
+pub mod process;
+pub mod propagate;
+pub mod registry;
+pub mod report;
+pub mod sample;
+pub mod score;
+pub mod shared;
+pub mod stats;
+pub mod time;
+pub mod transport;
+
+pub use client::Client;
+pub use config::ClientOptions;
+pub use observation::{Observation, SpanContext, Start};
+pub use report::Report;
+
+/// This crate's version.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");

@@ -1,0 +1,198 @@
+//! The control plane of synchronous callers: one GET on the caller's own thread, with a total deadline.
+//!
+//! The first fetch of a prompt and the check of credentials happen here, where there may be no export thread yet. It trusts,
+//! goes through and names itself exactly as the transport does; a redirect or an error status is an ordinary answer. Callers
+//! with an event loop never come here: their requests go through the exporter.
+
+use std::fmt;
+use std::io::{self, Read, Write};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, ClientConnection, StreamOwned};
+use ureq::unversioned::resolver::DefaultResolver;
+use ureq::unversioned::transport::time::{Duration as TimeLeft, Instant as Moment};
+use ureq::unversioned::transport::{
+    Buffers, ConnectProxyConnector, ConnectionDetails, Connector, Either, LazyBuffers, NextTimeout, TcpConnector, Transport,
+    TransportAdapter,
+};
+use ureq::{Agent, Error, Proxy, ProxyProtocol, Timeout};
+
+use super::http::{NetConfig, response_headers};
+use super::proxy::Route;
+use crate::endpoint::Endpoint;
+use crate::transport::{Failure, FailureKind, Outcome, Phase, Response};
+
+/// Body bytes kept; a prompt is far smaller.
+const MAX_BODY: u64 = 8 * 1024 * 1024;
+
+/// Fetches `path` below the endpoint's base URL, with its headers. Returns within `timeout`, whatever the server does.
+#[must_use]
+pub fn get(net: &NetConfig, endpoint: &Endpoint, path: &str, timeout: Duration) -> Outcome {
+    let began = Instant::now();
+    let fail = |phase, kind, what: &dyn fmt::Display| {
+        Outcome::Failed(Failure { phase, kind, detail: format!("{}: {what}", endpoint.url.authority()) })
+    };
+    let proxy = match net.proxies.route(&endpoint.url) {
+        Route::Direct => None,
+        Route::Refused(reason) => return fail(Phase::Resolve, FailureKind::Invalid, &reason),
+        Route::Via(proxy) => {
+            let builder = Proxy::builder(ProxyProtocol::Http).host(&proxy.host).port(proxy.port);
+            let builder = match proxy.credentials() {
+                Some((user, password)) => builder.username(user).password(password),
+                None => builder,
+            };
+            match builder.build() {
+                Ok(proxy) => Some(proxy),
+                Err(_) => return fail(Phase::Proxy, FailureKind::Invalid, &"the proxy's address cannot be used"),
+            }
+        }
+    };
+    let tls = match endpoint.url.tls.then(|| net.tls.load()) {
+        None => None,
+        Some(Ok(loaded)) => Some(Arc::clone(&loaded.config)),
+        Some(Err(reason)) => return fail(Phase::Tls, FailureKind::Tls, &reason),
+    };
+    let config = Agent::config_builder()
+        .http_status_as_error(false)
+        .max_redirects(0)
+        .max_redirects_will_error(false)
+        .proxy(proxy)
+        .user_agent(net.user_agent.as_str())
+        .timeout_global(Some(timeout.saturating_sub(began.elapsed()).max(Duration::from_millis(1))))
+        .build();
+    let connector = ().chain(ConnectProxyConnector::default()).chain(TcpConnector::default()).chain(SharedTls { config: tls });
+    let agent = Agent::with_parts(config, connector, DefaultResolver::default());
+    let slash = if path.starts_with('/') { "" } else { "/" };
+    let mut request = agent.get(format!("{}{slash}{path}", endpoint.url));
+    for (name, value) in &endpoint.headers {
+        request = request.header(name.as_str(), value.as_str());
+    }
+    let answer = request.call().and_then(|answer| {
+        let (head, body) = answer.into_parts();
+        let (content_type, retry_after) = response_headers(&head.headers);
+        let mut response = Response { status: head.status.as_u16(), retry_after, content_type, body: Vec::new() };
+        body.into_with_config().limit(u64::MAX).reader().take(MAX_BODY).read_to_end(&mut response.body)?;
+        Ok(response)
+    });
+    match answer {
+        Ok(response) => Outcome::Response(response),
+        Err(error) => {
+            let (phase, kind) = classify(&error);
+            fail(phase, kind, &error)
+        }
+    }
+}
+
+/// Where a request had come, and what stopped it.
+fn classify(error: &Error) -> (Phase, FailureKind) {
+    match error {
+        Error::Timeout(Timeout::Resolve) => (Phase::Resolve, FailureKind::Timeout),
+        Error::Timeout(Timeout::Connect) => (Phase::Connect, FailureKind::Timeout),
+        Error::Timeout(_) => (Phase::Receive, FailureKind::Timeout),
+        Error::HostNotFound => (Phase::Resolve, FailureKind::Network),
+        Error::ConnectionFailed => (Phase::Connect, FailureKind::Network),
+        Error::ConnectProxyFailed(_) => (Phase::Proxy, FailureKind::Network),
+        Error::BadUri(_) | Error::Http(_) | Error::InvalidProxyUrl => (Phase::Resolve, FailureKind::Invalid),
+        Error::Tls(_) | Error::Rustls(_) => (Phase::Tls, FailureKind::Tls),
+        Error::Protocol(_) | Error::LargeResponseHeader(..) | Error::Decompress(..) => (Phase::Receive, FailureKind::Protocol),
+        Error::Io(error) => classify_io(error),
+        _ => (Phase::Receive, FailureKind::Network),
+    }
+}
+
+fn classify_io(error: &io::Error) -> (Phase, FailureKind) {
+    if let Some(inner) = error.get_ref() {
+        if inner.is::<rustls::Error>() || inner.source().is_some_and(|source| source.is::<rustls::Error>()) {
+            return (Phase::Tls, FailureKind::Tls);
+        }
+        if let Some(inner) = inner.downcast_ref::<Error>() {
+            return classify(inner);
+        }
+    }
+    match error.kind() {
+        io::ErrorKind::TimedOut => (Phase::Receive, FailureKind::Timeout),
+        io::ErrorKind::ConnectionRefused | io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => {
+            (Phase::Connect, FailureKind::Network)
+        }
+        _ => (Phase::Receive, FailureKind::Network),
+    }
+}
+
+/// TLS with the process's own configuration. `ureq`'s connector would build another one per agent, and could not combine
+/// Mozilla's roots with added ones.
+struct SharedTls {
+    config: Option<Arc<ClientConfig>>,
+}
+
+impl fmt::Debug for SharedTls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SharedTls")
+    }
+}
+
+impl<In: Transport> Connector<In> for SharedTls {
+    type Out = Either<In, TlsTransport>;
+
+    fn connect(&self, details: &ConnectionDetails<'_>, chained: Option<In>) -> Result<Option<Self::Out>, Error> {
+        let Some(transport) = chained else { return Err(Error::ConnectionFailed) };
+        if !details.needs_tls() || transport.is_tls() {
+            return Ok(Some(Either::A(transport)));
+        }
+        let Some(config) = &self.config else { return Err(Error::Tls("no TLS configuration")) };
+        let host = details.uri.host().unwrap_or_default().trim_matches(['[', ']']);
+        let name = ServerName::try_from(host.to_owned()).map_err(|_| Error::Tls("the host is no name for TLS"))?;
+        let mut connection = ClientConnection::new(Arc::clone(config), name).map_err(Error::Rustls)?;
+        let mut socket = TransportAdapter::new(transport.boxed(), details.current_time.clone());
+        // The timeout counts from before the connection was made.
+        let mut timeout = details.timeout;
+        if let (TimeLeft::Exact(left), Moment::Exact(begun), Moment::Exact(now)) =
+            (timeout.after, details.now, (details.current_time)())
+        {
+            timeout.after = TimeLeft::Exact(left.saturating_sub(now.saturating_duration_since(begun)));
+        }
+        socket.set_timeout(timeout);
+        connection.complete_io(&mut socket)?;
+        let buffers = LazyBuffers::new(details.config.input_buffer_size(), details.config.output_buffer_size());
+        Ok(Some(Either::B(TlsTransport { buffers, stream: StreamOwned::new(connection, socket) })))
+    }
+}
+
+struct TlsTransport {
+    buffers: LazyBuffers,
+    stream: StreamOwned<ClientConnection, TransportAdapter>,
+}
+
+impl fmt::Debug for TlsTransport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("TlsTransport")
+    }
+}
+
+impl Transport for TlsTransport {
+    fn buffers(&mut self) -> &mut dyn Buffers {
+        &mut self.buffers
+    }
+
+    fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), Error> {
+        self.stream.get_mut().set_timeout(timeout);
+        self.stream.write_all(self.buffers.output().get(..amount).unwrap_or_default())?;
+        Ok(())
+    }
+
+    fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, Error> {
+        self.stream.get_mut().set_timeout(timeout);
+        let amount = self.stream.read(self.buffers.input_append_buf())?;
+        self.buffers.input_appended(amount);
+        Ok(amount > 0)
+    }
+
+    fn is_open(&mut self) -> bool {
+        self.stream.get_mut().get_mut().is_open()
+    }
+
+    fn is_tls(&self) -> bool {
+        true
+    }
+}

@@ -1,0 +1,368 @@
+//! The export thread: the only place that spawns it, stops it and runs the loop around pipeline and transport.
+//!
+//! It sleeps until the pipeline's next moment. Before it does it publishes that moment and looks once more whether
+//! somebody asked for attention in between; whoever submits does the two in the other order, so no wake-up is lost and
+//! hardly any is needed.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering, fence};
+use std::sync::{Arc, OnceLock, Weak};
+use std::thread::{Builder, JoinHandle};
+use std::time::{Duration, Instant};
+
+use parking_lot::{Condvar, Mutex};
+
+use super::clock;
+use super::http::{HttpTransport, NetConfig, Wake};
+use crate::notice::NoticeKind;
+use crate::pipeline::{Action, Pipeline};
+use crate::process::{Driver, Process};
+use crate::report::DropReason;
+use crate::transport::{Outcome, Slot, Transport};
+
+/// The thread ends after this long without work.
+const REST_AFTER: u64 = 30_000_000_000;
+/// Commands and actions handled before the sockets are looked at again: well below a millisecond's worth.
+const SLICE: usize = 512;
+/// How often the cache is searched for what nobody uses.
+const SWEEP: u64 = 60_000_000_000;
+/// After a panic the loop goes on, but not more often than this.
+const PANIC_PAUSE: u64 = 60_000_000_000;
+/// Enough for a TLS handshake; only touched pages cost memory.
+const STACK: usize = 512 * 1024;
+
+/// Starts, stops and wakes the export thread.
+#[derive(Debug)]
+pub struct Exporter {
+    process: Weak<Process>,
+    net: Arc<NetConfig>,
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Debug)]
+enum State {
+    /// No thread. What it knew stays for the next one.
+    Resting(Option<Box<Work>>),
+    Running { run: Arc<Run>, thread: JoinHandle<()> },
+    /// Asked to hand its state back, for a fork.
+    Stopping { run: Arc<Run>, thread: JoinHandle<()> },
+    /// It has; `None` where it did not run.
+    Paused(Option<Box<Work>>),
+}
+
+/// One life of the thread.
+#[derive(Default)]
+struct Run {
+    wake: OnceLock<Wake>,
+    stop: AtomicBool,
+}
+
+impl std::fmt::Debug for Run {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Run").field("stop", &self.stop).finish_non_exhaustive()
+    }
+}
+
+impl Run {
+    fn ring(&self) {
+        // Before the thread has its transport it has not looked at the inbox either.
+        if let Some(wake) = self.wake.get() {
+            wake();
+        }
+    }
+}
+
+/// What the thread owns.
+struct Work {
+    pipeline: Pipeline,
+    transport: Option<HttpTransport>,
+    finished: Vec<(Slot, Outcome)>,
+    idle_since: Option<u64>,
+    next_sweep: u64,
+    last_panic: Option<u64>,
+}
+
+impl std::fmt::Debug for Work {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Work").field("in_flight", &self.pipeline.in_flight()).finish_non_exhaustive()
+    }
+}
+
+impl Driver for Arc<Exporter> {
+    fn wake(&self) {
+        let mut state = self.state.lock();
+        match &mut *state {
+            State::Running { run, .. } => run.ring(),
+            State::Resting(work) => {
+                let work = work.take();
+                *state = self.start(work);
+            }
+            // It looks at its inbox when it goes on.
+            State::Stopping { .. } | State::Paused(_) => {}
+        }
+    }
+}
+
+impl Exporter {
+    pub(crate) fn new(process: &Arc<Process>, net: Arc<NetConfig>) -> Arc<Self> {
+        Arc::new(Self {
+            process: Arc::downgrade(process),
+            net,
+            state: Mutex::new(State::Resting(None)),
+            changed: Condvar::new(),
+        })
+    }
+
+    fn start(self: &Arc<Self>, work: Option<Box<Work>>) -> State {
+        let Some(process) = self.process.upgrade() else { return State::Resting(work) };
+        let work = work.unwrap_or_else(|| Box::new(Work::new(&process)));
+        let run = Arc::new(Run::default());
+        // The work crosses by a cell, so that it is not lost where the system refuses a thread.
+        let cell = Arc::new(Mutex::new(Some(work)));
+        let (exporter, theirs, their_cell) = (self.clone(), run.clone(), cell.clone());
+        let spawned = Builder::new().name("tracespool-export".into()).stack_size(STACK).spawn(move || {
+            let work = their_cell.lock().take();
+            if let Some(work) = work {
+                exporter.run(&theirs, &process, work);
+            }
+        });
+        match spawned {
+            Ok(thread) => State::Running { run, thread },
+            Err(error) => {
+                if let Some(process) = self.process.upgrade() {
+                    process.shared.notices.add(NoticeKind::Server, "", 1, clock::mono(), || {
+                        format!("the export thread could not be started ({error}); it is tried again with the next data")
+                    });
+                }
+                State::Resting(cell.lock().take())
+            }
+        }
+    }
+
+    /// Makes the thread hand its state back and end, for a fork; gives up after `within`. No lock is held afterwards.
+    pub(crate) fn pause(&self, within: Duration) {
+        let deadline = Instant::now() + within;
+        let mut state = self.state.lock();
+        *state = match std::mem::replace(&mut *state, State::Resting(None)) {
+            State::Running { run, thread } => {
+                run.stop.store(true, Ordering::Release);
+                run.ring();
+                State::Stopping { run, thread }
+            }
+            // A thread that was never started, or has ended, stays as it is.
+            other => other,
+        };
+        while matches!(&*state, State::Stopping { .. }) {
+            if self.changed.wait_until(&mut state, deadline).timed_out() {
+                return;
+            }
+        }
+    }
+
+    /// Goes on after a fork, in the parent.
+    pub(crate) fn resume(self: &Arc<Self>) {
+        let mut state = self.state.lock();
+        *state = match std::mem::replace(&mut *state, State::Resting(None)) {
+            State::Paused(work) => match work {
+                Some(work) => self.start(Some(work)),
+                None => State::Resting(None),
+            },
+            State::Stopping { run, thread } => {
+                // It did not stop in time; it looks at this flag under the lock before it does.
+                run.stop.store(false, Ordering::Release);
+                State::Running { run, thread }
+            }
+            other => other,
+        };
+    }
+
+    /// True while there is a thread.
+    #[must_use]
+    pub fn is_running(&self) -> bool {
+        matches!(&*self.state.lock(), State::Running { .. } | State::Stopping { .. })
+    }
+
+    fn run(self: Arc<Self>, run: &Arc<Run>, process: &Arc<Process>, mut work: Box<Work>) {
+        loop {
+            if work.transport.is_none() {
+                match HttpTransport::new(self.net.clone()) {
+                    Ok(transport) => work.transport = Some(transport),
+                    Err(error) => {
+                        process.shared.notices.add(NoticeKind::Server, "", 1, clock::mono(), || {
+                            format!("the system grants no descriptors for sending ({error}); it is tried again with the next data")
+                        });
+                        self.rest(process, work, true);
+                        return;
+                    }
+                }
+            }
+            if let Some(transport) = &work.transport {
+                // Set once a life: a transport that is made anew after a panic ends its first turn by itself.
+                let _ = run.wake.set(transport.waker());
+            }
+            let ended = catch_unwind(AssertUnwindSafe(|| work.turns(process, run)));
+            match ended {
+                Ok(End::Stop) => {
+                    let mut state = self.state.lock();
+                    if run.stop.load(Ordering::Acquire) {
+                        process.shared.next_look.store(u64::MAX, Ordering::SeqCst);
+                        let before = std::mem::replace(&mut *state, State::Paused(Some(work)));
+                        drop(before);
+                        self.changed.notify_all();
+                        return;
+                    }
+                }
+                Ok(End::Rest) => match self.rest(process, work, false) {
+                    Some(back) => work = back,
+                    None => return,
+                },
+                Err(_) => work.recover(process),
+            }
+        }
+    }
+
+    /// Ends the thread's life, unless somebody wants something: then the work comes back.
+    fn rest(&self, process: &Process, mut work: Box<Work>, anyway: bool) -> Option<Box<Work>> {
+        let mut state = self.state.lock();
+        process.shared.next_look.store(u64::MAX, Ordering::SeqCst);
+        fence(Ordering::SeqCst);
+        let wanted = process.attention.load(Ordering::SeqCst) || !process.inbox().is_empty();
+        if wanted && !anyway {
+            return Some(work);
+        }
+        work.transport = None;
+        if let State::Running { .. } = &*state {
+            *state = State::Resting(Some(work));
+        } else {
+            *state = State::Paused(Some(work));
+            self.changed.notify_all();
+        }
+        None
+    }
+}
+
+enum End {
+    Stop,
+    Rest,
+}
+
+impl Work {
+    fn new(process: &Process) -> Self {
+        let now = clock::now();
+        Self {
+            pipeline: Pipeline::new(process.shared.clone(), now),
+            transport: None,
+            finished: Vec::new(),
+            idle_since: None,
+            next_sweep: now.mono + SWEEP,
+            last_panic: None,
+        }
+    }
+
+    /// Takes turns until there is a reason to end.
+    fn turns(&mut self, process: &Process, run: &Run) -> End {
+        let shared = &process.shared;
+        loop {
+            if run.stop.load(Ordering::Acquire) {
+                return End::Stop;
+            }
+            shared.next_look.store(0, Ordering::SeqCst);
+            process.attention.store(false, Ordering::SeqCst);
+            let now = clock::now();
+            let Some(transport) = self.transport.as_mut() else { return End::Rest };
+            let mut more = false;
+            for taken in 0.. {
+                let Ok(command) = process.inbox().try_recv() else { break };
+                self.pipeline.handle_command(command, now);
+                if taken >= SLICE {
+                    more = true;
+                    break;
+                }
+            }
+            self.pipeline.handle_timeout(now);
+            let mut sent = false;
+            for taken in 0.. {
+                match self.pipeline.poll_action(now) {
+                    Some(Action::Send { slot, request }) => {
+                        sent = true;
+                        transport.start(slot, request, now);
+                    }
+                    Some(Action::Cancel { slot }) => transport.cancel(slot),
+                    Some(Action::DiscardIdle) => transport.discard_idle(),
+                    None => break,
+                }
+                if taken >= SLICE {
+                    more = true;
+                    break;
+                }
+            }
+            if now.mono >= self.next_sweep {
+                self.next_sweep = now.mono + SWEEP;
+                process.sweep();
+            }
+            let idle = self.pipeline.is_idle() && transport.in_flight() == 0 && !more;
+            let idle_since = *self.idle_since.get_or_insert(now.mono);
+            if !idle {
+                self.idle_since = None;
+            } else if now.mono.saturating_sub(idle_since) >= REST_AFTER {
+                return End::Rest;
+            }
+            let next = self.pipeline.next_timeout().unwrap_or(u64::MAX).min(self.next_sweep);
+            let mut until = if idle { next.min(idle_since + REST_AFTER) } else { next };
+            let lag = clock::mono().saturating_sub(now.mono);
+            shared.lag.fetch_max(lag, Ordering::Relaxed);
+            shared.next_look.store(until, Ordering::SeqCst);
+            // Pairs with `Process::attend`.
+            fence(Ordering::SeqCst);
+            // Data that was taken away from under a submission in flight has no timer yet.
+            let crossed = sent && !process.inbox().is_empty();
+            if more || crossed || process.attention.load(Ordering::SeqCst) {
+                until = 0;
+            }
+            let before = transport.buffered_bytes();
+            transport.turn(Some(until), &mut self.finished);
+            shared.next_look.store(0, Ordering::SeqCst);
+            let after = transport.buffered_bytes();
+            if after > before {
+                shared.budget.take_always(after - before);
+            } else {
+                shared.budget.release(before - after);
+            }
+            if !self.finished.is_empty() {
+                let now = clock::now();
+                for (slot, outcome) in self.finished.drain(..) {
+                    self.pipeline.handle_outcome(slot, &outcome, now);
+                }
+            }
+        }
+    }
+
+    /// After a panic: nothing of what was under way can be trusted, so all of it is given up and counted, and the loop
+    /// begins anew, at most once a minute.
+    fn recover(&mut self, process: &Process) {
+        let now = clock::now();
+        process.shared.panics.fetch_add(1, Ordering::Relaxed);
+        process.shared.notices.add(NoticeKind::Panic, "", 1, now.mono, || {
+            "the exporter panicked; what was waiting is dropped and it begins anew".into()
+        });
+        if let Some(transport) = self.transport.take() {
+            process.shared.budget.release(transport.buffered_bytes());
+        }
+        self.finished.clear();
+        let pipeline = &mut self.pipeline;
+        let given_up = catch_unwind(AssertUnwindSafe(|| {
+            pipeline.abort(DropReason::Evicted, now);
+            while pipeline.poll_action(now).is_some() {}
+        }));
+        if given_up.is_err() || self.last_panic.is_some_and(|last| now.mono - last < PANIC_PAUSE) {
+            // Neither its destructors nor its counts can be trusted.
+            let broken = std::mem::replace(&mut self.pipeline, Pipeline::new(process.shared.clone(), now));
+            std::mem::forget(broken);
+            if self.last_panic.is_some_and(|last| now.mono - last < PANIC_PAUSE) {
+                std::thread::sleep(Duration::from_nanos(PANIC_PAUSE));
+            }
+        }
+        self.last_panic = Some(now.mono);
+    }
+}

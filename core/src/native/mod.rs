@@ -1,0 +1,173 @@
+//! Threads, sockets, fork and exit: what a native process adds to the core.
+//!
+//! There is one [`Process`] at a time, made at the first need. Its export thread starts with the first data, sleeps while
+//! there is nothing to do, and ends after 30 s without work.
+
+pub mod clock;
+// pub mod control;
+pub mod exit;
+pub mod exporter;
+pub mod fork;
+pub mod http;
+pub mod proxy;
+pub mod tls;
+
+use std::sync::{Arc, OnceLock};
+
+use arc_swap::ArcSwapOption;
+
+use self::exporter::Exporter;
+use self::http::NetConfig;
+use crate::attr::SCOPE_LANGFUSE;
+use crate::config::Limits;
+use crate::encode::otlp::Envelope;
+use crate::notice::NoticeKind;
+use crate::process::{Clock, Process};
+use crate::transport::Now;
+
+static CURRENT: ArcSwapOption<Native> = ArcSwapOption::const_empty();
+static LANGUAGE: OnceLock<&'static str> = OnceLock::new();
+
+/// A process and what runs it.
+pub(crate) struct Native {
+    pub(crate) process: Arc<Process>,
+    pub(crate) exporter: Arc<Exporter>,
+    pub(crate) net: Arc<NetConfig>,
+}
+
+/// Reads the real clocks.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    fn now(&self) -> Now {
+        clock::now()
+    }
+}
+
+/// Says which language this core serves (`python`, `nodejs`, `rust`); it goes out as `telemetry.sdk.language`. To be
+/// called before the first client is made; later calls change nothing.
+pub fn describe(language: &'static str) {
+    let _ = LANGUAGE.set(language);
+}
+
+/// Reads an environment variable; what is not Unicode is as good as unset.
+#[must_use]
+pub fn env(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
+/// The process's tracing. Made at the first call, and anew in the child of a fork.
+#[must_use]
+pub fn current() -> Arc<Process> {
+    native().process.clone()
+}
+
+/// How this process reaches the network, for synchronous calls.
+#[must_use]
+pub fn net() -> Arc<NetConfig> {
+    native().net.clone()
+}
+
+pub(crate) fn native() -> Arc<Native> {
+    if let Some(native) = CURRENT.load_full() {
+        return native;
+    }
+    fork::install();
+    let made = Arc::new(make());
+    // Where two threads made one at the same time the first stays, and the other was never used.
+    let before = CURRENT.compare_and_swap(&None::<Arc<Native>>, Some(made.clone()));
+    match before.as_ref() {
+        Some(first) => first.clone(),
+        None => made,
+    }
+}
+
+/// The one there is, where there is one.
+pub(crate) fn existing() -> Option<Arc<Native>> {
+    CURRENT.load_full()
+}
+
+/// Leaves the one there is behind, for good.
+pub(crate) fn take() -> Option<Arc<Native>> {
+    CURRENT.swap(None)
+}
+
+fn make() -> Native {
+    let mut problems = Vec::new();
+    let limits = Limits::from_env(&env, &mut problems);
+    let net = Arc::new(NetConfig::from_env(&env));
+    problems.extend(net.warnings());
+    let envelope = Envelope::new(&resource(&env), SCOPE_LANGFUSE, crate::VERSION);
+    let process = Process::new(limits, envelope, Box::new(SystemClock));
+    for problem in problems {
+        process.shared.notices.add(NoticeKind::Configuration, "", 1, clock::mono(), || problem.clone());
+    }
+    let exporter = Exporter::new(&process, net.clone());
+    process.set_driver(Box::new(exporter.clone()));
+    Native { process, exporter, net }
+}
+
+/// The resource attributes of OpenTelemetry's semantic conventions, `OTEL_SERVICE_NAME` and `OTEL_RESOURCE_ATTRIBUTES`
+/// (`key=value,...`, percent-encoded) included. Environment and release are never here: they belong to the handle.
+fn resource(env: &dyn Fn(&str) -> Option<String>) -> Vec<(String, String)> {
+    let language = LANGUAGE.get().copied().unwrap_or("rust");
+    let mut resource: Vec<(String, String)> = vec![
+        ("telemetry.sdk.language".into(), language.into()),
+        ("telemetry.sdk.name".into(), "tracespool".into()),
+        ("telemetry.sdk.version".into(), crate::VERSION.into()),
+    ];
+    for pair in env("OTEL_RESOURCE_ATTRIBUTES").unwrap_or_default().split(',').take(64) {
+        let Some((key, value)) = pair.split_once('=') else { continue };
+        let (key, value) = (key.trim(), percent_decoded(value.trim()));
+        if !key.is_empty() && !key.starts_with("langfuse.") && value.len() <= 1024 {
+            resource.retain(|(other, _)| other != key);
+            resource.push((key.to_owned(), value));
+        }
+    }
+    let name = env("OTEL_SERVICE_NAME").filter(|name| !name.is_empty());
+    if name.is_some() || !resource.iter().any(|(key, _)| key == "service.name") {
+        resource.retain(|(key, _)| key != "service.name");
+        resource.push(("service.name".into(), name.unwrap_or_else(|| format!("unknown_service:{language}"))));
+    }
+    resource
+}
+
+fn percent_decoded(text: &str) -> String {
+    let bytes = text.as_bytes();
+    let mut out = Vec::with_capacity(bytes.len());
+    let mut at = 0;
+    while at < bytes.len() {
+        let hex = bytes.get(at + 1..at + 3).and_then(|hex| std::str::from_utf8(hex).ok());
+        match (bytes[at], hex.and_then(|hex| u8::from_str_radix(hex, 16).ok())) {
+            (b'%', Some(byte)) => {
+                out.push(byte);
+                at += 3;
+            }
+            (byte, _) => {
+                out.push(byte);
+                at += 1;
+            }
+        }
+    }
+    String::from_utf8_lossy(&out).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn resource_attributes_come_from_the_environment() {
+        let env = |name: &str| match name {
+            "OTEL_SERVICE_NAME" => Some("shop".to_owned()),
+            "OTEL_RESOURCE_ATTRIBUTES" => Some("service.name=other,team=a%20b,langfuse.environment=x,broken".to_owned()),
+            _ => None,
+        };
+        let resource = resource(&env);
+        assert!(resource.contains(&("service.name".into(), "shop".into())));
+        assert!(resource.contains(&("team".into(), "a b".into())));
+        assert!(!resource.iter().any(|(key, _)| key == "langfuse.environment"));
+        assert_eq!(resource.iter().filter(|(key, _)| key == "service.name").count(), 1);
+    }
+}

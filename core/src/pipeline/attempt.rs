@@ -1,0 +1,347 @@
+//! Requests under way: beginning them, and what their outcomes mean.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use super::breaker::{self, ScoreSupport};
+use super::queue::{Batch, Entry, ScoreForm};
+use super::retry::{self, Verdict, Why};
+use super::spool::Fate;
+use super::timer::Timer;
+use super::{Action, Pipeline};
+use crate::destination::nanos;
+use crate::endpoint::Endpoint;
+use crate::notice::NoticeKind;
+use crate::report::{DropReason, Lane};
+use crate::transport::{FailureKind, Method, Now, Outcome, Payload, Request, Slot};
+
+/// Response bytes worth keeping: a 207 names each refused item.
+const MAX_RESPONSE: usize = 256 * 1024;
+/// The health probe must not hold scores up for a request's whole timeout.
+const HEALTH_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// A request under way.
+#[derive(Debug)]
+pub(crate) struct Attempt {
+    origin: u32,
+    suspect: bool,
+    work: Work,
+}
+
+#[derive(Debug)]
+enum Work {
+    Batch { spool: u64, batch: Batch },
+    /// Asks an origin for its version; these destinations' scores wait for the answer.
+    Version { spools: Vec<u64> },
+}
+
+impl Attempt {
+    pub(crate) fn items(&self) -> u64 {
+        self.entries().count() as u64
+    }
+
+    pub(crate) fn entries(&self) -> impl Iterator<Item = &Entry> {
+        let entries: &[Entry] = match &self.work {
+            Work::Batch { batch, .. } => &batch.entries,
+            Work::Version { .. } => &[],
+        };
+        entries.iter()
+    }
+}
+
+impl Pipeline {
+    /// Begins the next attempt, where somebody has something to send and there is room.
+    pub(super) fn dispatch(&mut self, now: Now) -> Option<Action> {
+        let limits = self.shared.limits.in_flight;
+        while self.attempts.len() < limits.process {
+            let id = self.rotation.pop_front()?;
+            let Some(origin) = self.origins.get_mut(&id) else { continue };
+            origin.rotating = false;
+            // Where it is not admitted now, its timer or its next outcome puts it back.
+            if !origin.admits(now.mono) || origin.in_flight >= limits.origin {
+                continue;
+            }
+            let room_here = origin.suspects_in_flight < (limits.origin / 4).max(1);
+            let room = self.suspects_in_flight < (limits.process / 4).max(1);
+            let Some(spool) = origin.waiting.pop(room_here && room) else {
+                if !origin.waiting.is_empty() && !room {
+                    self.held_back.push(id);
+                }
+                continue;
+            };
+            let action = self.begin(spool, now);
+            self.rotate(id);
+            if action.is_some() {
+                return action;
+            }
+        }
+        None
+    }
+
+    fn begin(&mut self, id: u64, now: Now) -> Option<Action> {
+        let spool = self.spools.get_mut(&id)?;
+        let waited = now.mono.saturating_sub(spool.queued.take().unwrap_or(now.mono));
+        self.crowding = (self.crowding * 7 + waited) / 8;
+        let origin_id = spool.origin;
+        let form = self.origins.get(&origin_id).and_then(|origin| origin.score_form(now.mono));
+        if !spool.ready(now.mono, form.is_some()) {
+            self.look(id, now);
+            return None;
+        }
+        let mut batch = spool.take_batch(now.mono, form.is_some())?;
+        if batch.attempts > 0 && !self.retry_budget.retry(now.mono) {
+            spool.lanes[batch.lane as usize].retries.push_front(batch);
+            spool.not_before = now.mono + nanos(retry::jittered(Duration::from_secs(1), 1.0));
+            self.look(id, now);
+            return None;
+        }
+        if batch.attempts == 0 {
+            self.retry_budget.request();
+        } else {
+            self.shared.retries.fetch_add(1, Ordering::Relaxed);
+        }
+        batch.attempts += 1;
+        let form = form.unwrap_or(ScoreForm::Ingestion);
+        let payload = batch.payload(&self.shared.envelope.load(), form);
+        let destination = &spool.destination;
+        let (path, content_type, gzip): (Arc<str>, _, _) = match (batch.lane, form) {
+            (Lane::Observations, _) => (destination.otlp_path.clone(), "application/x-protobuf", destination.gzip.load(Ordering::Relaxed)),
+            // The servers' JSON endpoints take no compressed bodies.
+            (Lane::Scores, ScoreForm::Array) => ("/api/public/scores".into(), "application/json", false),
+            (Lane::Scores, ScoreForm::Ingestion) => ("/api/public/ingestion".into(), "application/json", false),
+        };
+        let request = Request {
+            endpoint: destination.endpoint.clone(),
+            method: Method::Post,
+            path,
+            content_type: Some(content_type),
+            authorized: true,
+            payload,
+            gzip,
+            deadline: now.mono + nanos(batch.timeout()),
+            max_response: MAX_RESPONSE,
+        };
+        let suspect = spool.suspect;
+        let slot = self.next_slot;
+        spool.slots.push(slot);
+        let action = self.send(origin_id, suspect, Work::Batch { spool: id, batch }, request, now);
+        self.look(id, now);
+        Some(action)
+    }
+
+    fn send(&mut self, origin_id: u32, suspect: bool, work: Work, request: Request, now: Now) -> Action {
+        let slot = self.next_slot;
+        self.next_slot += 1;
+        if let Some(origin) = self.origins.get_mut(&origin_id) {
+            origin.begin(suspect, now.mono);
+        }
+        self.suspects_in_flight += usize::from(suspect);
+        self.attempts.insert(slot, Attempt { origin: origin_id, suspect, work });
+        self.shared.requests.fetch_add(1, Ordering::Relaxed);
+        Action::Send { slot: Slot(slot), request }
+    }
+
+    /// Asks the spool's server for its version, or waits for the answer that somebody else asked for.
+    pub(super) fn ask_version(&mut self, id: u64, now: Now) {
+        let Some(spool) = self.spools.get(&id) else { return };
+        let (origin_id, endpoint): (u32, Arc<Endpoint>) = (spool.origin, spool.destination.endpoint.clone());
+        let Some(origin) = self.origins.get_mut(&origin_id) else { return };
+        if origin.scores == ScoreSupport::Asked {
+            let asked = self.attempts.values_mut().find_map(|attempt| match &mut attempt.work {
+                Work::Version { spools } if attempt.origin == origin_id => Some(spools),
+                _ => None,
+            });
+            if let Some(spools) = asked
+                && !spools.contains(&id)
+            {
+                spools.push(id);
+            }
+            return;
+        }
+        if endpoint.url.host.ends_with("langfuse.com") {
+            // Langfuse Cloud allows 30 score requests a minute on its smallest plan, but 1,000 ingestion requests.
+            origin.scores = ScoreSupport::Known(ScoreForm::Ingestion, u64::MAX);
+            self.look(id, now);
+            return;
+        }
+        if !origin.admits(now.mono) {
+            // Look again when the breaker lets somebody through.
+            let again = origin.opens_at().unwrap_or(0).max(now.mono + nanos(Duration::from_secs(1)));
+            if let Some(spool) = self.spools.get_mut(&id) {
+                spool.not_before = again;
+            }
+            return;
+        }
+        origin.scores = ScoreSupport::Asked;
+        let request = Request {
+            endpoint,
+            method: Method::Get,
+            path: "/api/public/health".into(),
+            content_type: None,
+            authorized: false,
+            payload: Payload::default(),
+            gzip: false,
+            deadline: now.mono + nanos(HEALTH_TIMEOUT),
+            max_response: 4096,
+        };
+        let action = self.send(origin_id, false, Work::Version { spools: vec![id] }, request, now);
+        self.actions.push_back(action);
+    }
+
+    /// Takes an attempt's outcome. A slot that was cancelled means nothing any more. Call
+    /// [`Pipeline::poll_action`] afterwards.
+    pub fn handle_outcome(&mut self, slot: Slot, outcome: &Outcome, now: Now) {
+        let Some(attempt) = self.attempts.remove(&slot.0) else { return };
+        self.suspects_in_flight -= usize::from(attempt.suspect);
+        if let Some(origin) = self.origins.get_mut(&attempt.origin) {
+            origin.end(attempt.suspect);
+            match outcome {
+                Outcome::Response(_) => {
+                    origin.answered();
+                }
+                // A request that could not even be made says nothing about the server.
+                Outcome::Failed(failure) if failure.kind == FailureKind::Invalid => origin.abandoned(),
+                Outcome::Failed(_) => {
+                    if let Some(until) = origin.failed(now.mono) {
+                        self.timers.set(until, Timer::Origin(attempt.origin));
+                    }
+                }
+            }
+        }
+        match attempt.work {
+            Work::Batch { spool, batch } => self.end_batch(slot, spool, batch, outcome, now),
+            Work::Version { spools } => {
+                let version = match outcome {
+                    Outcome::Response(response) if response.status == 200 => breaker::version(&response.body),
+                    _ => None,
+                };
+                if let Some(origin) = self.origins.get_mut(&attempt.origin) {
+                    origin.learn(version, now.mono);
+                }
+                for spool in spools {
+                    self.look(spool, now);
+                }
+            }
+        }
+        self.rotate(attempt.origin);
+        if attempt.suspect {
+            for origin in std::mem::take(&mut self.held_back) {
+                self.rotate(origin);
+            }
+        }
+    }
+
+    fn end_batch(&mut self, slot: Slot, id: u64, batch: Batch, outcome: &Outcome, now: Now) {
+        let Some(spool) = self.spools.get_mut(&id) else { return };
+        spool.slots.retain(|other| *other != slot.0);
+        let (lane, sent) = (batch.lane, batch.len());
+        match retry::decide(outcome, lane, sent, spool.failures) {
+            Verdict::Delivered { refused, unknown } => {
+                (spool.failures, spool.suspect, spool.unauthorized, spool.ordered_pause) = (0, false, false, false);
+                spool.fraction = (spool.fraction / 2).max(1);
+                spool.throttle = (spool.throttle / 2).max(1);
+                let (entries, unknown) = batch.entries.split_at(usize::try_from(sent - unknown).unwrap_or(0));
+                let (taken, refused) = entries.split_at(entries.len() - usize::try_from(refused).unwrap_or(0).min(entries.len()));
+                self.settle(id, lane, taken, Fate::Delivered, now);
+                self.settle(id, lane, refused, Fate::Dropped(DropReason::Rejected), now);
+                self.settle(id, lane, unknown, Fate::Unconfirmed, now);
+            }
+            Verdict::Refused => {
+                // The server is well; only this batch was not to its liking.
+                (spool.failures, spool.suspect, spool.unauthorized, spool.ordered_pause) = (0, false, false, false);
+                self.tell(id, lane, outcome, "gave the data up", now);
+                self.settle(id, lane, &batch.entries, Fate::Dropped(DropReason::Rejected), now);
+            }
+            Verdict::Split => match batch.split() {
+                Ok((first, second)) => {
+                    let retries = &mut spool.lanes[lane as usize].retries;
+                    retries.push_front(second);
+                    retries.push_front(first);
+                    // What is cut from now on is cut smaller.
+                    spool.fraction = (spool.fraction * 2).min(512);
+                    for batch in retries.iter_mut().take(2) {
+                        batch.attempts = 1;
+                    }
+                }
+                Err(single) => {
+                    self.tell(id, lane, outcome, "gave one item up", now);
+                    self.settle(id, lane, &single.entries, Fate::Dropped(DropReason::TooLarge), now);
+                }
+            },
+            Verdict::Retry { after, why } => {
+                spool.failures += 1;
+                spool.suspect = true;
+                spool.unauthorized = why == Why::Unauthorized;
+                spool.ordered_pause = matches!(why, Why::Unauthorized | Why::Throttled);
+                spool.not_before = now.mono + nanos(after);
+                match why {
+                    Why::Transport { while_sending: true } => spool.fraction = (spool.fraction * 2).min(512),
+                    Why::Throttled => spool.throttle = (spool.throttle * 2).min(64),
+                    _ => {}
+                }
+                let destination_failed = why != (Why::Transport { while_sending: false });
+                spool.lanes[lane as usize].retries.push_back(batch);
+                if destination_failed || spool.failures == 3 {
+                    self.tell(id, lane, outcome, "will be tried again", now);
+                }
+            }
+        }
+        self.look(id, now);
+    }
+
+    fn tell(&self, id: u64, lane: Lane, outcome: &Outcome, what: &str, now: Now) {
+        let Some(spool) = self.spools.get(&id) else { return };
+        let destination = &spool.destination;
+        self.shared.notices.add(NoticeKind::Server, &destination.public_key, 1, now.mono, || {
+            let url = &destination.endpoint.url;
+            let lane = lane.as_str();
+            match outcome {
+                Outcome::Response(response) => format!("{url} answered {} to {lane}: {what}", response.status),
+                Outcome::Failed(failure) => format!("{url} did not take {lane} ({:?}: {}): {what}", failure.phase, failure.detail),
+            }
+        });
+    }
+
+    /// Forgets an attempt; its items stay unconfirmed.
+    pub(super) fn cancel(&mut self, slot: u64, now: Now) {
+        let Some(attempt) = self.withdraw(slot) else { return };
+        if let Work::Batch { spool, batch } = attempt.work {
+            self.settle(spool, batch.lane, &batch.entries, Fate::Unconfirmed, now);
+        }
+    }
+
+    /// Forgets an attempt and puts its batch back to the front: the connection it was on is not to be trusted.
+    pub(super) fn restart(&mut self, slot: u64, now: Now) {
+        let Some(attempt) = self.withdraw(slot) else { return };
+        match attempt.work {
+            Work::Batch { spool: id, batch } => {
+                if let Some(spool) = self.spools.get_mut(&id) {
+                    spool.slots.retain(|other| *other != slot);
+                    spool.lanes[batch.lane as usize].retries.push_front(batch);
+                }
+                self.look(id, now);
+            }
+            Work::Version { spools } => {
+                if let Some(origin) = self.origins.get_mut(&attempt.origin) {
+                    origin.scores = ScoreSupport::Unknown;
+                }
+                for spool in spools {
+                    self.look(spool, now);
+                }
+            }
+        }
+    }
+
+    fn withdraw(&mut self, slot: u64) -> Option<Attempt> {
+        let attempt = self.attempts.remove(&slot)?;
+        self.suspects_in_flight -= usize::from(attempt.suspect);
+        if let Some(origin) = self.origins.get_mut(&attempt.origin) {
+            origin.end(attempt.suspect);
+            origin.abandoned();
+        }
+        self.actions.push_back(Action::Cancel { slot: Slot(slot) });
+        self.rotate(attempt.origin);
+        Some(attempt)
+    }
+}

@@ -1,0 +1,186 @@
+//! One server as seen by all its destinations: how many requests it holds, whether it is worth trying, and how it wants
+//! its scores.
+
+use std::sync::Arc;
+
+use super::queue::ScoreForm;
+use super::retry;
+use super::schedule::Waiting;
+use crate::destination::nanos;
+use std::time::Duration;
+
+/// Transport failures in a row that open the breaker.
+const FAILURES_TO_OPEN: u32 = 5;
+/// First and longest pause of an open breaker.
+const PAUSE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(300));
+/// How long a server's version is believed, and how long a failed probe stands.
+const VERSION_TTL: (Duration, Duration) = (Duration::from_secs(600), Duration::from_secs(60));
+
+/// What is known of how a server takes scores.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ScoreSupport {
+    /// Nothing yet, or too long ago.
+    Unknown,
+    /// The health endpoint has been asked.
+    Asked,
+    /// Known until the moment given.
+    Known(ScoreForm, u64),
+}
+
+/// A server: scheme, host and port.
+#[derive(Debug)]
+pub(crate) struct Origin {
+    pub(crate) name: Arc<str>,
+    pub(crate) in_flight: usize,
+    /// Of these, requests of destinations whose last attempt failed.
+    pub(crate) suspects_in_flight: usize,
+    pub(crate) waiting: Waiting,
+    /// True while it stands in the rotation.
+    pub(crate) rotating: bool,
+    pub(crate) spools: usize,
+    pub(crate) scores: ScoreSupport,
+    pub(crate) last_used: u64,
+    failures: u32,
+    pauses: u32,
+    open_until: Option<u64>,
+    probing: bool,
+}
+
+impl Origin {
+    pub(crate) fn new(name: Arc<str>, now: u64) -> Self {
+        Self {
+            name,
+            in_flight: 0,
+            suspects_in_flight: 0,
+            waiting: Waiting::default(),
+            rotating: false,
+            spools: 0,
+            scores: ScoreSupport::Unknown,
+            last_used: now,
+            failures: 0,
+            pauses: 0,
+            open_until: None,
+            probing: false,
+        }
+    }
+
+    /// Whether an attempt may begin now: the breaker is closed, or it is time for the one probe.
+    pub(crate) fn admits(&self, now: u64) -> bool {
+        self.open_until.is_none_or(|until| now >= until && !self.probing)
+    }
+
+    /// When the open breaker lets a probe through; `None` while it is closed.
+    pub(crate) fn opens_at(&self) -> Option<u64> {
+        self.open_until
+    }
+
+    /// An attempt begins.
+    pub(crate) fn begin(&mut self, suspect: bool, now: u64) {
+        self.in_flight += 1;
+        self.suspects_in_flight += usize::from(suspect);
+        self.last_used = now;
+        self.probing = self.open_until.is_some();
+    }
+
+    /// An attempt ended, however it did.
+    pub(crate) fn end(&mut self, suspect: bool) {
+        self.in_flight -= 1;
+        self.suspects_in_flight -= usize::from(suspect);
+    }
+
+    /// The server answered: whatever it said, it is there. True where that closes an open breaker.
+    pub(crate) fn answered(&mut self) -> bool {
+        (self.failures, self.pauses, self.probing) = (0, 0, false);
+        self.open_until.take().is_some()
+    }
+
+    /// No answer came. Returns when to look again, where that opens the breaker or keeps it open.
+    pub(crate) fn failed(&mut self, now: u64) -> Option<u64> {
+        self.failures += 1;
+        let was_probe = std::mem::take(&mut self.probing);
+        let still_open = self.open_until.is_some_and(|until| now < until);
+        // Attempts that were under way when the breaker opened say nothing new.
+        if self.failures < FAILURES_TO_OPEN || (still_open && !was_probe) {
+            return None;
+        }
+        let (first, longest) = PAUSE;
+        let pause = first.saturating_mul(1 << self.pauses.min(16)).min(longest);
+        self.pauses += 1;
+        let until = now + nanos(retry::jittered(pause, 0.2));
+        self.open_until = Some(until);
+        Some(until)
+    }
+
+    /// An attempt was given up without an outcome.
+    pub(crate) fn abandoned(&mut self) {
+        self.probing = false;
+    }
+
+    /// How scores go, where that is known and fresh.
+    pub(crate) fn score_form(&self, now: u64) -> Option<ScoreForm> {
+        match self.scores {
+            ScoreSupport::Known(form, until) if now < until => Some(form),
+            _ => None,
+        }
+    }
+
+    /// Takes in what the health endpoint said. Without a readable version the ingestion endpoint it is: every server
+    /// has that one.
+    pub(crate) fn learn(&mut self, version: Option<(u32, u32)>, now: u64) {
+        let (long, short) = VERSION_TTL;
+        self.scores = match version {
+            Some(version) if version >= (4, 59) => ScoreSupport::Known(ScoreForm::Array, now + nanos(long)),
+            Some(_) => ScoreSupport::Known(ScoreForm::Ingestion, now + nanos(long)),
+            None => ScoreSupport::Known(ScoreForm::Ingestion, now + nanos(short)),
+        };
+    }
+}
+
+/// Reads `{"version":"4.59.0"}`.
+pub(crate) fn version(body: &[u8]) -> Option<(u32, u32)> {
+    #[derive(serde::Deserialize)]
+    struct Health {
+        version: String,
+    }
+    let health: Health = serde_json::from_slice(body).ok()?;
+    let mut parts = health.version.trim_start_matches('v').split(['.', '-']);
+    Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: u64 = 1_000_000_000;
+
+    #[test]
+    fn five_failures_open_it_and_one_probe_goes_through() {
+        let mut origin = Origin::new("http://h:80".into(), 0);
+        for _ in 0..4 {
+            origin.begin(false, 0);
+            origin.end(false);
+            assert_eq!(origin.failed(0), None);
+        }
+        origin.begin(false, 0);
+        origin.end(false);
+        let until = origin.failed(0).unwrap();
+        assert!((SECOND..=SECOND * 12 / 10).contains(&until));
+        assert!(!origin.admits(until - 1) && origin.admits(until));
+        origin.begin(true, until);
+        assert!(!origin.admits(until));
+        origin.end(true);
+        let again = origin.failed(until).unwrap();
+        assert!(again - until >= 2 * SECOND);
+        origin.begin(true, again);
+        origin.end(true);
+        assert!(origin.answered());
+        assert!(origin.admits(again));
+    }
+
+    #[test]
+    fn versions_are_read() {
+        assert_eq!(version(br#"{"status":"OK","version":"4.59.0"}"#), Some((4, 59)));
+        assert_eq!(version(br#"{"version":"v3.98.1-rc.1"}"#), Some((3, 98)));
+        assert_eq!(version(b"<html>"), None);
+    }
+}

@@ -1,0 +1,498 @@
+//! The pipeline: one state machine that takes time and outcomes as arguments and hands out actions. It never blocks,
+//! spawns, reads a clock or opens a socket.
+//!
+//! A driver gives it [`Pipeline::handle_command`], [`Pipeline::handle_outcome`] and [`Pipeline::handle_timeout`], then
+//! takes [`Pipeline::poll_action`] until that is empty, then sleeps until [`Pipeline::next_timeout`] at most.
+
+mod attempt;
+mod breaker;
+mod flush;
+mod queue;
+mod retry;
+mod schedule;
+mod spool;
+mod timer;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+pub use self::flush::FlushRequest;
+use self::attempt::Attempt;
+use self::breaker::Origin;
+use self::flush::Flush;
+pub use self::queue::{ITEM_OVERHEAD, Item};
+use self::queue::Entry;
+use self::retry::RetryBudget;
+use self::schedule::Class;
+use self::spool::{Fate, Spool};
+use self::timer::{Timer, Timers};
+use crate::budget::Budget;
+use crate::config::CROWDED_LINGER;
+use crate::destination::{Destination, nanos};
+use crate::notice::NoticeKind;
+use crate::report::{DropReason, Lane};
+use crate::shared::Shared;
+use crate::transport::{Now, Request, Slot};
+
+/// How often unused origins are forgotten.
+const SWEEP: u64 = 60_000_000_000;
+
+/// What callers ask of the pipeline.
+#[derive(Debug)]
+pub enum Command {
+    /// An ended observation or a score, its bytes reserved.
+    Submit {
+        /// Where to.
+        destination: Arc<Destination>,
+        /// Which lane.
+        lane: Lane,
+        /// The encoded item.
+        item: Item,
+    },
+    /// Send what is pending and report.
+    Flush(FlushRequest),
+}
+
+/// What a driver has to do.
+#[derive(Debug)]
+pub enum Action {
+    /// Begin an attempt; its outcome goes to [`Pipeline::handle_outcome`].
+    Send {
+        /// Names the attempt.
+        slot: Slot,
+        /// What to send.
+        request: Request,
+    },
+    /// Forget an attempt.
+    Cancel {
+        /// Names the attempt.
+        slot: Slot,
+    },
+    /// Close idle connections.
+    DiscardIdle,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct Pipeline {
+    shared: Arc<Shared>,
+    spools: HashMap<u64, Spool>,
+    origins: HashMap<u32, Origin>,
+    origin_ids: HashMap<Arc<str>, u32>,
+    next_origin: u32,
+    /// Origins that have something to send and room for it.
+    rotation: VecDeque<u32>,
+    /// Origins whose waiting destinations are all suspects, held back by the process's share.
+    held_back: Vec<u32>,
+    attempts: HashMap<u64, Attempt>,
+    suspects_in_flight: usize,
+    next_slot: u64,
+    flushes: HashMap<u64, Flush>,
+    next_flush: u64,
+    timers: Timers,
+    actions: VecDeque<Action>,
+    retry_budget: RetryBudget,
+    /// How long due requests have waited for a slot lately.
+    crowding: u64,
+    last_turn: Now,
+}
+
+impl Pipeline {
+    /// An empty pipeline.
+    #[must_use]
+    pub fn new(shared: Arc<Shared>, now: Now) -> Self {
+        let mut timers = Timers::default();
+        timers.set(now.mono + SWEEP, Timer::Sweep);
+        Self {
+            shared,
+            spools: HashMap::new(),
+            origins: HashMap::new(),
+            origin_ids: HashMap::new(),
+            next_origin: 0,
+            rotation: VecDeque::new(),
+            held_back: Vec::new(),
+            attempts: HashMap::new(),
+            suspects_in_flight: 0,
+            next_slot: 1,
+            flushes: HashMap::new(),
+            next_flush: 1,
+            timers,
+            actions: VecDeque::new(),
+            retry_budget: RetryBudget::new(now.mono),
+            crowding: 0,
+            last_turn: now,
+        }
+    }
+
+    /// Takes what a caller asks for. Call [`Pipeline::poll_action`] afterwards.
+    pub fn handle_command(&mut self, command: Command, now: Now) {
+        match command {
+            Command::Submit { destination, lane, item } => self.submit(destination, lane, item, now),
+            Command::Flush(request) => self.begin_flush(&request, now),
+        }
+    }
+
+    /// Looks at everything whose time has come. Call [`Pipeline::poll_action`] afterwards.
+    ///
+    /// Also notices a freeze or a suspend: where more than two seconds passed on the wall clock that did not pass on the
+    /// monotonic one, or between two turns that should have been closer, idle connections are dropped and running
+    /// attempts begin anew.
+    pub fn handle_timeout(&mut self, now: Now) {
+        self.notice_gap(now);
+        while let Some((at, timer)) = self.timers.pop(now.mono) {
+            match timer {
+                Timer::Spool(id) => {
+                    if let Some(spool) = self.spools.get_mut(&id)
+                        && spool.timer == Some(at)
+                    {
+                        spool.timer = None;
+                        self.look(id, now);
+                    }
+                }
+                Timer::Origin(id) => self.rotate(id),
+                Timer::Flush(id) => self.end_flush(id, now),
+                Timer::Sweep => {
+                    self.sweep(now);
+                    self.timers.set(now.mono + SWEEP, Timer::Sweep);
+                }
+            }
+        }
+    }
+
+    /// When [`Pipeline::handle_timeout`] is to be called next. Changes with every other call.
+    #[must_use]
+    pub fn next_timeout(&self) -> Option<u64> {
+        self.timers.next()
+    }
+
+    /// The next thing to do; call until `None`, after every other call.
+    pub fn poll_action(&mut self, now: Now) -> Option<Action> {
+        if let Some(action) = self.actions.pop_front() {
+            return Some(action);
+        }
+        self.dispatch(now)
+    }
+
+    /// True where nothing waits, nothing is in flight and nobody flushes: the exporter may end.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.spools.is_empty() && self.attempts.is_empty() && self.flushes.is_empty() && self.actions.is_empty()
+    }
+
+    /// Attempts under way.
+    #[must_use]
+    pub fn in_flight(&self) -> usize {
+        self.attempts.len()
+    }
+
+    /// Gives up everything, where the exporter cannot go on: the items are dropped with this reason.
+    pub fn abort(&mut self, reason: DropReason, now: Now) {
+        let ids: Vec<u64> = self.spools.keys().copied().collect();
+        for id in ids {
+            self.close_spool(id, reason, now);
+        }
+        let flushes: Vec<u64> = self.flushes.keys().copied().collect();
+        for id in flushes {
+            self.end_flush(id, now);
+        }
+    }
+
+    fn notice_gap(&mut self, now: Now) {
+        let mono = now.mono.saturating_sub(self.last_turn.mono);
+        let wall = now.unix.saturating_sub(self.last_turn.unix);
+        // A turn ends at the next timer at the latest, so a longer one means that the process stood still. The wall
+        // clock alone may also have been set; starting attempts anew is harmless then.
+        let planned = self.next_timeout().map_or(0, |at| at.saturating_sub(self.last_turn.mono));
+        let frozen = wall > mono.saturating_add(2_000_000_000) || mono > planned.saturating_add(2_000_000_000);
+        self.last_turn = now;
+        if !frozen || self.attempts.is_empty() {
+            if frozen {
+                self.actions.push_back(Action::DiscardIdle);
+            }
+            return;
+        }
+        self.actions.push_back(Action::DiscardIdle);
+        let slots: Vec<u64> = self.attempts.keys().copied().collect();
+        for slot in slots {
+            self.restart(slot, now);
+        }
+    }
+
+    fn submit(&mut self, destination: Arc<Destination>, lane: Lane, item: Item, now: Now) {
+        let id = destination.id;
+        // After the goodbye nobody knows how long there is still time.
+        let base = if self.shared.goodbye.load(Ordering::Relaxed) == 0 { destination.linger() } else { 0 };
+        if !self.spools.contains_key(&id) {
+            let origin = self.origin(&destination.endpoint.origin, now);
+            self.spools.insert(id, Spool::new(destination, origin));
+        }
+        let crowded = if base == 0 { 0 } else { base.max(nanos(CROWDED_LINGER).min(base.saturating_add(self.crowding.saturating_mul(4)))) };
+        if let Some(spool) = self.spools.get_mut(&id) {
+            let throttled = base.saturating_mul(u64::from(spool.throttle)).min(nanos(crate::config::THROTTLED_LINGER).max(base));
+            let was_due = spool.timer.is_some() || spool.queued.is_some();
+            spool.push(lane, item, crowded.max(throttled));
+            let full = spool.lane_due(lane, now.mono);
+            // Most submissions join data that already has its timer.
+            if !was_due || (full && spool.queued.is_none()) {
+                self.look(id, now);
+            }
+        }
+    }
+
+    /// The origin's number; made on first sight.
+    fn origin(&mut self, name: &Arc<str>, now: Now) -> u32 {
+        let id = match self.origin_ids.get(name) {
+            Some(id) => *id,
+            None => {
+                let id = self.next_origin;
+                self.next_origin += 1;
+                self.origin_ids.insert(name.clone(), id);
+                self.origins.insert(id, Origin::new(name.clone(), now.mono));
+                id
+            }
+        };
+        if let Some(origin) = self.origins.get_mut(&id) {
+            origin.spools += 1;
+            origin.last_used = now.mono;
+        }
+        id
+    }
+
+    /// Looks at one spool: gives up what is too old, stands it in line where it has something to send, sets its timer,
+    /// and forgets it where there is nothing left.
+    fn look(&mut self, id: u64, now: Now) {
+        let max_age = nanos(self.shared.limits.max_age);
+        let Some(spool) = self.spools.get_mut(&id) else { return };
+        if spool.expires(max_age).is_some_and(|at| at <= now.mono) {
+            let reason = if spool.unauthorized { DropReason::Unauthorized } else { DropReason::Expired };
+            for (lane, entries) in spool.expire(now.mono.saturating_sub(max_age)) {
+                self.settle(id, lane, &entries, Fate::Dropped(reason), now);
+            }
+        }
+        let Some(spool) = self.spools.get_mut(&id) else { return };
+        if spool.is_empty() && spool.waiters.is_empty() && now.mono >= spool.not_before {
+            self.forget_spool(id);
+            return;
+        }
+        let form = self.origins.get(&spool.origin).and_then(|origin| origin.score_form(now.mono));
+        if form.is_none() && spool.lane_due(Lane::Scores, now.mono) && now.mono >= spool.not_before {
+            self.ask_version(id, now);
+        }
+        let Some(spool) = self.spools.get_mut(&id) else { return };
+        if spool.queued.is_none() && spool.ready(now.mono, form.is_some()) {
+            let class = match (spool.suspect, spool.waiters.is_empty()) {
+                (true, _) => Class::Suspect,
+                (false, false) => Class::Urgent,
+                (false, true) => Class::Normal,
+            };
+            spool.queued = Some(now.mono);
+            let origin = spool.origin;
+            if let Some(origin) = self.origins.get_mut(&origin) {
+                origin.waiting.push(class, id);
+            }
+            self.rotate(origin);
+        }
+        self.set_timer(id, now);
+        self.give_up_hopeless(id, now);
+    }
+
+    fn set_timer(&mut self, id: u64, now: Now) {
+        let max_age = nanos(self.shared.limits.max_age);
+        let Some(spool) = self.spools.get_mut(&id) else { return };
+        let due = spool
+            .lanes
+            .iter()
+            .filter_map(|lane| match (lane.retries.is_empty(), lane.entries.is_empty()) {
+                (false, _) => Some(now.mono),
+                (true, false) => Some(lane.due),
+                (true, true) => None,
+            })
+            .min();
+        // Where nothing is pending, the pause itself is what to wait for.
+        let due = due.unwrap_or(spool.not_before).max(spool.not_before);
+        let sending = spool.queued.is_some() || spool.is_saturated();
+        let at = spool.expires(max_age).into_iter().chain((!sending && due > now.mono).then_some(due)).min();
+        if let Some(at) = at
+            && spool.timer.is_none_or(|set| at < set)
+        {
+            spool.timer = Some(at);
+            self.timers.set(at, Timer::Spool(id));
+        }
+    }
+
+    fn forget_spool(&mut self, id: u64) {
+        if let Some(spool) = self.spools.remove(&id)
+            && let Some(origin) = self.origins.get_mut(&spool.origin)
+        {
+            origin.spools -= 1;
+            if spool.queued.is_some() {
+                origin.waiting.remove(id);
+            }
+        }
+    }
+
+    /// Counts what became of items, gives their bytes back and tells the flushes that wait for them.
+    fn settle(&mut self, id: u64, lane: Lane, entries: &[Entry], fate: Fate, now: Now) {
+        if entries.is_empty() {
+            return;
+        }
+        let Some(spool) = self.spools.get(&id) else { return };
+        let destination = &spool.destination;
+        let count = entries.len() as u64;
+        let cost: usize = entries.iter().map(|entry| entry.item.cost()).sum();
+        destination.budget.release(cost);
+        self.shared.budget.release(cost);
+        match fate {
+            Fate::Delivered => destination.counters.delivered(lane, count),
+            Fate::Unconfirmed => destination.counters.unconfirmed(lane, count),
+            Fate::Dropped(reason) => {
+                destination.counters.dropped(lane, reason, count);
+                let url = &destination.endpoint.url;
+                self.shared.notices.add(NoticeKind::Dropped { lane, reason }, &destination.public_key, count, now.mono, || {
+                    format!("{} for {url} dropped: {}", lane.as_str(), reason.as_str())
+                });
+            }
+        }
+        for flush_id in spool.waiters.clone() {
+            let finished = self.flushes.get_mut(&flush_id).is_some_and(|flush| flush.settle(id, entries, fate));
+            if finished {
+                self.finish_part(flush_id, id, now);
+            }
+        }
+    }
+
+    fn begin_flush(&mut self, request: &FlushRequest, now: Now) {
+        let flush_id = self.next_flush;
+        self.next_flush += 1;
+        let ids: Vec<u64> = match &request.destinations {
+            Some(destinations) => destinations.iter().map(|destination| destination.id).collect(),
+            None => self.spools.keys().copied().collect(),
+        };
+        let mut flush = Flush::new(request);
+        for id in &ids {
+            let Some(spool) = self.spools.get_mut(id) else { continue };
+            let in_flight: u64 = spool.slots.iter().filter_map(|slot| self.attempts.get(slot)).map(Attempt::items).sum();
+            let pending = spool.waiting().count() as u64 + in_flight;
+            if pending == 0 {
+                continue;
+            }
+            flush.add(&spool.destination, spool.mark(), pending);
+            spool.waiters.push(flush_id);
+            if !spool.ordered_pause {
+                // Nobody who waits should wait for a pause of our own making.
+                spool.not_before = spool.not_before.min(now.mono);
+            }
+            if let (Some(_), false) = (spool.queued, spool.suspect) {
+                // It already stands in line; move it to the front one.
+                spool.queued = None;
+                if let Some(origin) = self.origins.get_mut(&spool.origin) {
+                    origin.waiting.remove(*id);
+                }
+            }
+        }
+        let waiting: Vec<u64> = flush.parts.keys().copied().collect();
+        if flush.answer() {
+            return;
+        }
+        self.timers.set(request.deadline, Timer::Flush(flush_id));
+        self.flushes.insert(flush_id, flush);
+        for id in waiting {
+            self.look(id, now);
+        }
+    }
+
+    /// Ends a destination's part of a flush, and the flush where it was the last part.
+    fn finish_part(&mut self, flush_id: u64, id: u64, now: Now) {
+        let mut in_flight = 0;
+        if let Some(spool) = self.spools.get_mut(&id) {
+            spool.waiters.retain(|waiter| *waiter != flush_id);
+            if let Some(flush) = self.flushes.get(&flush_id) {
+                let attempts = spool.slots.iter().filter_map(|slot| self.attempts.get(slot));
+                in_flight = flush.covers(id, attempts.flat_map(Attempt::entries));
+            }
+        }
+        let Some(flush) = self.flushes.get_mut(&flush_id) else { return };
+        flush.finish(id, in_flight);
+        let close = flush.close;
+        if flush.answer() {
+            self.flushes.remove(&flush_id);
+        }
+        if close {
+            self.close_spool(id, DropReason::Evicted, now);
+        }
+    }
+
+    fn end_flush(&mut self, flush_id: u64, now: Now) {
+        let Some(flush) = self.flushes.get(&flush_id) else { return };
+        let parts: Vec<u64> = flush.parts.keys().copied().collect();
+        for id in parts {
+            self.finish_part(flush_id, id, now);
+        }
+    }
+
+    /// Ends a destination's part of the flushes that cannot see it delivered any more: it is paused beyond their deadline.
+    fn give_up_hopeless(&mut self, id: u64, now: Now) {
+        let Some(spool) = self.spools.get(&id) else { return };
+        if spool.waiters.is_empty() || !spool.slots.is_empty() {
+            return;
+        }
+        let opens = self.origins.get(&spool.origin).and_then(Origin::opens_at).unwrap_or(0);
+        let earliest = spool.not_before.max(opens);
+        if earliest <= now.mono {
+            return;
+        }
+        for flush_id in spool.waiters.clone() {
+            if self.flushes.get(&flush_id).is_some_and(|flush| earliest >= flush.deadline) {
+                self.finish_part(flush_id, id, now);
+            }
+        }
+    }
+
+    /// Gives up everything of one destination: what waits is dropped, what is in flight stays unconfirmed.
+    fn close_spool(&mut self, id: u64, reason: DropReason, now: Now) {
+        let Some(spool) = self.spools.get_mut(&id) else { return };
+        let slots = std::mem::take(&mut spool.slots);
+        for (lane, entries) in spool.drain() {
+            self.settle(id, lane, &entries, Fate::Dropped(reason), now);
+        }
+        for slot in slots {
+            self.cancel(slot, now);
+        }
+        if self.spools.get(&id).is_some_and(|spool| spool.waiters.is_empty()) {
+            self.forget_spool(id);
+        }
+    }
+
+    /// Puts an origin into the rotation where it has somebody waiting.
+    fn rotate(&mut self, id: u32) {
+        if let Some(origin) = self.origins.get_mut(&id)
+            && !origin.rotating
+            && !origin.waiting.is_empty()
+        {
+            origin.rotating = true;
+            self.rotation.push_back(id);
+        }
+    }
+
+    fn sweep(&mut self, now: Now) {
+        const UNUSED: u64 = 10 * SWEEP;
+        let ids = &mut self.origin_ids;
+        self.origins.retain(|_, origin| {
+            let keep = origin.spools > 0 || origin.in_flight > 0 || origin.rotating || now.mono.saturating_sub(origin.last_used) < UNUSED;
+            if !keep {
+                ids.remove(&origin.name);
+            }
+            keep
+        });
+    }
+
+    /// The budget that callers reserve from.
+    #[must_use]
+    pub fn budget(&self) -> &Budget {
+        &self.shared.budget
+    }
+}

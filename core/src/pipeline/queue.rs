@@ -1,0 +1,201 @@
+//! One lane of a spool: what waits for a batch, and batches that wait to be sent again.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::config::{OBSERVATION_BYTES, REQUEST_BYTES, SCORE_FLUSH_AT, SCORE_REQUEST_BYTES};
+use crate::encode::otlp::Envelope;
+use crate::encode::scores;
+use crate::report::Lane;
+use crate::transport::Payload;
+
+/// Bytes that an item costs beside its payload: this struct, the queue's slot and the shared buffer's head.
+pub const ITEM_OVERHEAD: usize = 160;
+
+/// One encoded observation or score.
+#[derive(Clone, Debug)]
+pub struct Item {
+    /// Its final bytes.
+    pub payload: Bytes,
+    /// What goes around a score towards the ingestion endpoint.
+    pub wrapper: Option<Box<[u8]>>,
+    /// When it was submitted, monotonic nanoseconds.
+    pub submitted: u64,
+    /// Total time that a request with it may take.
+    pub timeout: Duration,
+}
+
+impl Item {
+    /// Bytes that the budgets hold for it.
+    #[must_use]
+    pub fn cost(&self) -> usize {
+        self.payload.len() + self.wrapper.as_ref().map_or(0, |wrapper| wrapper.len()) + ITEM_OVERHEAD
+    }
+}
+
+/// An item with its place in the order of submission, which is what flushes go by.
+#[derive(Clone, Debug)]
+pub(crate) struct Entry {
+    pub(crate) item: Item,
+    pub(crate) seq: u64,
+}
+
+/// How scores travel to a server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ScoreForm {
+    /// A JSON array on the score endpoint.
+    Array,
+    /// `score-create` events on the ingestion endpoint.
+    Ingestion,
+}
+
+/// Items that travel in one request. Sent again, it carries the same bytes.
+#[derive(Debug)]
+pub(crate) struct Batch {
+    pub(crate) lane: Lane,
+    pub(crate) entries: Vec<Entry>,
+    pub(crate) attempts: u32,
+    payload: Option<(Option<ScoreForm>, Payload)>,
+}
+
+impl Batch {
+    pub(crate) fn new(lane: Lane, entries: Vec<Entry>) -> Self {
+        Self { lane, entries, attempts: 0, payload: None }
+    }
+
+    pub(crate) fn len(&self) -> u64 {
+        self.entries.len() as u64
+    }
+
+    pub(crate) fn timeout(&self) -> Duration {
+        self.entries.iter().map(|entry| entry.item.timeout).max().unwrap_or_default()
+    }
+
+    /// When its oldest item was submitted.
+    pub(crate) fn oldest(&self) -> u64 {
+        self.entries.iter().map(|entry| entry.item.submitted).min().unwrap_or(u64::MAX)
+    }
+
+    /// The request's body, made once for as long as the form stays the same.
+    pub(crate) fn payload(&mut self, envelope: &Envelope, form: ScoreForm) -> Payload {
+        let form = (self.lane == Lane::Scores).then_some(form);
+        if let Some((made_for, payload)) = &self.payload
+            && *made_for == form
+        {
+            return payload.clone();
+        }
+        let payload = match form {
+            None => {
+                let spans = self.entries.iter().map(|entry| entry.item.payload.len()).sum();
+                let mut chunks = Vec::with_capacity(self.entries.len() + 1);
+                chunks.push(envelope.prefix(spans));
+                chunks.extend(self.entries.iter().map(|entry| entry.item.payload.clone()));
+                Payload::new(chunks)
+            }
+            Some(ScoreForm::Array) => scores::array(self.entries.iter().map(|entry| &entry.item)),
+            Some(ScoreForm::Ingestion) => scores::ingestion(self.entries.iter().map(|entry| &entry.item)),
+        };
+        self.payload = Some((form, payload.clone()));
+        payload
+    }
+
+    /// Two halves, for a server that finds the whole too large; `None` where there is but one item.
+    pub(crate) fn split(mut self) -> Result<(Self, Self), Self> {
+        if self.entries.len() < 2 {
+            return Err(self);
+        }
+        let second = self.entries.split_off(self.entries.len() / 2);
+        Ok((Self::new(self.lane, self.entries), Self::new(self.lane, second)))
+    }
+}
+
+/// What waits in one lane of a spool.
+#[derive(Debug, Default)]
+pub(crate) struct LaneQueue {
+    pub(crate) entries: VecDeque<Entry>,
+    pub(crate) bytes: usize,
+    pub(crate) retries: VecDeque<Batch>,
+    /// When the first waiting item has waited long enough.
+    pub(crate) due: u64,
+}
+
+impl LaneQueue {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.entries.is_empty() && self.retries.is_empty()
+    }
+
+    pub(crate) fn push(&mut self, entry: Entry) {
+        self.bytes += entry.item.payload.len();
+        self.entries.push_back(entry);
+    }
+
+    /// Takes the next batch from the front: at most `count` items and one request's bytes, but always one item.
+    pub(crate) fn cut(&mut self, lane: Lane, count: usize) -> Option<Batch> {
+        let (count, limit) = match lane {
+            Lane::Observations => (count, REQUEST_BYTES),
+            Lane::Scores => (count.min(SCORE_FLUSH_AT as usize), SCORE_REQUEST_BYTES),
+        };
+        debug_assert!(OBSERVATION_BYTES > limit, "an observation above the request's size goes alone");
+        let (mut taken, mut bytes) = (0, 0);
+        for entry in self.entries.iter().take(count.max(1)) {
+            let size = entry.item.payload.len() + entry.item.wrapper.as_ref().map_or(1, |wrapper| wrapper.len() + 2);
+            if taken > 0 && bytes + size > limit {
+                break;
+            }
+            bytes += size;
+            taken += 1;
+        }
+        if taken == 0 {
+            return None;
+        }
+        let entries: Vec<Entry> = self.entries.drain(..taken).collect();
+        if self.entries.is_empty() {
+            // A burst must not pin its high-water mark in each of thousands of spools.
+            self.entries = VecDeque::new();
+        }
+        self.bytes -= entries.iter().map(|entry| entry.item.payload.len()).sum::<usize>();
+        Some(Batch::new(lane, entries))
+    }
+
+    /// When the oldest item, waiting or to be sent again, was submitted.
+    pub(crate) fn oldest(&self) -> Option<u64> {
+        let waiting = self.entries.front().map(|entry| entry.item.submitted);
+        self.retries.iter().map(Batch::oldest).chain(waiting).min()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(seq: u64, len: usize) -> Entry {
+        let item = Item { payload: vec![b'x'; len].into(), wrapper: None, submitted: seq, timeout: Duration::from_secs(5) };
+        Entry { item, seq }
+    }
+
+    #[test]
+    fn batches_are_bounded_in_items_and_bytes() {
+        let mut queue = LaneQueue::default();
+        for (seq, len) in [(1, 10), (2, 10), (3, 3 << 20), (4, 3 << 20), (5, 8 << 20), (6, 1)] {
+            queue.push(entry(seq, len));
+        }
+        let sizes: Vec<usize> = std::iter::from_fn(|| queue.cut(Lane::Observations, 512)).map(|batch| batch.entries.len()).collect();
+        assert_eq!(sizes, [3, 1, 1, 1]);
+        assert_eq!(queue.bytes, 0);
+        queue.push(entry(7, 1));
+        queue.push(entry(8, 1));
+        assert_eq!(queue.cut(Lane::Observations, 1).unwrap().entries.len(), 1);
+    }
+
+    #[test]
+    fn a_retry_sends_the_same_bytes_and_a_split_loses_nothing() {
+        let envelope = Envelope::new(&[], "s", "1");
+        let mut batch = Batch::new(Lane::Observations, vec![entry(1, 3), entry(2, 4), entry(3, 5)]);
+        assert_eq!(batch.payload(&envelope, ScoreForm::Array).to_vec(), batch.payload(&envelope, ScoreForm::Array).to_vec());
+        let (first, second) = batch.split().unwrap();
+        assert_eq!((first.len(), second.len()), (1, 2));
+        assert!(first.split().is_err());
+    }
+}

@@ -1,0 +1,215 @@
+//! A destination's side of the pipeline: its two lanes, what it has in flight and how it fares. It exists only while
+//! there is data or a reason to wait.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use super::queue::{Batch, Entry, Item, LaneQueue};
+use crate::config::{BATCH_BYTES, IN_FLIGHT};
+use crate::destination::Destination;
+use crate::report::{DropReason, Lane};
+
+/// What became of an item.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fate {
+    Delivered,
+    Dropped(DropReason),
+    Unconfirmed,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct Spool {
+    pub(crate) destination: Arc<Destination>,
+    pub(crate) origin: u32,
+    pub(crate) lanes: [LaneQueue; 2],
+    /// Attempts under way.
+    pub(crate) slots: Vec<u64>,
+    /// Failures in a row.
+    pub(crate) failures: u32,
+    /// Its last attempt failed.
+    pub(crate) suspect: bool,
+    pub(crate) unauthorized: bool,
+    /// A pause that a flush does not cut short: the server asked for it.
+    pub(crate) ordered_pause: bool,
+    pub(crate) not_before: u64,
+    /// Batches are cut to this fraction after a request could not be written in time.
+    pub(crate) fraction: u32,
+    /// Each 429 doubles the wait.
+    pub(crate) throttle: u32,
+    /// It stands in a line of its origin since then.
+    pub(crate) queued: Option<u64>,
+    /// The earliest timer set for it.
+    pub(crate) timer: Option<u64>,
+    /// Flushes that wait for it.
+    pub(crate) waiters: Vec<u64>,
+    next_seq: u64,
+    last_lane: Lane,
+}
+
+impl Spool {
+    pub(crate) fn new(destination: Arc<Destination>, origin: u32) -> Self {
+        Self {
+            destination,
+            origin,
+            lanes: <[LaneQueue; 2]>::default(),
+            slots: Vec::new(),
+            failures: 0,
+            suspect: false,
+            unauthorized: false,
+            ordered_pause: false,
+            not_before: 0,
+            fraction: 1,
+            throttle: 1,
+            queued: None,
+            timer: None,
+            waiters: Vec::new(),
+            next_seq: 1,
+            last_lane: Lane::Scores,
+        }
+    }
+
+    pub(crate) fn push(&mut self, lane: Lane, item: Item, linger: u64) {
+        let queue = &mut self.lanes[lane as usize];
+        if queue.entries.is_empty() {
+            queue.due = item.submitted.saturating_add(linger);
+        }
+        let seq = self.next_seq;
+        self.next_seq += 1;
+        queue.push(Entry { item, seq });
+    }
+
+    /// The number of the last submission.
+    pub(crate) fn mark(&self) -> u64 {
+        self.next_seq - 1
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.slots.is_empty() && self.lanes.iter().all(LaneQueue::is_empty)
+    }
+
+    /// Items that wait, for a batch or to be sent again.
+    pub(crate) fn waiting(&self) -> impl Iterator<Item = &Entry> {
+        self.lanes.iter().flat_map(|lane| lane.entries.iter().chain(lane.retries.iter().flat_map(|batch| &batch.entries)))
+    }
+
+    /// Whether this lane has something to send now.
+    pub(crate) fn lane_due(&self, lane: Lane, now: u64) -> bool {
+        let queue = &self.lanes[lane as usize];
+        if !queue.retries.is_empty() {
+            return true;
+        }
+        if queue.entries.is_empty() {
+            return false;
+        }
+        now >= queue.due
+            || !self.waiters.is_empty()
+            || queue.entries.len() >= self.batch_count()
+            || queue.bytes >= BATCH_BYTES / self.fraction as usize
+    }
+
+    fn batch_count(&self) -> usize {
+        (self.destination.flush_at.load(Ordering::Relaxed) / self.fraction).max(1) as usize
+    }
+
+    /// Whether one more attempt may begin, by the spool's own rules. `scores`: the server's way of taking them is known.
+    pub(crate) fn ready(&self, now: u64, scores: bool) -> bool {
+        !self.is_saturated()
+            && now >= self.not_before
+            && (self.lane_due(Lane::Observations, now) || (scores && self.lane_due(Lane::Scores, now)))
+    }
+
+    /// Whether it has all the attempts under way that it may have: while it is failing, one is enough to find out.
+    pub(crate) fn is_saturated(&self) -> bool {
+        self.slots.len() >= if self.suspect { 1 } else { IN_FLIGHT.destination }
+    }
+
+    /// The next batch: what is to be sent again first, then the lane that did not go last.
+    pub(crate) fn take_batch(&mut self, now: u64, scores: bool) -> Option<Batch> {
+        let order = match self.last_lane {
+            Lane::Observations => [Lane::Scores, Lane::Observations],
+            Lane::Scores => [Lane::Observations, Lane::Scores],
+        };
+        let count = self.batch_count();
+        for lane in order {
+            if (lane == Lane::Scores && !scores) || !self.lane_due(lane, now) {
+                continue;
+            }
+            let queue = &mut self.lanes[lane as usize];
+            let batch = queue.retries.pop_front().or_else(|| queue.cut(lane, count));
+            if let Some(batch) = batch {
+                self.last_lane = lane;
+                if batch.attempts == 0 {
+                    self.taken(&batch.entries);
+                }
+                return Some(batch);
+            }
+        }
+        None
+    }
+
+    /// Tells the callers' side that these no longer wait for a batch.
+    fn taken(&self, entries: &[Entry]) {
+        let bytes: usize = entries.iter().map(|entry| entry.item.payload.len()).sum();
+        #[allow(clippy::cast_possible_truncation)]
+        self.destination.waiting.fetch_sub(entries.len() as u32, Ordering::Relaxed);
+        self.destination.waiting_bytes.fetch_sub(bytes, Ordering::Relaxed);
+        if self.lanes.iter().all(|lane| lane.entries.is_empty()) {
+            // AcqRel pairs with the caller's swap: whoever still saw `true` has already put its item into the inbox,
+            // and the exporter looks there again before it sleeps.
+            self.destination.armed.swap(false, Ordering::AcqRel);
+        }
+    }
+
+    /// Takes out what was submitted before `oldest`.
+    pub(crate) fn expire(&mut self, oldest: u64) -> Vec<(Lane, Vec<Entry>)> {
+        let mut expired = Vec::new();
+        for lane in Lane::ALL {
+            let queue = &mut self.lanes[lane as usize];
+            if queue.oldest().is_none_or(|submitted| submitted >= oldest) {
+                continue;
+            }
+            let late = queue.entries.iter().take_while(|entry| entry.item.submitted < oldest).count();
+            let entries: Vec<Entry> = queue.entries.drain(..late).collect();
+            queue.bytes -= entries.iter().map(|entry| entry.item.payload.len()).sum::<usize>();
+            // A batch expires whole with its youngest item, so that what is sent again stays the same bytes.
+            let (old, young): (Vec<Batch>, Vec<Batch>) =
+                queue.retries.drain(..).partition(|batch| batch.entries.iter().all(|entry| entry.item.submitted < oldest));
+            queue.retries = young.into();
+            if !entries.is_empty() {
+                self.taken(&entries);
+                expired.push((lane, entries));
+            }
+            expired.extend(old.into_iter().map(|batch| (lane, batch.entries)));
+        }
+        expired
+    }
+
+    /// Takes out everything that waits.
+    pub(crate) fn drain(&mut self) -> Vec<(Lane, Vec<Entry>)> {
+        let mut all = Vec::new();
+        for lane in Lane::ALL {
+            let queue = std::mem::take(&mut self.lanes[lane as usize]);
+            let entries: Vec<Entry> = queue.entries.into();
+            if !entries.is_empty() {
+                self.taken(&entries);
+                all.push((lane, entries));
+            }
+            all.extend(queue.retries.into_iter().map(|batch| (lane, batch.entries)));
+        }
+        all
+    }
+
+    /// When its oldest item, or the youngest of its oldest batch, has to be given up.
+    pub(crate) fn expires(&self, max_age: u64) -> Option<u64> {
+        let youngest = |batch: &Batch| batch.entries.iter().map(|entry| entry.item.submitted).max();
+        self.lanes
+            .iter()
+            .flat_map(|lane| {
+                let waiting = lane.entries.front().map(|entry| entry.item.submitted);
+                lane.retries.iter().filter_map(youngest).chain(waiting)
+            })
+            .min()
+            .map(|submitted| submitted.saturating_add(max_age).saturating_add(1))
+    }
+}

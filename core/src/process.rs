@@ -1,0 +1,219 @@
+//! One process's tracing: what is shared, the way to the exporter, and the cache of destinations. Everything here can be
+//! called from any thread; nothing here waits for I/O.
+
+use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering, fence};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
+use parking_lot::Mutex;
+
+use crate::config::{BATCH_BYTES, Limits};
+use crate::destination::{Destination, nanos};
+use crate::encode::otlp::Envelope;
+use crate::pipeline::{Command, FlushRequest, Item};
+use crate::registry::Registry;
+use crate::report::{DestinationReport, DropReason, Lane, Report};
+use crate::shared::Shared;
+use crate::transport::Now;
+
+/// Tells the time.
+pub trait Clock: Send + Sync {
+    /// Both clocks.
+    fn now(&self) -> Now;
+}
+
+/// Runs the pipeline: the export thread, or the host's event loop.
+pub trait Driver: Send + Sync {
+    /// Makes the pipeline look at its inbox soon; starts it where it does not run. Never blocks on I/O.
+    fn wake(&self);
+}
+
+/// See the module.
+pub struct Process {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) registry: Mutex<Registry>,
+    /// Set by whoever submits something that the exporter does not expect yet.
+    pub(crate) attention: AtomicBool,
+    commands: Sender<Command>,
+    inbox: Receiver<Command>,
+    clock: Box<dyn Clock>,
+    driver: OnceLock<Box<dyn Driver>>,
+}
+
+impl fmt::Debug for Process {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Process").field("inbox", &self.inbox.len()).finish_non_exhaustive()
+    }
+}
+
+impl Process {
+    /// A process without a driver: what is submitted waits until one is given.
+    #[must_use]
+    pub fn new(limits: Limits, envelope: Envelope, clock: Box<dyn Clock>) -> Arc<Self> {
+        let (commands, inbox) = unbounded();
+        Arc::new(Self {
+            shared: Arc::new(Shared::new(limits, envelope)),
+            registry: Mutex::default(),
+            attention: AtomicBool::new(false),
+            commands,
+            inbox,
+            clock,
+            driver: OnceLock::new(),
+        })
+    }
+
+    /// Gives it its driver, once.
+    pub fn set_driver(&self, driver: Box<dyn Driver>) {
+        let _ = self.driver.set(driver);
+    }
+
+    /// Both clocks.
+    #[must_use]
+    pub fn now(&self) -> Now {
+        self.clock.now()
+    }
+
+    /// What all threads share.
+    #[must_use]
+    pub fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    /// What drivers take commands from.
+    #[must_use]
+    pub fn inbox(&self) -> &Receiver<Command> {
+        &self.inbox
+    }
+
+    /// Hands an encoded item to the exporter; its bytes are reserved already. Never waits.
+    pub(crate) fn submit(&self, destination: &Arc<Destination>, lane: Lane, item: Item) {
+        let goodbye = self.shared.goodbye.load(Ordering::Relaxed);
+        if goodbye != 0 && item.submitted > goodbye {
+            self.refuse(destination, lane, DropReason::AfterGoodbye, item.cost());
+            return;
+        }
+        let (submitted, len) = (item.submitted, item.payload.len());
+        let flush_at = destination.flush_at.load(Ordering::Relaxed);
+        let count = destination.waiting.fetch_add(1, Ordering::Relaxed) + 1;
+        let bytes = destination.waiting_bytes.fetch_add(len, Ordering::Relaxed);
+        destination.counters.submitted(lane, 1);
+        let command = Command::Submit { destination: destination.clone(), lane, item };
+        // The channel is unbounded in items because its bytes are bounded by the budgets.
+        if self.commands.send(command).is_err() {
+            return;
+        }
+        let full = goodbye != 0 || count == flush_at || (bytes < BATCH_BYTES && bytes + len >= BATCH_BYTES);
+        let first = !destination.armed.swap(true, Ordering::AcqRel);
+        if first || full {
+            self.attend(if full { 0 } else { submitted.saturating_add(destination.linger()) });
+        }
+    }
+
+    /// Counts what cannot be taken.
+    pub(crate) fn refuse(&self, destination: &Destination, lane: Lane, reason: DropReason, reserved: usize) {
+        destination.budget.release(reserved);
+        self.shared.budget.release(reserved);
+        destination.counters.submitted(lane, 1);
+        destination.counters.dropped(lane, reason, 1);
+        let kind = crate::notice::NoticeKind::Dropped { lane, reason };
+        self.shared.notices.add(kind, &destination.public_key, 1, self.now().mono, || {
+            format!("{} for {} dropped: {}", lane.as_str(), destination.endpoint.url, reason.as_str())
+        });
+    }
+
+    /// Sees to it that the exporter looks at its inbox by `due`. At most one wake-up a wait: an exporter that will look
+    /// in time by itself is left asleep.
+    fn attend(&self, due: u64) {
+        self.attention.store(true, Ordering::SeqCst);
+        // Pairs with the exporter, which publishes when it will look and then reads `attention` once more.
+        fence(Ordering::SeqCst);
+        if due < self.shared.next_look.load(Ordering::SeqCst)
+            && let Some(driver) = self.driver.get()
+        {
+            driver.wake();
+        }
+    }
+
+    /// Begins a flush of these destinations (`None`: all) and returns at once.
+    #[must_use]
+    pub fn begin_flush(&self, destinations: Option<Vec<Arc<Destination>>>, timeout: Duration, close: bool) -> Ticket {
+        let asked = destinations.unwrap_or_else(|| self.registry.lock().all());
+        self.begin_flush_of(asked, timeout, close)
+    }
+
+    /// The same for destinations that are known; takes no lock.
+    pub(crate) fn begin_flush_of(&self, asked: Vec<Arc<Destination>>, timeout: Duration, close: bool) -> Ticket {
+        let (reply, answer) = bounded(1);
+        let deadline = self.now().mono.saturating_add(nanos(timeout));
+        let pending: Vec<Arc<Destination>> = asked.into_iter().filter(|destination| destination.tally().pending > 0).collect();
+        if pending.is_empty() {
+            let _ = reply.try_send(Report::of(Vec::new()));
+        } else {
+            let request = FlushRequest { destinations: Some(pending.clone()), deadline, close, reply };
+            let _ = self.commands.send(Command::Flush(request));
+            self.attend(0);
+        }
+        Ticket { answer, deadline, asked: pending }
+    }
+}
+
+/// A flush under way.
+#[derive(Debug)]
+pub struct Ticket {
+    answer: Receiver<Report>,
+    deadline: u64,
+    asked: Vec<Arc<Destination>>,
+}
+
+/// How long after its deadline a flush waits for the exporter's own report before it makes one from the counters.
+const GRACE: Duration = Duration::from_millis(15);
+
+impl Ticket {
+    /// The report, where it has come.
+    #[must_use]
+    pub fn poll(&self) -> Option<Report> {
+        self.answer.try_recv().ok()
+    }
+
+    /// Monotonic nanoseconds at which the flush is over whatever happens.
+    #[must_use]
+    pub fn deadline(&self) -> u64 {
+        self.deadline
+    }
+
+    /// Waits for `slice` at most. The binding calls this without its interpreter's lock, then looks for signals.
+    #[must_use]
+    pub fn wait(&self, slice: Duration, process: &Process) -> Option<Report> {
+        let now = process.now().mono;
+        let end = self.deadline.saturating_add(nanos(GRACE));
+        let left = Duration::from_nanos(end.saturating_sub(now));
+        if let Ok(report) = self.answer.recv_timeout(slice.min(left)) {
+            return Some(report);
+        }
+        (process.now().mono >= end).then(|| self.give_up())
+    }
+
+    /// Waits until the deadline at most.
+    #[must_use]
+    pub fn join(&self, process: &Process) -> Report {
+        loop {
+            if let Some(report) = self.wait(Duration::from_millis(500), process) {
+                return report;
+            }
+        }
+    }
+
+    /// A report from the counters, for when the exporter did not answer in time.
+    #[must_use]
+    pub fn give_up(&self) -> Report {
+        let part = |destination: &Arc<Destination>| DestinationReport {
+            public_key: destination.public_key.clone(),
+            base_url: destination.endpoint.url.to_string(),
+            pending: destination.tally().pending,
+            ..DestinationReport::default()
+        };
+        Report::of(self.asked.iter().map(part).collect())
+    }
+}

@@ -1,0 +1,163 @@
+//! The cache of destinations, by key. Making a client for a known key is a lookup. What nobody uses is forgotten: idle
+//! and empty destinations first; others are closed with a flush.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use crate::client::ClientInner;
+use crate::config::{ClientSettings, EVICTION_FLUSH, MAX_CLOSING};
+use crate::destination::{Destination, nanos};
+use crate::endpoint::Endpoint;
+use crate::key::DestinationKey;
+use crate::notice::NoticeKind;
+use crate::process::{Process, Ticket};
+
+/// Evictions of destinations in use, within one idle TTL, that make a cache a thrashing one.
+const THRASHING: u32 = 16;
+
+/// What the cache holds.
+#[derive(Debug, Default)]
+pub struct Registry {
+    destinations: HashMap<DestinationKey, Held>,
+    next_id: u64,
+    /// Destinations that have been evicted with data in them.
+    closing: VecDeque<(Arc<Destination>, Ticket)>,
+    evicted: u32,
+}
+
+#[derive(Debug)]
+struct Held {
+    destination: Arc<Destination>,
+    /// The latest handle's settings: what `get_client` brings back.
+    settings: Arc<ClientInner>,
+}
+
+impl Registry {
+    pub(crate) fn all(&self) -> Vec<Arc<Destination>> {
+        let held = self.destinations.values().map(|held| held.destination.clone());
+        held.chain(self.closing.iter().map(|(destination, _)| destination.clone())).collect()
+    }
+
+    /// How many destinations are held.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.destinations.len()
+    }
+
+    /// True where none is held.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.destinations.is_empty()
+    }
+
+    /// The latest handle of the destinations with this public key, or of all.
+    pub(crate) fn handles(&self, public_key: Option<&str>) -> Vec<Arc<ClientInner>> {
+        self.destinations
+            .values()
+            .filter(|held| public_key.is_none_or(|key| held.destination.public_key == key))
+            .map(|held| held.settings.clone())
+            .collect()
+    }
+
+    /// Takes out what matches, for closing it.
+    pub(crate) fn take(&mut self, matches: impl Fn(&Destination) -> bool) -> Vec<Arc<Destination>> {
+        let keys: Vec<DestinationKey> =
+            self.destinations.iter().filter(|(_, held)| matches(&held.destination)).map(|(key, _)| *key).collect();
+        let taken = keys.iter().filter_map(|key| self.destinations.remove(key)).map(|held| held.destination);
+        taken.inspect(|destination| destination.closed.store(true, Ordering::Release)).collect()
+    }
+}
+
+impl Process {
+    /// The destination for these settings: the one held, or a new one.
+    pub(crate) fn destination(&self, settings: &ClientSettings, endpoint: &Endpoint, handle: &Arc<ClientInner>) -> Arc<Destination> {
+        let now = self.now().mono;
+        let mut registry = self.registry.lock();
+        if let Some(held) = registry.destinations.get_mut(&settings.key) {
+            held.destination.adopt(settings, now);
+            if !Arc::ptr_eq(&held.settings, handle) {
+                held.settings = handle.clone();
+            }
+            return held.destination.clone();
+        }
+        registry.next_id += 1;
+        let limits = &self.shared.limits;
+        let destination = Arc::new(Destination::new(
+            registry.next_id,
+            settings,
+            Arc::new(endpoint.clone()),
+            limits.destination_bytes,
+            self.shared.retired.clone(),
+            now,
+        ));
+        registry.destinations.insert(settings.key, Held { destination: destination.clone(), settings: handle.clone() });
+        if registry.destinations.len() > limits.max_destinations {
+            self.evict(&mut registry, &destination, now);
+        }
+        destination
+    }
+
+    /// Forgets destinations beyond the limit, a sixteenth more than necessary, so that a full cache is not searched for
+    /// every new key.
+    fn evict(&self, registry: &mut Registry, newest: &Arc<Destination>, now: u64) {
+        let limits = &self.shared.limits;
+        let keep = limits.max_destinations - limits.max_destinations / 16;
+        let mut oldest: Vec<(bool, u64, DestinationKey)> = registry
+            .destinations
+            .iter()
+            .filter(|(_, held)| !Arc::ptr_eq(&held.destination, newest))
+            .map(|(key, held)| {
+                let busy = held.destination.bytes() > 0 || held.destination.tally().pending > 0;
+                (busy, held.destination.last_used.load(Ordering::Relaxed), *key)
+            })
+            .collect();
+        let surplus = registry.destinations.len().saturating_sub(keep.max(1));
+        oldest.sort_unstable_by_key(|(busy, used, _)| (*busy, *used));
+        for (busy, used, key) in oldest.into_iter().take(surplus) {
+            if now.saturating_sub(used) < nanos(limits.idle_ttl) / 30 {
+                registry.evicted += 1;
+            }
+            self.close(registry, key, busy);
+        }
+        if registry.evicted >= THRASHING {
+            registry.evicted = 0;
+            self.shared.notices.add(NoticeKind::CacheThrashing, "", 1, now, || {
+                format!("more than {} clients are in use at once; raise TRACESPOOL_MAX_CLIENTS", limits.max_destinations)
+            });
+        }
+    }
+
+    fn close(&self, registry: &mut Registry, key: DestinationKey, busy: bool) {
+        let Some(held) = registry.destinations.remove(&key) else { return };
+        held.destination.closed.store(true, Ordering::Release);
+        if !busy {
+            return;
+        }
+        registry.closing.retain(|(_, ticket)| ticket.poll().is_none());
+        while registry.closing.len() >= MAX_CLOSING {
+            if let Some((oldest, _)) = registry.closing.pop_front() {
+                drop(self.begin_flush_of(vec![oldest], std::time::Duration::ZERO, true));
+            }
+        }
+        let ticket = self.begin_flush_of(vec![held.destination.clone()], EVICTION_FLUSH, true);
+        registry.closing.push_back((held.destination, ticket));
+    }
+
+    /// Forgets what has been idle for its time. Drivers call this now and then.
+    pub fn sweep(&self) {
+        let now = self.now().mono;
+        let ttl = nanos(self.shared.limits.idle_ttl);
+        let mut registry = self.registry.lock();
+        registry.closing.retain(|(_, ticket)| ticket.poll().is_none());
+        let idle: Vec<(DestinationKey, bool)> = registry
+            .destinations
+            .iter()
+            .filter(|(_, held)| now.saturating_sub(held.destination.last_used.load(Ordering::Relaxed)) >= ttl)
+            .map(|(key, held)| (*key, held.destination.bytes() > 0))
+            .collect();
+        for (key, busy) in idle {
+            self.close(&mut registry, key, busy);
+        }
+    }
+}

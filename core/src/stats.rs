@@ -1,0 +1,117 @@
+//! What the process's tracing does and holds, for people and monitors. No secret is in it.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
+
+use serde::Serialize;
+
+use crate::destination::Destination;
+use crate::process::Process;
+use crate::report::{DropReason, Lane, Tally};
+
+/// A reading of everything.
+#[derive(Clone, Debug, Serialize)]
+pub struct Stats {
+    /// Observations of the whole process.
+    pub observations: LaneStats,
+    /// Scores of the whole process.
+    pub scores: LaneStats,
+    /// Bytes of open observations, queues and requests.
+    pub bytes: usize,
+    /// What `bytes` may be at most.
+    pub bytes_limit: usize,
+    /// Destinations held.
+    pub clients: usize,
+    /// Requests begun.
+    pub requests: u64,
+    /// Of these, repetitions.
+    pub retries: u64,
+    /// Panics caught in the exporter.
+    pub panics: u64,
+    /// The largest lag of the export loop, in seconds.
+    pub largest_lag: f64,
+    /// The same by destination.
+    pub destinations: Vec<DestinationStats>,
+}
+
+/// One lane's counters. They always sum: submitted = delivered + dropped + pending + unconfirmed.
+#[derive(Clone, Debug, Serialize)]
+pub struct LaneStats {
+    /// Handed over by the application.
+    pub submitted: u64,
+    /// Acknowledged by a server.
+    pub delivered: u64,
+    /// Waiting or being sent.
+    pub pending: u64,
+    /// Sent, and closed before an answer came.
+    pub unconfirmed: u64,
+    /// Given up, by reason; reasons that never occurred are absent.
+    pub dropped: BTreeMap<&'static str, u64>,
+}
+
+/// One destination's part.
+#[derive(Clone, Debug, Serialize)]
+pub struct DestinationStats {
+    /// Its public key.
+    pub public_key: String,
+    /// Its base URL.
+    pub base_url: String,
+    /// Bytes waiting.
+    pub bytes: usize,
+    /// Observations.
+    pub observations: LaneStats,
+    /// Scores.
+    pub scores: LaneStats,
+}
+
+impl LaneStats {
+    fn of(tally: &Tally) -> Self {
+        let dropped = DropReason::ALL.into_iter().map(|reason| (reason.as_str(), tally.dropped[reason as usize]));
+        Self {
+            submitted: tally.submitted,
+            delivered: tally.delivered,
+            pending: tally.pending,
+            unconfirmed: tally.unconfirmed,
+            dropped: dropped.filter(|(_, count)| *count > 0).collect(),
+        }
+    }
+}
+
+impl DestinationStats {
+    fn of(destination: &Destination) -> Self {
+        Self {
+            public_key: destination.public_key.clone(),
+            base_url: destination.endpoint.url.to_string(),
+            bytes: destination.bytes(),
+            observations: LaneStats::of(&destination.lane(Lane::Observations)),
+            scores: LaneStats::of(&destination.lane(Lane::Scores)),
+        }
+    }
+}
+
+impl Process {
+    /// Reads all counters. With 10,000 destinations this takes milliseconds; it is not for the hot path.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        let destinations = self.registry.lock().all();
+        let shared = &self.shared;
+        let sum = |lane: Lane| {
+            let live = destinations.iter().map(|destination| destination.lane(lane));
+            LaneStats::of(&live.fold(shared.retired.tally(lane), |sum, tally| sum.plus(&tally)))
+        };
+        #[allow(clippy::cast_precision_loss)]
+        let largest_lag = shared.lag.load(Ordering::Relaxed) as f64 / 1e9;
+        Stats {
+            observations: sum(Lane::Observations),
+            scores: sum(Lane::Scores),
+            bytes: shared.budget.used(),
+            bytes_limit: shared.budget.limit(),
+            clients: self.registry.lock().len(),
+            requests: shared.requests.load(Ordering::Relaxed),
+            retries: shared.retries.load(Ordering::Relaxed),
+            panics: shared.panics.load(Ordering::Relaxed),
+            largest_lag,
+            destinations: destinations.iter().map(|destination| DestinationStats::of(destination)).collect(),
+        }
+    }
+}
