@@ -27,20 +27,38 @@ fn main() {
     let flag = |name: &str| args.iter().any(|arg| arg == name);
     let number = |name: &str, default: u64| {
         let at = args.iter().position(|arg| arg == name);
-        at.and_then(|at| args.get(at + 1)?.parse().ok()).unwrap_or(default)
+        at.and_then(|at| args.get(at + 1)?.parse().ok())
+            .unwrap_or(default)
     };
     if flag("--sink") {
         sink(flag("--tls"));
         return;
     }
-    let (rate, seconds, size) = (number("--rate", 2000), number("--seconds", 6), number("--size", 4096));
+    let (rate, seconds, size) = (
+        number("--rate", 2000),
+        number("--seconds", 6),
+        number("--size", 4096),
+    );
     let mut command = Command::new(std::env::current_exe().unwrap());
     command.arg("--sink").args(flag("--tls").then_some("--tls"));
-    let mut child = command.stdout(Stdio::piped()).stdin(Stdio::piped()).spawn().unwrap();
+    let mut child = command
+        .stdout(Stdio::piped())
+        .stdin(Stdio::piped())
+        .spawn()
+        .unwrap();
     let mut line = String::new();
-    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    BufReader::new(child.stdout.take().unwrap())
+        .read_line(&mut line)
+        .unwrap();
     let (port, ca) = line.trim().split_once(' ').unwrap();
-    load(port, ca, flag("--tls"), flag("--gzip"), flag("--lag"), (rate, seconds, size as usize));
+    load(
+        port,
+        ca,
+        flag("--tls"),
+        flag("--gzip"),
+        flag("--lag"),
+        (rate, seconds, size as usize),
+    );
     drop(child.stdin.take());
     child.wait().unwrap();
 }
@@ -51,13 +69,18 @@ fn load(port: &str, ca: &str, tls: bool, gzip: bool, lag: bool, (rate, seconds, 
     let mut transport = HttpTransport::new(Arc::new(net)).unwrap();
     let base = format!("{}://localhost:{port}", if tls { "https" } else { "http" });
     let headers = [
-        ("authorization", "Basic cGstbGYtMTIzNDU2NzgtMTIzNDpzay1sZi0xMjM0NTY3OC0xMjM0"),
+        (
+            "authorization",
+            "Basic cGstbGYtMTIzNDU2NzgtMTIzNDpzay1sZi0xMjM0NTY3OC0xMjM0",
+        ),
         ("x-langfuse-ingestion-version", "4"),
         ("x-langfuse-sdk-name", "tracespool"),
         ("x-langfuse-sdk-version", "0.1.0"),
         ("x-langfuse-public-key", "pk-lf-12345678-1234"),
     ];
-    let headers = headers.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
+    let headers = headers
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .to_vec();
     let endpoint = Arc::new(Endpoint::new(BaseUrl::parse(&base).unwrap(), headers));
     let payload = Payload::new(body(size));
     let (gap, total) = (1_000_000_000 / rate, rate * seconds);
@@ -84,7 +107,11 @@ fn load(port: &str, ca: &str, tls: bool, gzip: bool, lag: bool, (rate, seconds, 
             began_at.insert(Slot(started), now.mono);
             started += 1;
         }
-        let until = if started < total { begun + started * gap } else { now.mono + 1_000_000_000 };
+        let until = if started < total {
+            begun + started * gap
+        } else {
+            now.mono + 1_000_000_000
+        };
         // Reading the processor's time costs as much as a request's share of a turn, so only on demand.
         let cpu_before = if lag { thread_cpu() } else { 0 };
         transport.turn(Some(until), &mut finished);
@@ -110,8 +137,14 @@ fn load(port: &str, ca: &str, tls: bool, gzip: bool, lag: bool, (rate, seconds, 
     println!(
         "tls={tls} gzip={gzip} size={size}: {total} requests, {failed} failed, {:.0}/s, p50 {:.1} ms, p99 {:.1} ms, max {:.1} ms, \
          cpu {:.1} % of a core = {:.1} us/request, {} connections, {turns} turns, longest turn {:.2} ms of cpu",
-        total as f64 / spent, at(0.5), at(0.99), at(1.0), cpu / spent * 100.0, cpu * 1e6 / total as f64,
-        transport.connections(), longest_turn as f64 / 1e6,
+        total as f64 / spent,
+        at(0.5),
+        at(0.99),
+        at(1.0),
+        cpu / spent * 100.0,
+        cpu * 1e6 / total as f64,
+        transport.connections(),
+        longest_turn as f64 / 1e6,
     );
 }
 
@@ -121,7 +154,10 @@ fn body(size: usize) -> Vec<Bytes> {
     let mut state = 7_u64;
     while text.len() < size {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-        text.push_str(&format!("{{\"id\":\"{state:016x}\",\"input\":\"Summarise the meeting of {}\",\"model\":\"m-4\"}}", state >> 40));
+        text.push_str(&format!(
+            "{{\"id\":\"{state:016x}\",\"input\":\"Summarise the meeting of {}\",\"model\":\"m-4\"}}",
+            state >> 40
+        ));
     }
     text.truncate(size);
     text.as_bytes().chunks(1024).map(Bytes::copy_from_slice).collect()
@@ -130,7 +166,10 @@ fn body(size: usize) -> Vec<Bytes> {
 /// Processor time of this thread in nanoseconds; Linux only.
 fn thread_cpu() -> u64 {
     let text = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
-    text.split(' ').next().and_then(|field| field.parse().ok()).unwrap_or(0)
+    text.split(' ')
+        .next()
+        .and_then(|field| field.parse().ok())
+        .unwrap_or(0)
 }
 
 /// Prints its port and its authority's file, then answers until its standard input ends.
@@ -153,7 +192,10 @@ fn sink(tls: bool) {
                     serve(stream);
                 }
             };
-            thread::Builder::new().stack_size(256 * 1024).spawn(serve).unwrap();
+            thread::Builder::new()
+                .stack_size(256 * 1024)
+                .spawn(serve)
+                .unwrap();
         }
     });
     std::io::copy(&mut std::io::stdin(), &mut std::io::sink()).unwrap();

@@ -24,14 +24,18 @@ fn numbered(answer: impl Fn(usize) -> Vec<u8> + Send + Sync + 'static) -> String
 
 fn bodies(driver: &mut Driver, base: &str, times: usize) -> String {
     let endpoint = endpoint(base);
-    (0..times).map(|_| String::from_utf8(response(driver.send(post(&endpoint, b"x"))).body).unwrap()).collect()
+    (0..times)
+        .map(|_| String::from_utf8(response(driver.send(post(&endpoint, b"x"))).body).unwrap())
+        .collect()
 }
 
 #[test]
 fn a_connection_serves_again_after_an_exact_end() {
     let mut driver = Driver::new(net(&[]));
     assert_eq!(bodies(&mut driver, &numbered(|n| ok(&n.to_string())), 3), "000");
-    let chunked = |n: usize| format!("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n1\r\n{n}\r\n0\r\n\r\n").into_bytes();
+    let chunked = |n: usize| {
+        format!("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n1\r\n{n}\r\n0\r\n\r\n").into_bytes()
+    };
     assert_eq!(bodies(&mut driver, &numbered(chunked), 3), "000");
     assert_eq!(driver.transport.connections(), 2);
     driver.transport.discard_idle();
@@ -41,10 +45,21 @@ fn a_connection_serves_again_after_an_exact_end() {
 #[test]
 fn surplus_bytes_or_a_close_end_it() {
     let mut driver = Driver::new(net(&[]));
-    assert_eq!(bodies(&mut driver, &numbered(|n| ok(&format!("{n}HTTP/1.1 200 OK\r\n")).replace_length(1)), 2), "01");
-    let closing = |n: usize| format!("HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 1\r\n\r\n{n}").into_bytes();
+    assert_eq!(
+        bodies(
+            &mut driver,
+            &numbered(|n| ok(&format!("{n}HTTP/1.1 200 OK\r\n")).replace_length(1)),
+            2
+        ),
+        "01"
+    );
+    let closing = |n: usize| {
+        format!("HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 1\r\n\r\n{n}").into_bytes()
+    };
     assert_eq!(bodies(&mut driver, &numbered(closing), 2), "01");
-    let impatient = |n: usize| format!("HTTP/1.1 200 OK\r\nkeep-alive: timeout=1\r\ncontent-length: 1\r\n\r\n{n}").into_bytes();
+    let impatient = |n: usize| {
+        format!("HTTP/1.1 200 OK\r\nkeep-alive: timeout=1\r\ncontent-length: 1\r\n\r\n{n}").into_bytes()
+    };
     assert_eq!(bodies(&mut driver, &numbered(impatient), 2), "01");
     assert_eq!(driver.transport.connections(), 0);
 }
@@ -105,7 +120,10 @@ fn a_new_connection_that_dies_is_not_retried() {
         drop(read_request(&mut BufReader::new(stream)));
     });
     let failed = failure(Driver::new(net(&[])).send(post(&endpoint(&format!("http://{address}")), b"x")));
-    assert_eq!((failed.phase, failed.kind), (Phase::Receive, FailureKind::Network));
+    assert_eq!(
+        (failed.phase, failed.kind),
+        (Phase::Receive, FailureKind::Network)
+    );
     assert_eq!(count.load(Ordering::SeqCst), 1);
 }
 
@@ -127,11 +145,16 @@ fn bodies_go_out_as_gzip_and_come_back_from_it() {
             assert_eq!(seen.headers["content-encoding"], "gzip");
             assert_eq!(seen.headers["accept-encoding"], "gzip");
             let mut text = Vec::new();
-            GzDecoder::new(seen.body.as_slice()).read_to_end(&mut text).unwrap();
+            GzDecoder::new(seen.body.as_slice())
+                .read_to_end(&mut text)
+                .unwrap();
             let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
             encoder.write_all(&text).unwrap();
             let body = encoder.finish().unwrap();
-            let head = format!("HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: {}\r\n\r\n", body.len());
+            let head = format!(
+                "HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: {}\r\n\r\n",
+                body.len()
+            );
             [head.into_bytes(), body].concat()
         });
     });
@@ -177,7 +200,9 @@ fn a_large_body_does_not_delay_a_small_one() {
         // Takes 9 MB at its own pace.
         let mut buffer = vec![0; 200_000];
         let mut reader = BufReader::new(stream.try_clone().unwrap());
-        let mut left: usize = read_head(&mut reader).unwrap().headers["content-length"].parse().unwrap();
+        let mut left: usize = read_head(&mut reader).unwrap().headers["content-length"]
+            .parse()
+            .unwrap();
         while left > 0 {
             left -= reader.read(&mut buffer).unwrap();
             thread::sleep(Duration::from_millis(2));

@@ -35,27 +35,51 @@ impl Authority {
         let issue = |names: &[&str]| {
             let key = KeyPair::generate().unwrap();
             let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
-            let leaf = CertificateParams::new(names).unwrap().signed_by(&key, &issuer).unwrap();
+            let leaf = CertificateParams::new(names)
+                .unwrap()
+                .signed_by(&key, &issuer)
+                .unwrap();
             (leaf, key)
         };
         let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let builder = || rustls::ServerConfig::builder_with_provider(Arc::clone(&provider)).with_safe_default_protocol_versions().unwrap();
+        let builder = || {
+            rustls::ServerConfig::builder_with_provider(Arc::clone(&provider))
+                .with_safe_default_protocol_versions()
+                .unwrap()
+        };
         let (leaf, key) = issue(&["localhost", "127.0.0.1", "secure.test"]);
         let key = || PrivateKeyDer::from_pem_slice(key.serialize_pem().as_bytes()).unwrap();
-        let server = builder().with_no_client_auth().with_single_cert(vec![leaf.der().clone()], key()).unwrap();
+        let server = builder()
+            .with_no_client_auth()
+            .with_single_cert(vec![leaf.der().clone()], key())
+            .unwrap();
         let mut roots = rustls::RootCertStore::empty();
         roots.add(ca.der().clone()).unwrap();
-        let verifier =
-            rustls::server::WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider)).build().unwrap();
-        let strict = builder().with_client_cert_verifier(verifier).with_single_cert(vec![leaf.der().clone()], key()).unwrap();
+        let verifier = rustls::server::WebPkiClientVerifier::builder_with_provider(
+            Arc::new(roots),
+            Arc::clone(&provider),
+        )
+        .build()
+        .unwrap();
+        let strict = builder()
+            .with_client_cert_verifier(verifier)
+            .with_single_cert(vec![leaf.der().clone()], key())
+            .unwrap();
         let (client, client_key) = issue(&["client"]);
         let dir = std::env::temp_dir().join(format!("tracespool-tls-{}-{name}", std::process::id()));
         std::fs::create_dir_all(&dir).unwrap();
         let files = ["ca.pem", "client.pem", "client.key"].map(|file| dir.join(file));
-        for (file, text) in files.iter().zip([ca.pem(), client.pem(), client_key.serialize_pem()]) {
+        for (file, text) in files
+            .iter()
+            .zip([ca.pem(), client.pem(), client_key.serialize_pem()])
+        {
             std::fs::write(file, text).unwrap();
         }
-        Self { server: Arc::new(server), strict: Arc::new(strict), files }
+        Self {
+            server: Arc::new(server),
+            strict: Arc::new(strict),
+            files,
+        }
     }
 
     fn file(&self, index: usize) -> &str {
@@ -73,7 +97,9 @@ fn tls_server(config: &Arc<rustls::ServerConfig>) -> SocketAddr {
     let config = Arc::clone(config);
     server(move |number, stream| {
         let connection = rustls::ServerConnection::new(Arc::clone(&config)).unwrap();
-        answer_all(rustls::StreamOwned::new(connection, stream), |_| ok(&format!("secure {number}")));
+        answer_all(rustls::StreamOwned::new(connection, stream), |_| {
+            ok(&format!("secure {number}"))
+        });
     })
 }
 
@@ -81,17 +107,29 @@ fn tls_server(config: &Arc<rustls::ServerConfig>) -> SocketAddr {
 fn a_private_authority_is_trusted_where_it_is_named() {
     let authority = Authority::new("private");
     let address = tls_server(&authority.server);
-    for variable in ["SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS", "OTEL_EXPORTER_OTLP_CERTIFICATE"] {
+    for variable in [
+        "SSL_CERT_FILE",
+        "REQUESTS_CA_BUNDLE",
+        "NODE_EXTRA_CA_CERTS",
+        "OTEL_EXPORTER_OTLP_CERTIFICATE",
+    ] {
         let net = net(&[(variable, authority.file(0))]);
         let mut driver = Driver::new(Arc::clone(&net));
-        for (host, expected) in [("localhost", "secure"), ("127.0.0.1", "secure"), ("localhost", "secure")] {
+        for (host, expected) in [
+            ("localhost", "secure"),
+            ("127.0.0.1", "secure"),
+            ("localhost", "secure"),
+        ] {
             let to = endpoint(&format!("https://{host}:{}", address.port()));
             let answer = response(driver.send(post(&to, &[b'x'; 200_000])));
             assert!(answer.body.starts_with(expected.as_bytes()));
         }
         assert_eq!(driver.transport.connections(), 2, "one for each name");
         let to = endpoint(&format!("https://localhost:{}", address.port()));
-        assert_eq!(response(control::get(&net, &to, "/check", Duration::from_secs(5))).status, 200);
+        assert_eq!(
+            response(control::get(&net, &to, "/check", Duration::from_secs(5))).status,
+            200
+        );
         assert!(net.warnings().is_empty(), "{:?}", net.warnings());
     }
 }
@@ -103,20 +141,43 @@ fn a_certificate_that_nobody_vouches_for_is_refused() {
     let net_other = net(&[("SSL_CERT_FILE", other.file(0))]);
     let by_name = endpoint(&format!("https://localhost:{}", address.port()));
     let failed = failure(Driver::new(Arc::clone(&net_other)).send(post(&by_name, b"x")));
-    assert_eq!((failed.phase, failed.kind), (Phase::Tls, FailureKind::Tls), "{failed:?}");
-    let failed = failure(control::get(&net_other, &by_name, "/check", Duration::from_secs(5)));
-    assert_eq!((failed.phase, failed.kind), (Phase::Tls, FailureKind::Tls), "{failed:?}");
+    assert_eq!(
+        (failed.phase, failed.kind),
+        (Phase::Tls, FailureKind::Tls),
+        "{failed:?}"
+    );
+    let failed = failure(control::get(
+        &net_other,
+        &by_name,
+        "/check",
+        Duration::from_secs(5),
+    ));
+    assert_eq!(
+        (failed.phase, failed.kind),
+        (Phase::Tls, FailureKind::Tls),
+        "{failed:?}"
+    );
     // The right authority, another name: a proxy of the test leads "elsewhere.test" to the same server.
     let proxy = proxy(address, None);
-    let net = net(&[("SSL_CERT_FILE", authority.file(0)), ("https_proxy", &format!("http://{}", proxy.address))]);
+    let net = net(&[
+        ("SSL_CERT_FILE", authority.file(0)),
+        ("https_proxy", &format!("http://{}", proxy.address)),
+    ]);
     let failed = failure(Driver::new(net).send(post(&endpoint("https://elsewhere.test"), b"x")));
-    assert_eq!((failed.phase, failed.kind), (Phase::Tls, FailureKind::Tls), "{failed:?}");
+    assert_eq!(
+        (failed.phase, failed.kind),
+        (Phase::Tls, FailureKind::Tls),
+        "{failed:?}"
+    );
 }
 
 #[test]
 fn a_client_certificate_is_shown_where_one_is_set() {
     let authority = Authority::new("client");
-    let to = endpoint(&format!("https://localhost:{}", tls_server(&authority.strict).port()));
+    let to = endpoint(&format!(
+        "https://localhost:{}",
+        tls_server(&authority.strict).port()
+    ));
     let refused = failure(Driver::new(net(&[("SSL_CERT_FILE", authority.file(0))])).send(post(&to, b"x")));
     assert_eq!(refused.kind, FailureKind::Tls, "{refused:?}");
     let net = net(&[
@@ -155,10 +216,20 @@ fn proxy(target: SocketAddr, authorization: Option<&'static str>) -> TestProxy {
     let log = Arc::clone(&asked);
     let address = server(move |_, mut client| {
         let mut reader = BufReader::new(client.try_clone().unwrap());
-        let Some(seen) = read_head(&mut reader) else { return };
+        let Some(seen) = read_head(&mut reader) else {
+            return;
+        };
         log.lock().unwrap().push(seen.line.clone());
-        if seen.headers.get("proxy-authorization").or(seen.headers.get("Proxy-Authorization")).map(String::as_str) != authorization {
-            client.write_all(b"HTTP/1.1 407 Who Are You\r\ncontent-length: 0\r\n\r\n").unwrap();
+        if seen
+            .headers
+            .get("proxy-authorization")
+            .or(seen.headers.get("Proxy-Authorization"))
+            .map(String::as_str)
+            != authorization
+        {
+            client
+                .write_all(b"HTTP/1.1 407 Who Are You\r\ncontent-length: 0\r\n\r\n")
+                .unwrap();
             return;
         }
         if !seen.line.starts_with("CONNECT ") {
@@ -169,7 +240,9 @@ fn proxy(target: SocketAddr, authorization: Option<&'static str>) -> TestProxy {
             return;
         }
         let mut upstream = TcpStream::connect(target).unwrap();
-        client.write_all(b"HTTP/1.1 200 Connection established\r\n\r\n").unwrap();
+        client
+            .write_all(b"HTTP/1.1 200 Connection established\r\n\r\n")
+            .unwrap();
         let (mut from, mut to) = (client.try_clone().unwrap(), upstream.try_clone().unwrap());
         let up = thread::spawn(move || drop(std::io::copy(&mut from, &mut to)));
         let _ = std::io::copy(&mut upstream, &mut client);
@@ -184,21 +257,44 @@ fn https_goes_through_a_tunnel_with_credentials() {
     let target = tls_server(&authority.server);
     let proxy = proxy(target, Some("Basic dXNlcjpwYSBzcw=="));
     let url = |userinfo: &str| format!("http://{userinfo}{}", proxy.address);
-    let net_with = |userinfo: &str| net(&[("SSL_CERT_FILE", authority.file(0)), ("HTTPS_PROXY", &url(userinfo))]);
+    let net_with = |userinfo: &str| {
+        net(&[
+            ("SSL_CERT_FILE", authority.file(0)),
+            ("HTTPS_PROXY", &url(userinfo)),
+        ])
+    };
     // A name that only the proxy knows: it is never looked up here.
     let to = endpoint("https://secure.test");
     let good = net_with("user:pa%20ss@");
     let mut driver = Driver::new(Arc::clone(&good));
     for _ in 0..2 {
-        assert_eq!(response(driver.send(post(&to, &[b'x'; 100_000]))).body, b"secure 0");
+        assert_eq!(
+            response(driver.send(post(&to, &[b'x'; 100_000]))).body,
+            b"secure 0"
+        );
     }
-    assert_eq!(response(control::get(&good, &to, "/check", Duration::from_secs(5))).status, 200);
-    assert_eq!(*proxy.asked.lock().unwrap(), ["CONNECT secure.test:443 HTTP/1.1"; 2], "one tunnel each");
+    assert_eq!(
+        response(control::get(&good, &to, "/check", Duration::from_secs(5))).status,
+        200
+    );
+    assert_eq!(
+        *proxy.asked.lock().unwrap(),
+        ["CONNECT secure.test:443 HTTP/1.1"; 2],
+        "one tunnel each"
+    );
 
     let refused = failure(Driver::new(net_with("user:wrong@")).send(post(&to, b"x")));
     assert_eq!(refused.phase, Phase::Proxy);
-    assert!(refused.detail.contains("407") && !refused.detail.contains("wrong"), "{refused:?}");
-    let refused = failure(control::get(&net_with("user:wrong@"), &to, "/check", Duration::from_secs(5)));
+    assert!(
+        refused.detail.contains("407") && !refused.detail.contains("wrong"),
+        "{refused:?}"
+    );
+    let refused = failure(control::get(
+        &net_with("user:wrong@"),
+        &to,
+        "/check",
+        Duration::from_secs(5),
+    ));
     assert_eq!(refused.phase, Phase::Proxy, "{refused:?}");
     assert!(!refused.detail.contains("wrong"), "{refused:?}");
 }
@@ -211,11 +307,20 @@ fn plain_http_is_forwarded_and_no_proxy_goes_straight() {
     let to = endpoint(&format!("http://{target}"));
     let mut driver = Driver::new(net(&[("http_proxy", &url)]));
     assert_eq!(response(driver.send(post(&to, b"x"))).body, b"forwarded");
-    assert_eq!(*proxy.asked.lock().unwrap(), [format!("POST http://{target}/in HTTP/1.1")]);
+    assert_eq!(
+        *proxy.asked.lock().unwrap(),
+        [format!("POST http://{target}/in HTTP/1.1")]
+    );
     for except in ["*", "127.0.0.0/8", &target.to_string()] {
         let net = net(&[("http_proxy", &url), ("NO_PROXY", except)]);
-        assert_eq!(response(Driver::new(Arc::clone(&net)).send(post(&to, b"x"))).body, b"straight");
-        assert_eq!(response(control::get(&net, &to, "/check", Duration::from_secs(5))).body, b"straight");
+        assert_eq!(
+            response(Driver::new(Arc::clone(&net)).send(post(&to, b"x"))).body,
+            b"straight"
+        );
+        assert_eq!(
+            response(control::get(&net, &to, "/check", Duration::from_secs(5))).body,
+            b"straight"
+        );
     }
     assert_eq!(proxy.asked.lock().unwrap().len(), 1);
 }
@@ -227,9 +332,15 @@ fn a_proxy_that_cannot_be_used_refuses_instead_of_going_straight() {
     assert_eq!(net.warnings().len(), 1);
     let to = endpoint(&format!("http://{target}"));
     let control = control::get(&net, &to, "/check", Duration::from_secs(5));
-    for refused in [failure(Driver::new(Arc::clone(&net)).send(post(&to, b"x"))), failure(control)] {
+    for refused in [
+        failure(Driver::new(Arc::clone(&net)).send(post(&to, b"x"))),
+        failure(control),
+    ] {
         assert_eq!(refused.kind, FailureKind::Invalid);
-        assert!(refused.detail.contains("socks5") && !refused.detail.contains("hidden"), "{refused:?}");
+        assert!(
+            refused.detail.contains("socks5") && !refused.detail.contains("hidden"),
+            "{refused:?}"
+        );
     }
 }
 
@@ -237,33 +348,80 @@ fn a_proxy_that_cannot_be_used_refuses_instead_of_going_straight() {
 fn the_control_plane_keeps_its_deadline_and_takes_every_status() {
     let drip = server(|_, mut stream| {
         read_request(&mut BufReader::new(stream.try_clone().unwrap()));
-        stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 100000\r\n\r\n").unwrap();
+        stream
+            .write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 100000\r\n\r\n")
+            .unwrap();
         while stream.write_all(b"x").is_ok() {
             thread::sleep(Duration::from_millis(10));
         }
     });
     let began = Instant::now();
-    let failed = failure(control::get(&net(&[]), &endpoint(&format!("http://{drip}")), "/p", Duration::from_millis(300)));
+    let failed = failure(control::get(
+        &net(&[]),
+        &endpoint(&format!("http://{drip}")),
+        "/p",
+        Duration::from_millis(300),
+    ));
     assert_eq!(failed.kind, FailureKind::Timeout, "{failed:?}");
-    assert!(began.elapsed() < Duration::from_millis(400), "{:?}", began.elapsed());
+    assert!(
+        began.elapsed() < Duration::from_millis(400),
+        "{:?}",
+        began.elapsed()
+    );
 
     let answers = server(|_, stream| {
         answer_all(stream, |seen| {
             assert_eq!(seen.headers["authorization"], "Basic c2VjcmV0");
             assert!(seen.headers["user-agent"].starts_with("tracespool/"));
-            let status = seen.line.split('/').nth(2).unwrap().split(' ').next().unwrap().to_owned();
-            let location = if status == "302" { "location: /base/200\r\n" } else { "" };
+            let status = seen
+                .line
+                .split('/')
+                .nth(2)
+                .unwrap()
+                .split(' ')
+                .next()
+                .unwrap()
+                .to_owned();
+            let location = if status == "302" {
+                "location: /base/200\r\n"
+            } else {
+                ""
+            };
             format!("HTTP/1.1 {status} X\r\n{location}retry-after: 9\r\ncontent-type: Application/JSON; x=y\r\ncontent-length: 2\r\n\r\n{{}}")
                 .into_bytes()
         });
     });
     let to = endpoint(&format!("http://{answers}/base"));
     for status in [200, 302, 404, 429, 503] {
-        let answer = response(control::get(&net(&[]), &to, &format!("/{status}"), Duration::from_secs(5)));
-        assert_eq!((answer.status, answer.content_type.as_str(), answer.body.as_slice()), (status, "application/json", &b"{}"[..]));
+        let answer = response(control::get(
+            &net(&[]),
+            &to,
+            &format!("/{status}"),
+            Duration::from_secs(5),
+        ));
+        assert_eq!(
+            (
+                answer.status,
+                answer.content_type.as_str(),
+                answer.body.as_slice()
+            ),
+            (status, "application/json", &b"{}"[..])
+        );
         assert_eq!(answer.retry_after, Some(Duration::from_secs(9)));
     }
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let refused = failure(control::get(&net(&[]), &endpoint(&format!("http://127.0.0.1:{port}")), "/p", Duration::from_secs(5)));
-    assert_eq!((refused.phase, refused.kind), (Phase::Connect, FailureKind::Network));
+    let port = std::net::TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port();
+    let refused = failure(control::get(
+        &net(&[]),
+        &endpoint(&format!("http://127.0.0.1:{port}")),
+        "/p",
+        Duration::from_secs(5),
+    ));
+    assert_eq!(
+        (refused.phase, refused.kind),
+        (Phase::Connect, FailureKind::Network)
+    );
 }

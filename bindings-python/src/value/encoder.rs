@@ -3,6 +3,7 @@
 use pyo3::exceptions::PyException;
 use pyo3::ffi;
 use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyTuple};
 
 use super::Captured;
 use super::text::{push_escaped, push_key, push_quoted};
@@ -46,6 +47,26 @@ pub(crate) fn encode(object: &Bound<'_, PyAny>, out: &mut Vec<u8>) -> PyResult<(
     let mut encoder = Encoder { py, out, end, work: MAX_WORK, open: [std::ptr::null_mut(); MAX_DEPTH], depth: 0 };
     // SAFETY: a live object, and the thread is attached.
     unsafe { encoder.value(object.as_ptr()) }.map_err(|Raised| PyErr::fetch(py))
+}
+
+/// See [`super::encode_call`].
+pub(super) fn encode_call(args: &Bound<'_, PyTuple>, skip: usize, kwargs: &Bound<'_, PyDict>, out: &mut Vec<u8>) -> PyResult<()> {
+    let py = args.py();
+    let end = out.len() + MAX_BYTES;
+    let mut encoder = Encoder { py, out, end, work: MAX_WORK, open: [std::ptr::null_mut(); MAX_DEPTH], depth: 0 };
+    encoder.out.extend_from_slice(b"{\"args\":[");
+    // SAFETY: both containers are held by the caller; a tuple never changes, and `dict` minds that a dict may.
+    unsafe {
+        for at in skip..args.len() {
+            encoder.value(ffi::PyTuple_GetItem(args.as_ptr(), at.cast_signed())).map_err(|Raised| PyErr::fetch(py))?;
+            encoder.out.push(b',');
+        }
+        encoder.close(b'[', b']');
+        encoder.out.extend_from_slice(b",\"kwargs\":");
+        encoder.dict(kwargs.as_ptr()).map_err(|Raised| PyErr::fetch(py))?;
+    }
+    encoder.out.push(b'}');
+    Ok(())
 }
 
 /// See [`super::capture`].

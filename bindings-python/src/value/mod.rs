@@ -18,8 +18,10 @@ mod types;
 
 use pyo3::prelude::*;
 
+use pyo3::types::{PyDict, PyTuple};
+
 pub(crate) use container::for_each_item;
-pub(crate) use encoder::encode;
+pub(crate) use encoder::MAX_BYTES;
 pub(crate) use scratch::Scratch;
 
 /// What a value is for a destination's column: plain text stays as it is, everything else is JSON text.
@@ -43,8 +45,8 @@ pub(crate) enum Captured<'a> {
 /// # Errors
 ///
 /// Only what is no `Exception`: `KeyboardInterrupt`, `SystemExit`, `GeneratorExit`.
-pub(crate) fn capture<'a>(object: &'a Bound<'_, PyAny>, buffer: &mut Vec<u8>) -> PyResult<Captured<'a>> {
-    encoder::capture(object, buffer)
+pub(crate) fn capture<'a>(object: &'a Bound<'_, PyAny>, scratch: &mut Scratch) -> PyResult<Captured<'a>> {
+    encoder::capture(object, scratch.bytes())
 }
 
 /// Captures `object` where only text counts: scalars come as JSON text.
@@ -52,12 +54,37 @@ pub(crate) fn capture<'a>(object: &'a Bound<'_, PyAny>, buffer: &mut Vec<u8>) ->
 /// # Errors
 ///
 /// As [`capture`].
-pub(crate) fn capture_text<'a>(object: &'a Bound<'_, PyAny>, buffer: &mut Vec<u8>) -> PyResult<Captured<'a>> {
-    Ok(match capture(object, buffer)? {
+pub(crate) fn capture_text<'a>(object: &'a Bound<'_, PyAny>, scratch: &mut Scratch) -> PyResult<Captured<'a>> {
+    Ok(match capture(object, scratch)? {
         Captured::Int(_) | Captured::Double(_) | Captured::Bool(_) => {
-            encode(object, buffer)?;
+            encode(object, scratch)?;
             Captured::Encoded
         }
         other => other,
     })
+}
+
+/// Appends `object` as JSON, text with its quotes.
+///
+/// # Errors
+///
+/// As [`capture`].
+pub(crate) fn encode(object: &Bound<'_, PyAny>, scratch: &mut Scratch) -> PyResult<()> {
+    encoder::encode(object, scratch.bytes())
+}
+
+/// Appends a call's arguments as `{"args":[...],"kwargs":{...}}`, without the first `skip` of them.
+///
+/// # Errors
+///
+/// As [`capture`].
+pub(crate) fn encode_call(args: &Bound<'_, PyTuple>, skip: usize, kwargs: &Bound<'_, PyDict>, scratch: &mut Scratch) -> PyResult<()> {
+    encoder::encode_call(args, skip, kwargs, scratch.bytes())
+}
+
+/// `text` as a JSON string.
+pub(crate) fn quoted(text: &str) -> String {
+    let mut out = Vec::with_capacity(text.len() + 32);
+    text::push_quoted(&mut out, text.as_bytes());
+    String::from_utf8(out).unwrap_or_default()
 }

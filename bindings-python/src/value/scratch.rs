@@ -4,7 +4,6 @@
 //! greenlets or collect garbage, and whoever comes second simply gets a fresh buffer.
 
 use std::cell::Cell;
-use std::ops::{Deref, DerefMut};
 
 /// A buffer that grew beyond this is given back to the allocator.
 const KEEP: usize = 256 * 1024;
@@ -23,9 +22,19 @@ impl Scratch {
         Self(spare.unwrap_or_else(|| Vec::with_capacity(4096)))
     }
 
+    /// Forgets what was encoded.
+    pub(crate) fn clear(&mut self) {
+        self.0.clear();
+    }
+
+    /// For the encoder alone, which writes UTF-8.
+    pub(super) fn bytes(&mut self) -> &mut Vec<u8> {
+        &mut self.0
+    }
+
     /// What was encoded.
     pub(crate) fn text(&self) -> &str {
-        // SAFETY: nothing but the encoder and `str`s write into it, and both write whole characters.
+        // SAFETY: only the encoder writes into it, and it writes whole characters.
         unsafe { std::str::from_utf8_unchecked(&self.0) }
     }
 }
@@ -37,18 +46,5 @@ impl Drop for Scratch {
             buffer.clear();
             let _ = SPARE.try_with(|cell| cell.set(Some(buffer)));
         }
-    }
-}
-
-impl Deref for Scratch {
-    type Target = Vec<u8>;
-    fn deref(&self) -> &Vec<u8> {
-        &self.0
-    }
-}
-
-impl DerefMut for Scratch {
-    fn deref_mut(&mut self) -> &mut Vec<u8> {
-        &mut self.0
     }
 }

@@ -14,8 +14,8 @@ use rustls::{ClientConfig, ClientConnection, StreamOwned};
 use ureq::unversioned::resolver::DefaultResolver;
 use ureq::unversioned::transport::time::{Duration as TimeLeft, Instant as Moment};
 use ureq::unversioned::transport::{
-    Buffers, ConnectProxyConnector, ConnectionDetails, Connector, Either, LazyBuffers, NextTimeout, TcpConnector, Transport,
-    TransportAdapter,
+    Buffers, ConnectProxyConnector, ConnectionDetails, Connector, Either, LazyBuffers, NextTimeout,
+    TcpConnector, Transport, TransportAdapter,
 };
 use ureq::{Agent, Error, Proxy, ProxyProtocol, Timeout};
 
@@ -32,20 +32,32 @@ const MAX_BODY: u64 = 8 * 1024 * 1024;
 pub fn get(net: &NetConfig, endpoint: &Endpoint, path: &str, timeout: Duration) -> Outcome {
     let began = Instant::now();
     let fail = |phase, kind, what: &dyn fmt::Display| {
-        Outcome::Failed(Failure { phase, kind, detail: format!("{}: {what}", endpoint.url.authority()) })
+        Outcome::Failed(Failure {
+            phase,
+            kind,
+            detail: format!("{}: {what}", endpoint.url.authority()),
+        })
     };
     let proxy = match net.proxies.route(&endpoint.url) {
         Route::Direct => None,
         Route::Refused(reason) => return fail(Phase::Resolve, FailureKind::Invalid, &reason),
         Route::Via(proxy) => {
-            let builder = Proxy::builder(ProxyProtocol::Http).host(&proxy.host).port(proxy.port);
+            let builder = Proxy::builder(ProxyProtocol::Http)
+                .host(&proxy.host)
+                .port(proxy.port);
             let builder = match proxy.credentials() {
                 Some((user, password)) => builder.username(user).password(password),
                 None => builder,
             };
             match builder.build() {
                 Ok(proxy) => Some(proxy),
-                Err(_) => return fail(Phase::Proxy, FailureKind::Invalid, &"the proxy's address cannot be used"),
+                Err(_) => {
+                    return fail(
+                        Phase::Proxy,
+                        FailureKind::Invalid,
+                        &"the proxy's address cannot be used",
+                    );
+                }
             }
         }
     };
@@ -60,9 +72,16 @@ pub fn get(net: &NetConfig, endpoint: &Endpoint, path: &str, timeout: Duration) 
         .max_redirects_will_error(false)
         .proxy(proxy)
         .user_agent(net.user_agent.as_str())
-        .timeout_global(Some(timeout.saturating_sub(began.elapsed()).max(Duration::from_millis(1))))
+        .timeout_global(Some(
+            timeout
+                .saturating_sub(began.elapsed())
+                .max(Duration::from_millis(1)),
+        ))
         .build();
-    let connector = ().chain(ConnectProxyConnector::default()).chain(TcpConnector::default()).chain(SharedTls { config: tls });
+    let connector =
+        ().chain(ConnectProxyConnector::default())
+            .chain(TcpConnector::default())
+            .chain(SharedTls { config: tls });
     let agent = Agent::with_parts(config, connector, DefaultResolver::default());
     let slash = if path.starts_with('/') { "" } else { "/" };
     let mut request = agent.get(format!("{}{slash}{path}", endpoint.url));
@@ -72,8 +91,17 @@ pub fn get(net: &NetConfig, endpoint: &Endpoint, path: &str, timeout: Duration) 
     let answer = request.call().and_then(|answer| {
         let (head, body) = answer.into_parts();
         let (content_type, retry_after) = response_headers(&head.headers);
-        let mut response = Response { status: head.status.as_u16(), retry_after, content_type, body: Vec::new() };
-        body.into_with_config().limit(u64::MAX).reader().take(MAX_BODY).read_to_end(&mut response.body)?;
+        let mut response = Response {
+            status: head.status.as_u16(),
+            retry_after,
+            content_type,
+            body: Vec::new(),
+        };
+        body.into_with_config()
+            .limit(u64::MAX)
+            .reader()
+            .take(MAX_BODY)
+            .read_to_end(&mut response.body)?;
         Ok(response)
     });
     match answer {
@@ -96,7 +124,9 @@ fn classify(error: &Error) -> (Phase, FailureKind) {
         Error::ConnectProxyFailed(_) => (Phase::Proxy, FailureKind::Network),
         Error::BadUri(_) | Error::Http(_) | Error::InvalidProxyUrl => (Phase::Resolve, FailureKind::Invalid),
         Error::Tls(_) | Error::Rustls(_) => (Phase::Tls, FailureKind::Tls),
-        Error::Protocol(_) | Error::LargeResponseHeader(..) | Error::Decompress(..) => (Phase::Receive, FailureKind::Protocol),
+        Error::Protocol(_) | Error::LargeResponseHeader(..) | Error::Decompress(..) => {
+            (Phase::Receive, FailureKind::Protocol)
+        }
         Error::Io(error) => classify_io(error),
         _ => (Phase::Receive, FailureKind::Network),
     }
@@ -113,9 +143,9 @@ fn classify_io(error: &io::Error) -> (Phase, FailureKind) {
     }
     match error.kind() {
         io::ErrorKind::TimedOut => (Phase::Receive, FailureKind::Timeout),
-        io::ErrorKind::ConnectionRefused | io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => {
-            (Phase::Connect, FailureKind::Network)
-        }
+        io::ErrorKind::ConnectionRefused
+        | io::ErrorKind::HostUnreachable
+        | io::ErrorKind::NetworkUnreachable => (Phase::Connect, FailureKind::Network),
         _ => (Phase::Receive, FailureKind::Network),
     }
 }
@@ -135,14 +165,23 @@ impl fmt::Debug for SharedTls {
 impl<In: Transport> Connector<In> for SharedTls {
     type Out = Either<In, TlsTransport>;
 
-    fn connect(&self, details: &ConnectionDetails<'_>, chained: Option<In>) -> Result<Option<Self::Out>, Error> {
-        let Some(transport) = chained else { return Err(Error::ConnectionFailed) };
+    fn connect(
+        &self,
+        details: &ConnectionDetails<'_>,
+        chained: Option<In>,
+    ) -> Result<Option<Self::Out>, Error> {
+        let Some(transport) = chained else {
+            return Err(Error::ConnectionFailed);
+        };
         if !details.needs_tls() || transport.is_tls() {
             return Ok(Some(Either::A(transport)));
         }
-        let Some(config) = &self.config else { return Err(Error::Tls("no TLS configuration")) };
+        let Some(config) = &self.config else {
+            return Err(Error::Tls("no TLS configuration"));
+        };
         let host = details.uri.host().unwrap_or_default().trim_matches(['[', ']']);
-        let name = ServerName::try_from(host.to_owned()).map_err(|_| Error::Tls("the host is no name for TLS"))?;
+        let name =
+            ServerName::try_from(host.to_owned()).map_err(|_| Error::Tls("the host is no name for TLS"))?;
         let mut connection = ClientConnection::new(Arc::clone(config), name).map_err(Error::Rustls)?;
         let mut socket = TransportAdapter::new(transport.boxed(), details.current_time.clone());
         // The timeout counts from before the connection was made.
@@ -154,8 +193,14 @@ impl<In: Transport> Connector<In> for SharedTls {
         }
         socket.set_timeout(timeout);
         connection.complete_io(&mut socket)?;
-        let buffers = LazyBuffers::new(details.config.input_buffer_size(), details.config.output_buffer_size());
-        Ok(Some(Either::B(TlsTransport { buffers, stream: StreamOwned::new(connection, socket) })))
+        let buffers = LazyBuffers::new(
+            details.config.input_buffer_size(),
+            details.config.output_buffer_size(),
+        );
+        Ok(Some(Either::B(TlsTransport {
+            buffers,
+            stream: StreamOwned::new(connection, socket),
+        })))
     }
 }
 
@@ -177,7 +222,8 @@ impl Transport for TlsTransport {
 
     fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), Error> {
         self.stream.get_mut().set_timeout(timeout);
-        self.stream.write_all(self.buffers.output().get(..amount).unwrap_or_default())?;
+        self.stream
+            .write_all(self.buffers.output().get(..amount).unwrap_or_default())?;
         Ok(())
     }
 

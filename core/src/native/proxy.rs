@@ -32,19 +32,31 @@ impl Proxy {
         let text = text.trim();
         let (scheme, rest) = text.split_once("://").unwrap_or(("http", text));
         if !scheme.eq_ignore_ascii_case("http") {
-            let known = ["https", "socks4", "socks4a", "socks5", "socks5h"].iter().find(|s| scheme.eq_ignore_ascii_case(s));
+            let known = ["https", "socks4", "socks4a", "socks5", "socks5h"]
+                .iter()
+                .find(|s| scheme.eq_ignore_ascii_case(s));
             let scheme = known.map_or_else(|| "such".to_owned(), |known| format!("{known}://"));
-            return Err(format!("{scheme} proxies are not supported, use an http:// proxy"));
+            return Err(format!(
+                "{scheme} proxies are not supported, use an http:// proxy"
+            ));
         }
         let rest = rest.split(['/', '?', '#']).next().unwrap_or_default();
-        let (userinfo, authority) = rest.rsplit_once('@').map_or((None, rest), |(user, host)| (Some(user), host));
-        let url = BaseUrl::parse(&format!("http://{authority}")).map_err(|_| "it names no usable host and port".to_owned())?;
+        let (userinfo, authority) = rest
+            .rsplit_once('@')
+            .map_or((None, rest), |(user, host)| (Some(user), host));
+        let url = BaseUrl::parse(&format!("http://{authority}"))
+            .map_err(|_| "it names no usable host and port".to_owned())?;
         let user = userinfo.map(|userinfo| {
             let (user, password) = userinfo.split_once(':').unwrap_or((userinfo, ""));
             (percent_decode(user), percent_decode(password))
         });
         let authorization = user.as_ref().map(|(user, password)| basic_auth(user, password));
-        Ok(Self { host: url.host, port: url.port, user, authorization })
+        Ok(Self {
+            host: url.host,
+            port: url.port,
+            user,
+            authorization,
+        })
     }
 
     /// The value of `proxy-authorization`, where the URL held credentials.
@@ -56,13 +68,25 @@ impl Proxy {
     /// User name and password, where the URL held them.
     #[must_use]
     pub fn credentials(&self) -> Option<(&str, &str)> {
-        self.user.as_ref().map(|(user, password)| (user.as_str(), password.as_str()))
+        self.user
+            .as_ref()
+            .map(|(user, password)| (user.as_str(), password.as_str()))
     }
 }
 
 impl fmt::Debug for Proxy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Proxy({}:{}{})", self.host, self.port, if self.user.is_some() { ", with credentials" } else { "" })
+        write!(
+            f,
+            "Proxy({}:{}{})",
+            self.host,
+            self.port,
+            if self.user.is_some() {
+                ", with credentials"
+            } else {
+                ""
+            }
+        )
     }
 }
 
@@ -123,15 +147,24 @@ impl ProxyRules {
         Self {
             http: setting(&["http_proxy", "all_proxy", "ALL_PROXY"]),
             https: setting(&["https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"]),
-            bypass: get("no_proxy").or_else(|| get("NO_PROXY")).map(|list| Bypass::parse_list(&list)).unwrap_or_default(),
+            bypass: get("no_proxy")
+                .or_else(|| get("NO_PROXY"))
+                .map(|list| Bypass::parse_list(&list))
+                .unwrap_or_default(),
         }
     }
 
     /// The way to an origin.
     #[must_use]
     pub fn route(&self, url: &BaseUrl) -> Route<'_> {
-        let Some(setting) = (if url.tls { &self.https } else { &self.http }) else { return Route::Direct };
-        if self.bypass.iter().any(|bypass| bypass.matches(&url.host, url.port)) {
+        let Some(setting) = (if url.tls { &self.https } else { &self.http }) else {
+            return Route::Direct;
+        };
+        if self
+            .bypass
+            .iter()
+            .any(|bypass| bypass.matches(&url.host, url.port))
+        {
             return Route::Direct;
         }
         match setting {
@@ -152,7 +185,11 @@ enum Bypass {
 
 impl Bypass {
     fn parse_list(list: &str) -> Vec<Self> {
-        list.split([',', ' ', '\t', '\n']).map(str::trim).filter(|entry| !entry.is_empty()).map(Self::parse).collect()
+        list.split([',', ' ', '\t', '\n'])
+            .map(str::trim)
+            .filter(|entry| !entry.is_empty())
+            .map(Self::parse)
+            .collect()
     }
 
     fn parse(entry: &str) -> Self {
@@ -174,18 +211,27 @@ impl Bypass {
         if let Ok(address) = host.trim_matches(['[', ']']).parse::<IpAddr>() {
             return Self::Network(address, 128, port);
         }
-        Self::Domain(host.trim_start_matches("*.").trim_start_matches('.').to_ascii_lowercase(), port)
+        Self::Domain(
+            host.trim_start_matches("*.")
+                .trim_start_matches('.')
+                .to_ascii_lowercase(),
+            port,
+        )
     }
 
     fn matches(&self, host: &str, port: u16) -> bool {
         match self {
             Self::Everything => true,
             Self::Domain(domain, only) => {
-                let below = host.strip_suffix(domain.as_str()).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'));
+                let below = host
+                    .strip_suffix(domain.as_str())
+                    .is_some_and(|rest| rest.is_empty() || rest.ends_with('.'));
                 below && !domain.is_empty() && only.is_none_or(|only| only == port)
             }
             Self::Network(network, bits, only) => {
-                let inside = host.parse().is_ok_and(|address| contains(*network, *bits, address));
+                let inside = host
+                    .parse()
+                    .is_ok_and(|address| contains(*network, *bits, address));
                 inside && only.is_none_or(|only| only == port)
             }
         }
@@ -208,7 +254,11 @@ mod tests {
 
     fn rules(vars: &[(&str, &str)]) -> (ProxyRules, Vec<String>) {
         let mut warnings = Vec::new();
-        let get = |name: &str| vars.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
+        let get = |name: &str| {
+            vars.iter()
+                .find(|(key, _)| *key == name)
+                .map(|(_, value)| (*value).to_owned())
+        };
         (ProxyRules::from_env(&get, &mut warnings), warnings)
     }
 
@@ -218,12 +268,23 @@ mod tests {
 
     #[test]
     fn the_scheme_chooses_the_proxy() {
-        let (rules, warnings) = rules(&[("HTTPS_PROXY", "http://u%40x:p@secure:1"), ("http_proxy", "plain:2"), ("HTTP_PROXY", "evil:3")]);
+        let (rules, warnings) = rules(&[
+            ("HTTPS_PROXY", "http://u%40x:p@secure:1"),
+            ("http_proxy", "plain:2"),
+            ("HTTP_PROXY", "evil:3"),
+        ]);
         assert!(warnings.is_empty());
-        let Route::Via(proxy) = rules.route(&BaseUrl::parse("https://h").unwrap()) else { panic!() };
-        assert_eq!((proxy.host.as_str(), proxy.port, proxy.credentials()), ("secure", 1, Some(("u@x", "p"))));
+        let Route::Via(proxy) = rules.route(&BaseUrl::parse("https://h").unwrap()) else {
+            panic!()
+        };
+        assert_eq!(
+            (proxy.host.as_str(), proxy.port, proxy.credentials()),
+            ("secure", 1, Some(("u@x", "p")))
+        );
         assert_eq!(format!("{proxy:?}"), "Proxy(secure:1, with credentials)");
-        let Route::Via(proxy) = rules.route(&BaseUrl::parse("http://h").unwrap()) else { panic!() };
+        let Route::Via(proxy) = rules.route(&BaseUrl::parse("http://h").unwrap()) else {
+            panic!()
+        };
         assert_eq!((proxy.host.as_str(), proxy.port), ("plain", 2));
     }
 
@@ -235,10 +296,18 @@ mod tests {
     #[test]
     fn a_proxy_that_cannot_be_used_is_never_passed_by() {
         let (rules, warnings) = rules(&[("ALL_PROXY", "socks5h://user:secret@h:1080")]);
-        let Route::Refused(reason) = rules.route(&BaseUrl::parse("https://h").unwrap()) else { panic!() };
-        assert!(reason.contains("socks5h://") && !reason.contains("secret"), "{reason}");
+        let Route::Refused(reason) = rules.route(&BaseUrl::parse("https://h").unwrap()) else {
+            panic!()
+        };
+        assert!(
+            reason.contains("socks5h://") && !reason.contains("secret"),
+            "{reason}"
+        );
         assert_eq!(warnings.len(), 1);
-        assert!(matches!(rules.route(&BaseUrl::parse("http://h").unwrap()), Route::Refused(_)));
+        assert!(matches!(
+            rules.route(&BaseUrl::parse("http://h").unwrap()),
+            Route::Refused(_)
+        ));
     }
 
     #[test]
@@ -246,12 +315,24 @@ mod tests {
         let list = "example.com, .internal,*.corp:8443 10.0.0.0/8,[::1]:3000,192.168.1.7,fd00::/8";
         let (rules, _) = rules(&[("http_proxy", "p:1"), ("https_proxy", "p:1"), ("NO_PROXY", list)]);
         for url in [
-            "http://example.com", "https://a.example.com", "http://x.internal", "https://a.corp:8443", "http://10.2.3.4:9",
-            "http://[::1]:3000", "http://192.168.1.7", "http://[fd12::1]",
+            "http://example.com",
+            "https://a.example.com",
+            "http://x.internal",
+            "https://a.corp:8443",
+            "http://10.2.3.4:9",
+            "http://[::1]:3000",
+            "http://192.168.1.7",
+            "http://[fd12::1]",
         ] {
             assert!(direct(&rules, url), "{url}");
         }
-        for url in ["http://notexample.com", "https://a.corp", "http://11.0.0.1", "http://[::1]", "http://192.168.1.8"] {
+        for url in [
+            "http://notexample.com",
+            "https://a.corp",
+            "http://11.0.0.1",
+            "http://[::1]",
+            "http://192.168.1.8",
+        ] {
             assert!(!direct(&rules, url), "{url}");
         }
         let (rules, _) = self::rules(&[("http_proxy", "p:1"), ("no_proxy", "*")]);

@@ -18,7 +18,11 @@ use rustls::{ClientConfig, RootCertStore};
 const SESSIONS: usize = 1024;
 
 /// Files that add trusted authorities.
-const EXTRA_ROOTS: [&str; 3] = ["REQUESTS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS", "OTEL_EXPORTER_OTLP_CERTIFICATE"];
+const EXTRA_ROOTS: [&str; 3] = [
+    "REQUESTS_CA_BUNDLE",
+    "NODE_EXTRA_CA_CERTS",
+    "OTEL_EXPORTER_OTLP_CERTIFICATE",
+];
 const CLIENT_CERTIFICATE: &str = "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE";
 const CLIENT_KEY: &str = "OTEL_EXPORTER_OTLP_CLIENT_KEY";
 
@@ -42,21 +46,34 @@ pub struct Loaded {
 impl Tls {
     /// Notes the files that the variables name; reads none.
     pub fn from_env(get: &dyn Fn(&str) -> Option<String>, warnings: &mut Vec<String>) -> Self {
-        let path = |name: &str| get(name).filter(|value| !value.trim().is_empty()).map(PathBuf::from);
+        let path = |name: &str| {
+            get(name)
+                .filter(|value| !value.trim().is_empty())
+                .map(PathBuf::from)
+        };
         let identity = match (path(CLIENT_CERTIFICATE), path(CLIENT_KEY)) {
             (Some(certificate), Some(key)) => Some((certificate, key)),
             (None, None) => None,
             _ => {
-                warnings.push(format!("{CLIENT_CERTIFICATE} and {CLIENT_KEY} must both be set; no client certificate is used"));
+                warnings.push(format!(
+                    "{CLIENT_CERTIFICATE} and {CLIENT_KEY} must both be set; no client certificate is used"
+                ));
                 None
             }
         };
         Self {
             system_file: path("SSL_CERT_FILE"),
             system_dirs: get("SSL_CERT_DIR")
-                .map(|dirs| std::env::split_paths(&dirs).filter(|dir| !dir.as_os_str().is_empty()).collect())
+                .map(|dirs| {
+                    std::env::split_paths(&dirs)
+                        .filter(|dir| !dir.as_os_str().is_empty())
+                        .collect()
+                })
                 .unwrap_or_default(),
-            extra: EXTRA_ROOTS.into_iter().filter_map(|name| Some((name, path(name)?))).collect(),
+            extra: EXTRA_ROOTS
+                .into_iter()
+                .filter_map(|name| Some((name, path(name)?)))
+                .collect(),
             identity,
             loaded: OnceLock::new(),
         }
@@ -64,7 +81,9 @@ impl Tls {
 
     /// The configuration, if it has been loaded. Never blocks.
     pub fn ready(&self) -> Option<Result<&Loaded, &str>> {
-        self.loaded.get().map(|loaded| loaded.as_ref().map_err(String::as_str))
+        self.loaded
+            .get()
+            .map(|loaded| loaded.as_ref().map_err(String::as_str))
     }
 
     /// The configuration, loaded now if need be: reads files.
@@ -73,7 +92,10 @@ impl Tls {
     ///
     /// Says why no TLS connection can be made at all.
     pub fn load(&self) -> Result<&Loaded, &str> {
-        self.loaded.get_or_init(|| self.read()).as_ref().map_err(String::as_str)
+        self.loaded
+            .get_or_init(|| self.read())
+            .as_ref()
+            .map_err(String::as_str)
     }
 
     fn read(&self) -> Result<Loaded, String> {
@@ -108,7 +130,10 @@ impl Tls {
         };
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
         config.resumption = Resumption::in_memory_sessions(SESSIONS);
-        Ok(Loaded { config: Arc::new(config), warnings })
+        Ok(Loaded {
+            config: Arc::new(config),
+            warnings,
+        })
     }
 
     fn system_roots(&self, warnings: &mut Vec<String>) -> Vec<CertificateDer<'static>> {
@@ -121,7 +146,9 @@ impl Tls {
             let found = rustls_native_certs::load_certs_from_paths(file, dir);
             if found.certs.is_empty() {
                 let path = file.or(dir).unwrap_or_else(|| Path::new("")).display();
-                warnings.push(format!("SSL_CERT_FILE or SSL_CERT_DIR: no certificate found in {path}"));
+                warnings.push(format!(
+                    "SSL_CERT_FILE or SSL_CERT_DIR: no certificate found in {path}"
+                ));
             }
             certificates.extend(found.certs);
         }
@@ -130,14 +157,18 @@ impl Tls {
 
     fn identity(&self) -> Option<Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>), String>> {
         let (certificate, key) = self.identity.as_ref()?;
-        let chain = read_certificates(certificate).map_err(|reason| format!("{CLIENT_CERTIFICATE}: {}: {reason}", certificate.display()));
-        let key = PrivateKeyDer::from_pem_file(key).map_err(|error| format!("{CLIENT_KEY}: {}: {error}", key.display()));
+        let chain = read_certificates(certificate)
+            .map_err(|reason| format!("{CLIENT_CERTIFICATE}: {}: {reason}", certificate.display()));
+        let key = PrivateKeyDer::from_pem_file(key)
+            .map_err(|error| format!("{CLIENT_KEY}: {}: {error}", key.display()));
         Some(chain.and_then(|chain| Ok((chain, key?))))
     }
 }
 
 fn read_certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
-    let certificates: Result<Vec<_>, _> = CertificateDer::pem_file_iter(path).map_err(|e| e.to_string())?.collect();
+    let certificates: Result<Vec<_>, _> = CertificateDer::pem_file_iter(path)
+        .map_err(|e| e.to_string())?
+        .collect();
     match certificates {
         Ok(certificates) if certificates.is_empty() => Err("it holds no certificate".into()),
         Ok(certificates) => Ok(certificates),
@@ -147,7 +178,10 @@ fn read_certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, String
 
 impl fmt::Debug for Tls {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Tls").field("extra", &self.extra).field("loaded", &self.loaded.get().is_some()).finish_non_exhaustive()
+        f.debug_struct("Tls")
+            .field("extra", &self.extra)
+            .field("loaded", &self.loaded.get().is_some())
+            .finish_non_exhaustive()
     }
 }
 

@@ -82,9 +82,10 @@ impl Pipeline {
     fn begin(&mut self, id: u64, now: Now) -> Option<Action> {
         let spool = self.spools.get_mut(&id)?;
         let waited = now.mono.saturating_sub(spool.queued.take().unwrap_or(now.mono));
-        self.crowding = (self.crowding * 7 + waited) / 8;
         let origin_id = spool.origin;
-        let form = self.origins.get(&origin_id).and_then(|origin| origin.score_form(now.mono));
+        let origin = self.origins.get_mut(&origin_id)?;
+        origin.crowding = (origin.crowding * 7 + waited) / 8;
+        let form = origin.score_form(now.mono);
         if !spool.ready(now.mono, form.is_some()) {
             self.look(id, now);
             return None;

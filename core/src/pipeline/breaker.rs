@@ -40,6 +40,8 @@ pub(crate) struct Origin {
     pub(crate) spools: usize,
     pub(crate) scores: ScoreSupport,
     pub(crate) last_used: u64,
+    /// How long due requests have waited for a slot here lately.
+    pub(crate) crowding: u64,
     failures: u32,
     pauses: u32,
     open_until: Option<u64>,
@@ -57,6 +59,7 @@ impl Origin {
             spools: 0,
             scores: ScoreSupport::Unknown,
             last_used: now,
+            crowding: 0,
             failures: 0,
             pauses: 0,
             open_until: None,

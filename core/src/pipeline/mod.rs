@@ -96,8 +96,6 @@ pub struct Pipeline {
     timers: Timers,
     actions: VecDeque<Action>,
     retry_budget: RetryBudget,
-    /// How long due requests have waited for a slot lately.
-    crowding: u64,
     last_turn: Now,
 }
 
@@ -123,7 +121,6 @@ impl Pipeline {
             timers,
             actions: VecDeque::new(),
             retry_budget: RetryBudget::new(now.mono),
-            crowding: 0,
             last_turn: now,
         }
     }
@@ -171,10 +168,8 @@ impl Pipeline {
 
     /// The next thing to do; call until `None`, after every other call.
     pub fn poll_action(&mut self, now: Now) -> Option<Action> {
-        if let Some(action) = self.actions.pop_front() {
-            return Some(action);
-        }
-        self.dispatch(now)
+        // Dispatching may find out that something else has to be asked first, so its actions come last once more.
+        self.actions.pop_front().or_else(|| self.dispatch(now)).or_else(|| self.actions.pop_front())
     }
 
     /// True where nothing waits, nothing is in flight and nobody flushes: the exporter may end.
@@ -230,8 +225,9 @@ impl Pipeline {
             let origin = self.origin(&destination.endpoint.origin, now);
             self.spools.insert(id, Spool::new(destination, origin));
         }
-        let crowded = if base == 0 { 0 } else { base.max(nanos(CROWDED_LINGER).min(base.saturating_add(self.crowding.saturating_mul(4)))) };
         if let Some(spool) = self.spools.get_mut(&id) {
+            let crowding = self.origins.get(&spool.origin).map_or(0, |origin| origin.crowding);
+            let crowded = if base == 0 { 0 } else { base.max(nanos(CROWDED_LINGER).min(base.saturating_add(crowding.saturating_mul(4)))) };
             let throttled = base.saturating_mul(u64::from(spool.throttle)).min(nanos(crate::config::THROTTLED_LINGER).max(base));
             let was_due = spool.timer.is_some() || spool.queued.is_some();
             spool.push(lane, item, crowded.max(throttled));

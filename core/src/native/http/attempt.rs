@@ -90,7 +90,11 @@ impl Attempt {
 
     /// Bytes of the body as it is sent.
     pub(super) fn body_len(&self) -> usize {
-        if self.packed { self.packing.packed.len() } else { self.request.payload.len() }
+        if self.packed {
+            self.packing.packed.len()
+        } else {
+            self.request.payload.len()
+        }
     }
 
     pub(super) fn set_packed(&mut self) {
@@ -102,7 +106,10 @@ impl Attempt {
     }
 
     /// Puts a head in front of the body (or alone, for CONNECT) and starts at its first byte.
-    pub(super) fn begin_sending(&mut self, write: impl FnOnce(&mut Vec<u8>) -> Result<(), String>) -> Result<(), String> {
+    pub(super) fn begin_sending(
+        &mut self,
+        write: impl FnOnce(&mut Vec<u8>) -> Result<(), String>,
+    ) -> Result<(), String> {
         self.head.clear();
         self.head.reserve(768);
         self.taken = 0;
@@ -128,7 +135,11 @@ impl Attempt {
             return filled;
         }
         if self.packed {
-            put(self.packing.packed.get(self.taken.saturating_sub(self.head.len())..).unwrap_or_default());
+            put(self
+                .packing
+                .packed
+                .get(self.taken.saturating_sub(self.head.len())..)
+                .unwrap_or_default());
             return filled;
         }
         let mut offset = self.offset;
@@ -185,7 +196,11 @@ impl Attempt {
     /// A failure at a given stage.
     pub(super) fn fail_at(&self, phase: Phase, kind: FailureKind, what: impl std::fmt::Display) -> Outcome {
         let url = &self.request.endpoint.url;
-        Outcome::Failed(Failure { phase, kind, detail: format!("{}: {what}", url.authority()) })
+        Outcome::Failed(Failure {
+            phase,
+            kind,
+            detail: format!("{}: {what}", url.authority()),
+        })
     }
 
     /// The failure that a broken connection is.
@@ -208,7 +223,10 @@ impl Attempt {
             Phase::Receive => "waiting for the answer",
         };
         let spent = now.saturating_sub(self.began) / 1_000_000;
-        self.fail(FailureKind::Timeout, format_args!("out of time after {spent} ms, while {doing}"))
+        self.fail(
+            FailureKind::Timeout,
+            format_args!("out of time after {spent} ms, while {doing}"),
+        )
     }
 }
 
@@ -238,7 +256,12 @@ mod tests {
         };
         for (window, step) in [(4, 1), (5, 3), (5, 5), (100, 7), (100, 100)] {
             let mut attempt = Attempt::new(Slot(1), 1, request.clone(), 0);
-            attempt.begin_sending(|head| { head.extend_from_slice(b"head:"); Ok(()) }).unwrap();
+            attempt
+                .begin_sending(|head| {
+                    head.extend_from_slice(b"head:");
+                    Ok(())
+                })
+                .unwrap();
             let (mut wire, mut buffer) = (Vec::new(), vec![0; window]);
             while !attempt.all_sent() {
                 let n = attempt.next_bytes(&mut buffer, true).min(step);

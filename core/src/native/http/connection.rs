@@ -65,7 +65,12 @@ pub(super) struct Connection {
 
 impl Connection {
     /// Begins to connect. Done when [`Connection::connected`] says so.
-    pub(super) fn open(address: SocketAddr, registry: &Registry, place: usize, owner: usize) -> io::Result<Self> {
+    pub(super) fn open(
+        address: SocketAddr,
+        registry: &Registry,
+        place: usize,
+        owner: usize,
+    ) -> io::Result<Self> {
         let mut socket = TcpStream::connect(address)?;
         registry.register(&mut socket, Token(place), Interest::READABLE | Interest::WRITABLE)?;
         Ok(Self {
@@ -110,7 +115,11 @@ impl Connection {
     }
 
     /// Puts TLS on top of what is connected.
-    pub(super) fn start_tls(&mut self, config: &Arc<ClientConfig>, name: ServerName<'static>) -> Result<(), Trouble> {
+    pub(super) fn start_tls(
+        &mut self,
+        config: &Arc<ClientConfig>,
+        name: ServerName<'static>,
+    ) -> Result<(), Trouble> {
         let tls = ClientConnection::new(Arc::clone(config), name).map_err(Trouble::Tls)?;
         self.tls = Some(Box::new(tls));
         Ok(())
@@ -119,9 +128,15 @@ impl Connection {
     /// One step of the handshake: one flight out, one read in.
     pub(super) fn handshake(&mut self) -> Result<Shake, Trouble> {
         self.flush()?;
-        let Some(tls) = self.tls.as_mut() else { return Ok(Shake::Done) };
+        let Some(tls) = self.tls.as_mut() else {
+            return Ok(Shake::Done);
+        };
         if !tls.is_handshaking() {
-            return Ok(if tls.wants_write() { Shake::Blocked } else { Shake::Done });
+            return Ok(if tls.wants_write() {
+                Shake::Blocked
+            } else {
+                Shake::Done
+            });
         }
         if !self.readable {
             return Ok(Shake::Blocked);
@@ -160,7 +175,9 @@ impl Connection {
                 return Ok(0);
             }
         }
-        let Some(tls) = self.tls.as_mut() else { return Ok(0) };
+        let Some(tls) = self.tls.as_mut() else {
+            return Ok(0);
+        };
         let taken = tls.writer().write(bytes)?;
         self.flush()?;
         Ok(taken)
@@ -168,12 +185,17 @@ impl Connection {
 
     /// Writes out what TLS holds ready; true when nothing is left.
     pub(super) fn flush(&mut self) -> Result<bool, Trouble> {
-        let Some(tls) = self.tls.as_mut() else { return Ok(true) };
+        let Some(tls) = self.tls.as_mut() else {
+            return Ok(true);
+        };
         while tls.wants_write() {
             if !self.writable {
                 return Ok(false);
             }
-            let mut tap = Tap { socket: &mut self.socket, short: false };
+            let mut tap = Tap {
+                socket: &mut self.socket,
+                short: false,
+            };
             match tls.write_tls(&mut tap) {
                 Ok(_) => self.writable = !tap.short,
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
@@ -234,8 +256,13 @@ impl Connection {
 
     /// Moves one read's worth of TLS records in. 0 with `readable` still set is the end of the stream.
     fn pull(&mut self) -> Result<usize, Trouble> {
-        let Some(tls) = self.tls.as_mut() else { return Ok(0) };
-        let mut tap = Tap { socket: &mut self.socket, short: false };
+        let Some(tls) = self.tls.as_mut() else {
+            return Ok(0);
+        };
+        let mut tap = Tap {
+            socket: &mut self.socket,
+            short: false,
+        };
         let read = match tls.read_tls(&mut tap) {
             Ok(n) => n,
             Err(error) if error.kind() == ErrorKind::Interrupted => return Ok(1),

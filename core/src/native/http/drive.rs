@@ -67,7 +67,10 @@ impl HttpTransport {
     }
 
     fn pack(&mut self, attempt: &mut Attempt) -> Option<Move> {
-        match attempt.packing.step(&attempt.request.payload, &mut self.compressors) {
+        match attempt
+            .packing
+            .step(&attempt.request.payload, &mut self.compressors)
+        {
             Packed::Again => return Some(Move::Heavy),
             // Sent as it is: the server takes either.
             Packed::Broken => attempt.packing.packed = Vec::new(),
@@ -77,7 +80,13 @@ impl HttpTransport {
         None
     }
 
-    fn acquire(&mut self, place: usize, attempt: &mut Attempt, proxy: Option<&Proxy>, now: u64) -> Option<Move> {
+    fn acquire(
+        &mut self,
+        place: usize,
+        attempt: &mut Attempt,
+        proxy: Option<&Proxy>,
+        now: u64,
+    ) -> Option<Move> {
         if !attempt.retried
             && let Some(idle) = self.pool.checkout(&attempt.request.endpoint.origin, now)
             && let Some(connection) = self.connections.get_mut(idle)
@@ -86,7 +95,11 @@ impl HttpTransport {
             attempt.connection = Some(idle);
             return self.begin_exchange(attempt, proxy);
         }
-        attempt.stage = if attempt.request.endpoint.url.tls { Stage::Roots } else { Stage::Resolve };
+        attempt.stage = if attempt.request.endpoint.url.tls {
+            Stage::Roots
+        } else {
+            Stage::Resolve
+        };
         None
     }
 
@@ -106,7 +119,11 @@ impl HttpTransport {
                 let _ = net.tls.load();
                 wake();
             };
-            if std::thread::Builder::new().name("tracespool-tls".into()).spawn(read).is_err() {
+            if std::thread::Builder::new()
+                .name("tracespool-tls".into())
+                .spawn(read)
+                .is_err()
+            {
                 // No thread to be had: 20 ms of delay are better than no export.
                 let _ = self.net.tls.load();
                 return None;
@@ -117,7 +134,13 @@ impl HttpTransport {
         Some(Move::Wait)
     }
 
-    fn resolve(&mut self, place: usize, attempt: &mut Attempt, proxy: Option<&Proxy>, now: u64) -> Option<Move> {
+    fn resolve(
+        &mut self,
+        place: usize,
+        attempt: &mut Attempt,
+        proxy: Option<&Proxy>,
+        now: u64,
+    ) -> Option<Move> {
         let (host, port) = peer(attempt, proxy);
         match self.resolver.resolve(host, (place, attempt.serial), now) {
             Resolved::Addresses(addresses) => {
@@ -133,7 +156,9 @@ impl HttpTransport {
     }
 
     fn dial(&mut self, place: usize, attempt: &mut Attempt, proxy: Option<&Proxy>, now: u64) -> Option<Move> {
-        let Stage::Dial(dial) = &mut attempt.stage else { return None };
+        let Stage::Dial(dial) = &mut attempt.stage else {
+            return None;
+        };
         match dial.step(&mut self.connections, self.poll.registry(), place, now) {
             Race::Running(at) => {
                 self.timers.arm(at, place, attempt.serial);
@@ -141,7 +166,9 @@ impl HttpTransport {
             }
             Race::TimedOut => {
                 self.resolver.distrust(peer(attempt, proxy).0);
-                Some(Move::Finished(attempt.fail(FailureKind::Timeout, "no address answered within 2 s")))
+                Some(Move::Finished(
+                    attempt.fail(FailureKind::Timeout, "no address answered within 2 s"),
+                ))
             }
             Race::Lost(error) => {
                 self.resolver.distrust(peer(attempt, proxy).0);
@@ -176,8 +203,13 @@ impl HttpTransport {
     }
 
     fn tunnel(&mut self, attempt: &mut Attempt) -> Option<Move> {
-        let Some(connection) = attempt.connection.and_then(|place| self.connections.get_mut(place)) else {
-            return Some(Move::Finished(attempt.fail(FailureKind::Network, "the connection is gone")));
+        let Some(connection) = attempt
+            .connection
+            .and_then(|place| self.connections.get_mut(place))
+        else {
+            return Some(Move::Finished(
+                attempt.fail(FailureKind::Network, "the connection is gone"),
+            ));
         };
         if !attempt.head_sent() {
             let n = attempt.next_bytes(&mut self.scratch, false);
@@ -186,20 +218,28 @@ impl HttpTransport {
                 Err(trouble) => return Some(Move::Finished(attempt.broken(&trouble))),
             }
         }
-        let Stage::Tunnel(answer) = &mut attempt.stage else { return None };
+        let Stage::Tunnel(answer) = &mut attempt.stage else {
+            return None;
+        };
         let complete = match connection.receive(&mut self.scratch) {
             Ok(Received::Blocked) => return Some(Move::Wait),
-            Ok(Received::Bytes(n)) => answer.feed(self.scratch.get(..n).unwrap_or_default(), &mut self.parse_scratch),
+            Ok(Received::Bytes(n)) => {
+                answer.feed(self.scratch.get(..n).unwrap_or_default(), &mut self.parse_scratch)
+            }
             // A refusal may have been complete enough to name its status.
             Ok(Received::End) if answer.status() != 0 => Ok(true),
             Ok(Received::End) => {
-                return Some(Move::Finished(attempt.fail(FailureKind::Network, "the proxy closed the connection")));
+                return Some(Move::Finished(
+                    attempt.fail(FailureKind::Network, "the proxy closed the connection"),
+                ));
             }
             Err(trouble) => return Some(Move::Finished(attempt.broken(&trouble))),
         };
         let status = answer.status();
         match complete {
-            Err(reason) => Some(Move::Finished(attempt.fail(FailureKind::Protocol, format_args!("the proxy: {reason}")))),
+            Err(reason) => Some(Move::Finished(
+                attempt.fail(FailureKind::Protocol, format_args!("the proxy: {reason}")),
+            )),
             Ok(false) if status == 0 || (200..300).contains(&status) => Some(Move::Again),
             Ok(_) if (200..300).contains(&status) => self.begin_tls(attempt, None),
             // Whatever the refusal's body says, the status is what matters.
@@ -223,8 +263,13 @@ impl HttpTransport {
             Ok(name) => name,
             Err(error) => return Some(Move::Finished(attempt.fail(FailureKind::Invalid, error))),
         };
-        let Some(connection) = attempt.connection.and_then(|place| self.connections.get_mut(place)) else {
-            return Some(Move::Finished(attempt.fail(FailureKind::Network, "the connection is gone")));
+        let Some(connection) = attempt
+            .connection
+            .and_then(|place| self.connections.get_mut(place))
+        else {
+            return Some(Move::Finished(
+                attempt.fail(FailureKind::Network, "the connection is gone"),
+            ));
         };
         if let Err(trouble) = connection.start_tls(config, name) {
             return Some(Move::Finished(attempt.broken(&trouble)));
@@ -233,8 +278,13 @@ impl HttpTransport {
     }
 
     fn handshake(&mut self, attempt: &mut Attempt, proxy: Option<&Proxy>) -> Option<Move> {
-        let Some(connection) = attempt.connection.and_then(|place| self.connections.get_mut(place)) else {
-            return Some(Move::Finished(attempt.fail(FailureKind::Network, "the connection is gone")));
+        let Some(connection) = attempt
+            .connection
+            .and_then(|place| self.connections.get_mut(place))
+        else {
+            return Some(Move::Finished(
+                attempt.fail(FailureKind::Network, "the connection is gone"),
+            ));
         };
         match connection.handshake() {
             Ok(Shake::Blocked) => Some(Move::Wait),
@@ -254,18 +304,27 @@ impl HttpTransport {
         let user_agent = &self.net.user_agent;
         // Through a tunnel the server sees us as if there were no proxy.
         let forwarder = proxy.filter(|_| !request.endpoint.url.tls);
-        let written =
-            attempt.begin_sending(|out| head::write_request(out, &request, length, gzip, user_agent, forwarder));
+        let written = attempt
+            .begin_sending(|out| head::write_request(out, &request, length, gzip, user_agent, forwarder));
         if let Err(reason) = written {
-            return Some(Move::Finished(attempt.fail_at(Phase::Send, FailureKind::Invalid, reason)));
+            return Some(Move::Finished(attempt.fail_at(
+                Phase::Send,
+                FailureKind::Invalid,
+                reason,
+            )));
         }
         attempt.stage = Stage::Exchange(Box::new(answer));
         None
     }
 
     fn exchange(&mut self, attempt: &mut Attempt, now: u64) -> Option<Move> {
-        let Some(connection) = attempt.connection.and_then(|place| self.connections.get_mut(place)) else {
-            return Some(Move::Finished(attempt.fail(FailureKind::Network, "the connection is gone")));
+        let Some(connection) = attempt
+            .connection
+            .and_then(|place| self.connections.get_mut(place))
+        else {
+            return Some(Move::Finished(
+                attempt.fail(FailureKind::Network, "the connection is gone"),
+            ));
         };
         let mut send_trouble = None;
         if attempt.all_sent() {
@@ -281,14 +340,22 @@ impl HttpTransport {
         }
         let mut budget = SLICE;
         while budget > 0 {
-            let Stage::Exchange(answer) = &mut attempt.stage else { return None };
+            let Stage::Exchange(answer) = &mut attempt.stage else {
+                return None;
+            };
             match connection.receive(&mut self.scratch) {
                 Ok(Received::Bytes(n)) => {
                     budget = budget.saturating_sub(n);
                     match answer.feed(self.scratch.get(..n).unwrap_or_default(), &mut self.parse_scratch) {
                         Ok(false) => {}
                         Ok(true) => return Some(self.complete(attempt, now)),
-                        Err(reason) => return Some(Move::Finished(attempt.fail_at(Phase::Receive, FailureKind::Protocol, reason))),
+                        Err(reason) => {
+                            return Some(Move::Finished(attempt.fail_at(
+                                Phase::Receive,
+                                FailureKind::Protocol,
+                                reason,
+                            )));
+                        }
                     }
                 }
                 Ok(Received::Blocked) => break,
@@ -315,16 +382,24 @@ impl HttpTransport {
     /// A connection broke under an exchange. An idle one may have been closed by the server while the request was on its way
     /// to it: where nothing came back, the request goes out once more on a new connection.
     fn broken(&mut self, attempt: &mut Attempt, trouble: &Trouble) -> Option<Move> {
-        let Stage::Exchange(answer) = &attempt.stage else { return None };
+        let Stage::Exchange(answer) = &attempt.stage else {
+            return None;
+        };
         let outcome = if answer.started() {
             match attempt.broken(trouble) {
-                Outcome::Failed(failure) => Outcome::Failed(crate::transport::Failure { phase: Phase::Receive, ..failure }),
+                Outcome::Failed(failure) => Outcome::Failed(crate::transport::Failure {
+                    phase: Phase::Receive,
+                    ..failure
+                }),
                 outcome => outcome,
             }
         } else {
             attempt.broken(trouble)
         };
-        let served = attempt.connection.and_then(|place| self.connections.get(place)).is_some_and(|c| c.served > 0);
+        let served = attempt
+            .connection
+            .and_then(|place| self.connections.get(place))
+            .is_some_and(|c| c.served > 0);
         if !served || answer.started() || attempt.retried {
             return Some(Move::Finished(outcome));
         }
@@ -345,9 +420,14 @@ impl HttpTransport {
         if let Some(place) = attempt.connection.take() {
             let kept = MAX_IDLE.min(answer.keep_alive().map_or(u64::MAX, |hint| {
                 // A second for the request that is on its way when the server's patience ends.
-                u64::try_from(hint.as_nanos()).unwrap_or(u64::MAX).saturating_sub(1_000_000_000)
+                u64::try_from(hint.as_nanos())
+                    .unwrap_or(u64::MAX)
+                    .saturating_sub(1_000_000_000)
             }));
-            let connection = self.connections.get_mut(place).filter(|_| all_sent && answer.reusable() && kept > 0);
+            let connection = self
+                .connections
+                .get_mut(place)
+                .filter(|_| all_sent && answer.reusable() && kept > 0);
             // A close or surplus bytes may have come with the answer, and no event would tell of them again.
             let clean = connection.and_then(|c| (!c.is_tls_pending() && c.is_quiet()).then_some(c));
             if let Some(connection) = clean {
@@ -368,5 +448,7 @@ impl HttpTransport {
 /// Whom the connection leads to: the proxy or the server.
 fn peer<'a>(attempt: &'a Attempt, proxy: Option<&'a Proxy>) -> (&'a str, u16) {
     let url = &attempt.request.endpoint.url;
-    proxy.map_or((url.host.as_str(), url.port), |proxy| (proxy.host.as_str(), proxy.port))
+    proxy.map_or((url.host.as_str(), url.port), |proxy| {
+        (proxy.host.as_str(), proxy.port)
+    })
 }

@@ -9,7 +9,14 @@ use crate::transport::{Method, Request};
 
 /// Headers that frame a message or describe the body: ours to set, whatever the endpoint's list says.
 const OURS: [&str; 9] = [
-    "host", "content-length", "content-type", "content-encoding", "transfer-encoding", "connection", "accept-encoding", "te",
+    "host",
+    "content-length",
+    "content-type",
+    "content-encoding",
+    "transfer-encoding",
+    "connection",
+    "accept-encoding",
+    "te",
     "expect",
 ];
 
@@ -17,7 +24,12 @@ const OURS: [&str; 9] = [
 ///
 /// `proxy` is the one that forwards plain HTTP; a tunnel is none.
 pub(super) fn write_request(
-    out: &mut Vec<u8>, request: &Request, length: usize, gzip: bool, user_agent: &str, proxy: Option<&Proxy>,
+    out: &mut Vec<u8>,
+    request: &Request,
+    length: usize,
+    gzip: bool,
+    user_agent: &str,
+    proxy: Option<&Proxy>,
 ) -> Result<(), String> {
     let endpoint = &*request.endpoint;
     check_path(&endpoint.url.path)?;
@@ -83,7 +95,11 @@ pub(super) fn write_connect(out: &mut Vec<u8>, endpoint: &Endpoint, user_agent: 
 
 fn target(endpoint: &Endpoint) -> String {
     let url = &endpoint.url;
-    if url.host.contains(':') { format!("[{}]:{}", url.host, url.port) } else { format!("{}:{}", url.host, url.port) }
+    if url.host.contains(':') {
+        format!("[{}]:{}", url.host, url.port)
+    } else {
+        format!("{}:{}", url.host, url.port)
+    }
 }
 
 fn write_proxy_auth(out: &mut Vec<u8>, proxy: &Proxy) {
@@ -113,7 +129,9 @@ fn write_header(out: &mut Vec<u8>, name: &str, value: &str) -> Result<(), String
     // The endpoint's maker has checked these already; a second look is cheap where the price of an error is a smuggled request.
     let bad_name = name.is_empty() || name.bytes().any(|b| b <= b' ' || b == b':' || b >= 0x7f);
     if bad_name || value.bytes().any(|b| (b < b' ' && b != b'\t') || b == 0x7f) {
-        return Err(format!("header {name:?} holds a character that HTTP does not allow"));
+        return Err(format!(
+            "header {name:?} holds a character that HTTP does not allow"
+        ));
     }
     out.extend_from_slice(name.as_bytes());
     out.extend_from_slice(b": ");
@@ -138,7 +156,10 @@ mod tests {
     use crate::transport::Payload;
 
     fn request(base: &str, headers: &[(&str, &str)]) -> Request {
-        let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let headers = headers
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect();
         Request {
             endpoint: Arc::new(Endpoint::new(BaseUrl::parse(base).unwrap(), headers)),
             method: Method::Post,
@@ -160,7 +181,10 @@ mod tests {
 
     #[test]
     fn a_head_carries_what_the_server_needs() {
-        let request = request("http://[::1]:3000/base", &[("authorization", "Basic eA=="), ("content-length", "9")]);
+        let request = request(
+            "http://[::1]:3000/base",
+            &[("authorization", "Basic eA=="), ("content-length", "9")],
+        );
         assert_eq!(
             text(&request, None),
             "POST /base/v1/traces?a=1 HTTP/1.1\r\nhost: [::1]:3000\r\naccept-encoding: gzip\r\nuser-agent: tracespool/1\r\n\
@@ -172,8 +196,14 @@ mod tests {
     fn a_proxy_gets_the_absolute_form() {
         let proxy = Proxy::parse("http://user:pass@proxy:3128").unwrap();
         let head = text(&request("http://host/base", &[]), Some(&proxy));
-        assert!(head.starts_with("POST http://host/base/v1/traces?a=1 HTTP/1.1\r\nhost: host\r\n"), "{head}");
-        assert!(head.contains("proxy-authorization: Basic dXNlcjpwYXNz\r\n"), "{head}");
+        assert!(
+            head.starts_with("POST http://host/base/v1/traces?a=1 HTTP/1.1\r\nhost: host\r\n"),
+            "{head}"
+        );
+        assert!(
+            head.contains("proxy-authorization: Basic dXNlcjpwYXNz\r\n"),
+            "{head}"
+        );
     }
 
     #[test]

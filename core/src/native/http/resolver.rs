@@ -7,8 +7,8 @@
 use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::net::{IpAddr, ToSocketAddrs};
-use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 
 /// Looks a name up, blocking. Another one can be put in for tests and for hosts with their own resolver.
@@ -68,7 +68,12 @@ pub(super) struct Resolver {
 
 /// The system's resolver.
 pub(super) fn system_lookup() -> Lookup {
-    Arc::new(|host| Ok((host, 0_u16).to_socket_addrs()?.map(|address| address.ip()).collect()))
+    Arc::new(|host| {
+        Ok((host, 0_u16)
+            .to_socket_addrs()?
+            .map(|address| address.ip())
+            .collect())
+    })
 }
 
 impl Resolver {
@@ -96,7 +101,10 @@ impl Resolver {
                 Ok(addresses) => return Resolved::Addresses(Arc::clone(addresses)),
                 Err(reason) => return Resolved::Failed(reason.clone()),
             },
-            Some(Known { addresses: Ok(addresses), .. }) => {
+            Some(Known {
+                addresses: Ok(addresses),
+                ..
+            }) => {
                 let stale = Arc::clone(addresses);
                 self.ask(host, None, now);
                 return Resolved::Addresses(stale);
@@ -106,7 +114,10 @@ impl Resolver {
         self.ask(host, Some(waiter), now);
         // A thread that could not be started has failed the name at once.
         match self.known.get(host) {
-            Some(Known { addresses: Err(reason), fresh_until }) if *fresh_until > now => Resolved::Failed(reason.clone()),
+            Some(Known {
+                addresses: Err(reason),
+                fresh_until,
+            }) if *fresh_until > now => Resolved::Failed(reason.clone()),
             _ => Resolved::Pending,
         }
     }
@@ -124,7 +135,13 @@ impl Resolver {
             return;
         }
         let host: Arc<str> = host.into();
-        self.running.insert(Arc::clone(&host), Running { started: 0, waiting: waiter.into_iter().collect() });
+        self.running.insert(
+            Arc::clone(&host),
+            Running {
+                started: 0,
+                waiting: waiter.into_iter().collect(),
+            },
+        );
         self.queue.push_back(host);
         self.start_queued(now);
     }
@@ -132,7 +149,10 @@ impl Resolver {
     /// Starts lookups that waited for a thread; returns when that should be tried again, if any still waits.
     pub(super) fn start_queued(&mut self, now: u64) -> Option<u64> {
         while !self.queue.is_empty() {
-            let active = self.running.values().filter(|r| r.started > 0 && r.started + GIVEN_UP > now);
+            let active = self
+                .running
+                .values()
+                .filter(|r| r.started > 0 && r.started + GIVEN_UP > now);
             let (count, oldest) = active.fold((0, u64::MAX), |(n, oldest), r| (n + 1, oldest.min(r.started)));
             if count >= MAX_ACTIVE {
                 return Some(oldest + GIVEN_UP);
@@ -150,7 +170,11 @@ impl Resolver {
         if let Some(running) = self.running.get_mut(&host) {
             running.started = now;
         }
-        let (lookup, wake, sender) = (Arc::clone(&self.lookup), Arc::clone(&self.wake), self.sender.clone());
+        let (lookup, wake, sender) = (
+            Arc::clone(&self.lookup),
+            Arc::clone(&self.wake),
+            self.sender.clone(),
+        );
         let name = Arc::clone(&host);
         let body = move || {
             let found = match lookup(&name) {
@@ -163,7 +187,11 @@ impl Resolver {
                 wake();
             }
         };
-        match thread::Builder::new().name("tracespool-dns".into()).stack_size(STACK).spawn(body) {
+        match thread::Builder::new()
+            .name("tracespool-dns".into())
+            .stack_size(STACK)
+            .spawn(body)
+        {
             Ok(detached) => {
                 self.threads += 1;
                 drop(detached);
@@ -195,11 +223,21 @@ impl Resolver {
             return;
         }
         if self.known.len() >= MAX_NAMES && !self.known.contains_key(&host) {
-            let oldest = self.known.iter().min_by_key(|(_, known)| known.fresh_until).map(|(name, _)| Arc::clone(name));
+            let oldest = self
+                .known
+                .iter()
+                .min_by_key(|(_, known)| known.fresh_until)
+                .map(|(name, _)| Arc::clone(name));
             oldest.and_then(|oldest| self.known.remove(&oldest));
         }
         let fresh_until = now + if found.is_ok() { FRESH } else { FAILURE_FRESH };
-        self.known.insert(host, Known { addresses: found, fresh_until });
+        self.known.insert(
+            host,
+            Known {
+                addresses: found,
+                fresh_until,
+            },
+        );
     }
 }
 
@@ -216,7 +254,11 @@ mod tests {
         let script = Mutex::new(script);
         let (ring, bell) = channel();
         let lookup: Lookup = Arc::new(move |_| script.lock().unwrap().recv().unwrap());
-        (Resolver::new(lookup, Arc::new(move || ring.send(()).unwrap_or_default())), answers, bell)
+        (
+            Resolver::new(lookup, Arc::new(move || ring.send(()).unwrap_or_default())),
+            answers,
+            bell,
+        )
     }
 
     fn wait(resolver: &mut Resolver, bell: &Receiver<()>, now: u64) -> Vec<(usize, u64)> {
@@ -238,7 +280,10 @@ mod tests {
     fn an_answer_is_kept_and_served_stale() {
         let (mut resolver, answers, bell) = scripted();
         let (a, b): (IpAddr, IpAddr) = ([10, 0, 0, 1].into(), [10, 0, 0, 2].into());
-        assert_eq!(addresses(resolver.resolve("10.0.0.9", (0, 0), 1)), [IpAddr::from([10, 0, 0, 9])]);
+        assert_eq!(
+            addresses(resolver.resolve("10.0.0.9", (0, 0), 1)),
+            [IpAddr::from([10, 0, 0, 9])]
+        );
         assert!(matches!(resolver.resolve("h", (1, 10), 1), Resolved::Pending));
         assert!(matches!(resolver.resolve("h", (2, 20), 1), Resolved::Pending));
         answers.send(Ok(vec![a])).unwrap();
@@ -250,11 +295,20 @@ mod tests {
         answers.send(Err(io::Error::other("down"))).unwrap();
         wait(&mut resolver, &bell, 2 + FRESH);
         assert_eq!(addresses(resolver.resolve("h", (0, 0), 3 + FRESH)), [a]);
-        assert!(resolver.running.is_empty(), "a failed refresh is not repeated at once");
-        assert_eq!(addresses(resolver.resolve("h", (0, 0), 3 + FRESH + REFRESH_AGAIN)), [a]);
+        assert!(
+            resolver.running.is_empty(),
+            "a failed refresh is not repeated at once"
+        );
+        assert_eq!(
+            addresses(resolver.resolve("h", (0, 0), 3 + FRESH + REFRESH_AGAIN)),
+            [a]
+        );
         answers.send(Ok(vec![b])).unwrap();
         wait(&mut resolver, &bell, 3 + FRESH + REFRESH_AGAIN);
-        assert_eq!(addresses(resolver.resolve("h", (0, 0), 4 + FRESH + REFRESH_AGAIN)), [b]);
+        assert_eq!(
+            addresses(resolver.resolve("h", (0, 0), 4 + FRESH + REFRESH_AGAIN)),
+            [b]
+        );
     }
 
     #[test]
@@ -263,15 +317,23 @@ mod tests {
         assert!(matches!(resolver.resolve("nope", (1, 1), 1), Resolved::Pending));
         answers.send(Err(io::Error::other("no such host"))).unwrap();
         assert_eq!(wait(&mut resolver, &bell, 1), [(1, 1)]);
-        assert!(matches!(resolver.resolve("nope", (1, 1), 1), Resolved::Failed(reason) if reason == "no such host"));
-        assert!(matches!(resolver.resolve("nope", (2, 2), 2 + FAILURE_FRESH), Resolved::Pending));
+        assert!(
+            matches!(resolver.resolve("nope", (1, 1), 1), Resolved::Failed(reason) if reason == "no such host")
+        );
+        assert!(matches!(
+            resolver.resolve("nope", (2, 2), 2 + FAILURE_FRESH),
+            Resolved::Pending
+        ));
     }
 
     #[test]
     fn hung_lookups_are_given_up_and_never_pile_up() {
         let (mut resolver, answers, bell) = scripted();
         for i in 0..40_usize {
-            assert!(matches!(resolver.resolve(&format!("h{i}"), (i, 0), 1), Resolved::Pending));
+            assert!(matches!(
+                resolver.resolve(&format!("h{i}"), (i, 0), 1),
+                Resolved::Pending
+            ));
         }
         assert_eq!(resolver.threads, MAX_ACTIVE);
         assert_eq!(resolver.start_queued(1), Some(1 + GIVEN_UP));

@@ -133,7 +133,11 @@ impl HttpTransport {
     }
 
     fn wake_waiter(&mut self, (place, serial): (usize, u64)) {
-        if self.attempts.get(place).is_some_and(|attempt| attempt.serial == serial) {
+        if self
+            .attempts
+            .get(place)
+            .is_some_and(|attempt| attempt.serial == serial)
+        {
             self.wake_attempt(place);
         }
     }
@@ -149,9 +153,14 @@ impl HttpTransport {
             return Some(Duration::ZERO);
         }
         let attempts = &self.attempts;
-        let timer = self.timers.next(|place, serial| attempts.get(place).is_some_and(|a| a.serial == serial));
+        let timer = self
+            .timers
+            .next(|place, serial| attempts.get(place).is_some_and(|a| a.serial == serial));
         let sweep = self.pool.next_sweep(self.next_sweep);
-        let first = [until, timer, sweep, self.resolver_at].into_iter().flatten().min()?;
+        let first = [until, timer, sweep, self.resolver_at]
+            .into_iter()
+            .flatten()
+            .min()?;
         Some(Duration::from_nanos(first.saturating_sub(now)))
     }
 
@@ -163,7 +172,9 @@ impl HttpTransport {
                 continue;
             }
             let place = event.token().0;
-            let Some(connection) = self.connections.get_mut(place) else { continue };
+            let Some(connection) = self.connections.get_mut(place) else {
+                continue;
+            };
             connection.note(event);
             match connection.owner {
                 Some(owner) => self.wake_attempt(owner),
@@ -192,7 +203,9 @@ impl HttpTransport {
             }
             self.next_sweep = self.pool.next_sweep(now).unwrap_or(now);
             let attempts = &self.attempts;
-            self.timers.compact(attempts.len(), |place, serial| attempts.get(place).is_some_and(|a| a.serial == serial));
+            self.timers.compact(attempts.len(), |place, serial| {
+                attempts.get(place).is_some_and(|a| a.serial == serial)
+            });
         }
     }
 
@@ -214,7 +227,9 @@ impl HttpTransport {
     fn round(&mut self, began: u64, finished: &mut Vec<(Slot, Outcome)>) -> bool {
         let mut now = began;
         for _ in 0..self.light.len() {
-            let Some(place) = self.light.pop_front() else { break };
+            let Some(place) = self.light.pop_front() else {
+                break;
+            };
             self.step(place, now, finished);
             now = clock::mono();
             if now - began >= ROUND {
@@ -223,7 +238,9 @@ impl HttpTransport {
         }
         // At least one costly slice per round, or a flood of cheap ones would starve them.
         for _ in 0..self.heavy.len() {
-            let Some(place) = self.heavy.pop_front() else { break };
+            let Some(place) = self.heavy.pop_front() else {
+                break;
+            };
             self.step(place, now, finished);
             now = clock::mono();
             if now - began >= ROUND {
@@ -234,7 +251,9 @@ impl HttpTransport {
     }
 
     fn step(&mut self, place: usize, now: u64, finished: &mut Vec<(Slot, Outcome)>) {
-        let Some(mut attempt) = self.attempts.take(place) else { return };
+        let Some(mut attempt) = self.attempts.take(place) else {
+            return;
+        };
         attempt.queued = false;
         match self.drive(place, &mut attempt, now) {
             Move::Finished(outcome) => {
@@ -284,7 +303,10 @@ impl Transport for HttpTransport {
         self.serial += 1;
         let place = self.attempts.reserve();
         self.timers.arm(request.deadline, place, self.serial);
-        self.attempts.put(place, Box::new(Attempt::new(slot, self.serial, request, now.mono)));
+        self.attempts.put(
+            place,
+            Box::new(Attempt::new(slot, self.serial, request, now.mono)),
+        );
         self.by_slot.insert(slot, place);
         self.wake_attempt(place);
     }

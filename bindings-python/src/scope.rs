@@ -1,0 +1,168 @@
+//! `start_as_current_observation`: a block, sync or async, or a decorator.
+
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use pyo3::exceptions::PyStopIteration;
+use pyo3::intern;
+use pyo3::prelude::*;
+use tracespool_core::attr::ObservationType;
+use tracespool_core::id::{SpanId, TraceId};
+
+use crate::arguments::Given;
+use crate::current::{self, Current};
+use crate::draft::Draft;
+use crate::handle::Handle;
+use crate::observation::{Observation, Place};
+
+/// What every run of a scope starts from.
+struct Plan {
+    handle: Arc<Handle>,
+    name: Box<str>,
+    kind: ObservationType,
+    trace_context: Option<(TraceId, Option<SpanId>)>,
+    end_on_exit: bool,
+    draft: Draft,
+}
+
+/// A block whose observation is the current one inside: `with`, `async with`, or a decorator for a function.
+#[pyclass(frozen, module = "tracespool._native")]
+pub(crate) struct Scope {
+    plan: Arc<Plan>,
+    parent: Option<Py<Observation>>,
+    runs: Mutex<Runs>,
+}
+
+/// What was current before a run, and the observation of it.
+type Run = (Py<Observation>, Py<PyAny>);
+
+/// The runs of one scope; more than one only where it is entered again inside itself.
+#[derive(Default)]
+struct Runs {
+    last: Option<Run>,
+    outer: Vec<Run>,
+}
+
+impl Scope {
+    pub(crate) fn plan(
+        handle: &Arc<Handle>,
+        name: &str,
+        kind: ObservationType,
+        trace_context: Option<(TraceId, Option<SpanId>)>,
+        end_on_exit: bool,
+        given: &Given<'_, '_>,
+    ) -> PyResult<Self> {
+        let mut draft = Draft::default();
+        if handle.core.enabled() {
+            given.apply(handle, &mut draft)?;
+        }
+        let plan = Plan { handle: handle.clone(), name: name.into(), kind, trace_context, end_on_exit, draft };
+        Ok(Self { plan: Arc::new(plan), parent: None, runs: Mutex::default() })
+    }
+
+    /// The same below a given observation instead of the current one.
+    pub(crate) fn below(self, parent: Py<Observation>) -> Self {
+        Self { parent: Some(parent), ..self }
+    }
+
+    fn enter<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, Observation>> {
+        let plan = &*self.plan;
+        let current = Current::read(py)?;
+        let parent = self.parent.as_ref().map(|parent| parent.get()).or_else(|| current.observation().map(Bound::get));
+        let place = Place {
+            parent: parent.map(|parent| parent.core.context()),
+            trace_context: plan.trace_context,
+            propagated: current.propagated().or_else(|| parent.and_then(|parent| parent.propagated.as_ref())),
+        };
+        let observation = Observation::start(&plan.handle, &plan.name, plan.kind, place);
+        plan.draft.replay(&mut &observation.core);
+        let observation = Bound::new(py, observation)?;
+        current::set(observation.as_any())?;
+        let run = (observation.clone().unbind(), current.into_value());
+        let mut runs = self.runs.lock();
+        if let Some(outer) = runs.last.replace(run) {
+            runs.outer.push(outer);
+        }
+        Ok(observation)
+    }
+
+    fn exit(&self, py: Python<'_>, error: &Bound<'_, PyAny>) -> PyResult<()> {
+        let run = {
+            let mut runs = self.runs.lock();
+            let run = runs.last.take();
+            runs.last = runs.outer.pop();
+            run
+        };
+        let Some((observation, previous)) = run else { return Ok(()) };
+        let observation = observation.bind(py);
+        let left = current::leave(observation.as_any(), previous.bind(py));
+        if !error.is_none() {
+            observation.get().record_error(error);
+        }
+        if self.plan.end_on_exit {
+            observation.get().finish(py, None);
+        }
+        left
+    }
+}
+
+#[pymethods]
+impl Scope {
+    fn __enter__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, Observation>> {
+        self.enter(py)
+    }
+
+    /// Ends the observation; what was raised is recorded and raised on.
+    #[pyo3(signature = (_kind, error, _traceback, /))]
+    fn __exit__(&self, py: Python<'_>, _kind: &Bound<'_, PyAny>, error: &Bound<'_, PyAny>, _traceback: &Bound<'_, PyAny>) -> PyResult<bool> {
+        self.exit(py, error).map(|()| false)
+    }
+
+    fn __aenter__(&self, py: Python<'_>) -> PyResult<Ready> {
+        self.enter(py).map(|observation| Ready(observation.into_any().unbind()))
+    }
+
+    #[pyo3(signature = (_kind, error, _traceback, /))]
+    fn __aexit__(&self, py: Python<'_>, _kind: &Bound<'_, PyAny>, error: &Bound<'_, PyAny>, _traceback: &Bound<'_, PyAny>) -> PyResult<Ready> {
+        // `None` is false: what was raised goes on.
+        self.exit(py, error).map(|()| Ready::none(py))
+    }
+
+    /// Another scope of the same plan: a decorator takes one for each call.
+    fn again(&self, py: Python<'_>) -> Self {
+        Self { plan: self.plan.clone(), parent: self.parent.as_ref().map(|parent| parent.clone_ref(py)), runs: Mutex::default() }
+    }
+
+    /// Decorates a function: every call of it runs in a block of its own.
+    #[pyo3(signature = (function, /))]
+    fn __call__<'py>(slf: &Bound<'py, Self>, function: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+        let py = slf.py();
+        py.import(intern!(py, "tracespool._observe"))?.call_method1(intern!(py, "scoped"), (slf, function))
+    }
+}
+
+/// An awaitable that is done: entering and leaving a scope never waits.
+#[pyclass(frozen, module = "tracespool._native")]
+pub(crate) struct Ready(Py<PyAny>);
+
+impl Ready {
+    /// Nothing to bind.
+    pub(crate) fn none(py: Python<'_>) -> Self {
+        Self(py.None())
+    }
+}
+
+#[pymethods]
+impl Ready {
+    fn __await__(slf: Bound<'_, Self>) -> Bound<'_, Self> {
+        slf
+    }
+
+    fn __iter__(slf: Bound<'_, Self>) -> Bound<'_, Self> {
+        slf
+    }
+
+    fn __next__(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        Err(PyStopIteration::new_err((self.0.clone_ref(py),)))
+    }
+}
