@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import urllib.parse
 import urllib.request
-from pathlib import Path
 from typing import Any
 
 from examples.demo.collector import Collector
@@ -15,10 +14,6 @@ TRACES = "/api/public/otel/v1/traces"
 
 class Receiver(Collector):
     """A collector of a test's own."""
-
-    def __init__(self, data: Path) -> None:
-        self.data = data
-        super().__init__(data)
 
     def counts(self, public_key: str | None = None) -> dict[str, int]:
         """Everything the collector counts, of one project or of all."""
@@ -41,5 +36,5 @@ class Receiver(Collector):
 
     def get(self, path: str) -> str:
         """A page of the collector as text."""
-        with urllib.request.urlopen(self.url + path, timeout=10) as response:
+        with urllib.request.urlopen(self.control + path, timeout=10) as response:
             return response.read().decode()

@@ -1,9 +1,31 @@
 //! The Python face of tracespool: conversions only, the core decides.
+//!
+//! Values are encoded on the calling thread (`value`); the export thread never attaches to the interpreter. What is current
+//! is one context variable (`current`). Nothing here raises into the traced code: what is not usable is told to the
+//! application's logger (`notices`) and left out.
+
+mod arguments;
+mod client;
+mod control;
+mod current;
+mod draft;
+mod flush;
+mod handle;
+mod home;
+mod keywords;
+mod lifecycle;
+mod notices;
+mod observation;
+mod observer;
+mod propagation;
+mod scope;
+mod scoring;
+mod stream;
 mod value;
 
 use pyo3::prelude::*;
 
-/// What `value` becomes in a trace: JSON text, a `str` as it is.
+/// What `value` becomes in a trace: text as it is, anything else as JSON, `None` for `None`.
 #[pyfunction]
 #[pyo3(signature = (value, /))]
 fn encode(value: &Bound<'_, PyAny>) -> PyResult<Option<String>> {
@@ -11,20 +33,41 @@ fn encode(value: &Bound<'_, PyAny>) -> PyResult<Option<String>> {
     Ok(match value::capture_text(value, &mut scratch)? {
         value::Captured::Absent => None,
         value::Captured::Text(text) => Some(text.to_owned()),
-        _ => Some(String::from_utf8_lossy(&scratch).into_owned()),
+        _ => Some(scratch.text().to_owned()),
     })
 }
 
-#[pyfunction]
-fn bench(value: &Bound<'_, PyAny>, n: u32) -> PyResult<f64> {
-    let mut scratch = value::Scratch::take();
-    let start = std::time::Instant::now();
-    for _ in 0..n { scratch.clear(); value::encode(value, &mut scratch)?; }
-    Ok(start.elapsed().as_nanos() as f64 / f64::from(n))
-}
-
-#[pymodule]
+// The GIL is relied upon: the encoder walks containers with borrowed references.
+#[pymodule(gil_used = true)]
 mod _native {
+    use pyo3::prelude::*;
+
     #[pymodule_export]
-    use super::{encode, bench};
+    use super::encode;
+    #[pymodule_export]
+    use crate::client::{Client, create_trace_id};
+    #[pymodule_export]
+    use crate::current::{get_current_observation_id, get_current_trace_id, py_current, set_current};
+    #[pymodule_export]
+    use crate::flush::{Ticket, begin_flush_all, cleanup_all_clients, cleanup_client};
+    #[pymodule_export]
+    use crate::handle::{get_client, register_client_class};
+    #[pymodule_export]
+    use crate::lifecycle::{after_fork_child, after_fork_parent, before_fork, goodbye, stats};
+    #[pymodule_export]
+    use crate::notices::on_drop;
+    #[pymodule_export]
+    use crate::observation::Observation;
+    #[pymodule_export]
+    use crate::observer::{Observer, Run};
+    #[pymodule_export]
+    use crate::propagation::{Block, propagate_attributes};
+    #[pymodule_export]
+    use crate::scope::Scope;
+
+    #[pymodule_init]
+    fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        tracespool_core::native::describe("python");
+        module.add("__version__", env!("CARGO_PKG_VERSION"))
+    }
 }

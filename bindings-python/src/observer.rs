@@ -59,8 +59,8 @@ impl Observer {
         let mut chosen = None;
         if !kwargs.is_empty() {
             let reserved = Reserved::take(kwargs)?;
-            chosen = reserved.public_key;
             place.trace_context = reserved.trace_context(place.parent.map(|parent| parent.trace_id));
+            chosen = reserved.public_key;
         }
         let resolved;
         let handle: &Arc<Handle> = match (&chosen, current.handle()) {

@@ -29,8 +29,8 @@ CREATE TABLE traces (
   project TEXT NOT NULL, trace_id TEXT NOT NULL, start_ns INTEGER NOT NULL,
   PRIMARY KEY (project, trace_id)
 ) WITHOUT ROWID;
-CREATE INDEX traces_by_start ON traces (start_ns DESC);
-CREATE INDEX traces_by_project_and_start ON traces (project, start_ns DESC);
+CREATE INDEX traces_by_start ON traces (start_ns DESC, trace_id DESC);
+CREATE INDEX traces_by_project_and_start ON traces (project, start_ns DESC, trace_id DESC);
 CREATE TABLE scores (
   seq INTEGER PRIMARY KEY,
   project TEXT NOT NULL, id TEXT NOT NULL, name TEXT NOT NULL, day INTEGER NOT NULL,

@@ -2,7 +2,6 @@
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -275,7 +274,7 @@ where
     tokio::select! {
         // Broken connections are the senders' affair.
         _ = connection.as_mut() => return,
-        _ = ending.wait_for(|ending| *ending) => Pin::as_mut(&mut connection).graceful_shutdown(),
+        _ = ending.wait_for(|ending| *ending) => connection.as_mut().graceful_shutdown(),
     }
     let _ = connection.await;
 }

@@ -15,11 +15,10 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep};
 
-/// How the response now being written is treated.
+/// How the response now being written is treated, when not as usual (which is stored as zero).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub(crate) enum Manner {
-    Plain = 0,
     /// One byte a second.
     Drip = 1,
     /// RST instead of a response.

@@ -8,6 +8,7 @@ use arc_swap::ArcSwap;
 use crate::budget::Budget;
 use crate::config::Limits;
 use crate::encode::otlp::Envelope;
+use crate::histogram::Histogram;
 use crate::notice::Notices;
 use crate::report::Counters;
 
@@ -36,6 +37,8 @@ pub struct Shared {
     pub(crate) retries: AtomicU64,
     pub(crate) panics: AtomicU64,
     pub(crate) lag: AtomicU64,
+    /// From the moment a batch was due until a server had acknowledged it.
+    pub delivery: Histogram,
 }
 
 impl Shared {
@@ -53,6 +56,7 @@ impl Shared {
             retries: AtomicU64::new(0),
             panics: AtomicU64::new(0),
             lag: AtomicU64::new(0),
+            delivery: Histogram::default(),
         }
     }
 }

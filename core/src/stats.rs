@@ -30,6 +30,10 @@ pub struct Stats {
     pub panics: u64,
     /// The largest lag of the export loop, in seconds.
     pub largest_lag: f64,
+    /// Seconds from the moment a batch was due until a server had acknowledged it: median and 99th percentile.
+    pub delivery_p50: Option<f64>,
+    /// See `delivery_p50`.
+    pub delivery_p99: Option<f64>,
     /// The same by destination.
     pub destinations: Vec<DestinationStats>,
 }
@@ -111,6 +115,8 @@ impl Process {
             retries: shared.retries.load(Ordering::Relaxed),
             panics: shared.panics.load(Ordering::Relaxed),
             largest_lag,
+            delivery_p50: shared.delivery.quantile(0.5).map(|duration| duration.as_secs_f64()),
+            delivery_p99: shared.delivery.quantile(0.99).map(|duration| duration.as_secs_f64()),
             destinations: destinations.iter().map(|destination| DestinationStats::of(destination)).collect(),
         }
     }

@@ -265,3 +265,55 @@ fn another_thread_can_end_a_turn() {
     assert!(began.elapsed() < Duration::from_secs(1));
     waking.join().unwrap();
 }
+
+#[test]
+fn an_endless_answer_is_cut_and_taken() {
+    let address = after_request(|mut stream| {
+        stream
+            .write_all(b"HTTP/1.1 500 Oh\r\ntransfer-encoding: chunked\r\n\r\n")
+            .unwrap();
+        let chunk = [&b"10000\r\n"[..], &vec![b'x'; 0x10000], b"\r\n"].concat();
+        while stream.write_all(&chunk).is_ok() {}
+    });
+    let mut driver = Driver::new(net(&[]));
+    let mut request = post(&endpoint(&address), b"body");
+    request.max_response = 1000;
+    let answer = response(driver.send(request));
+    assert_eq!((answer.status, answer.body.len()), (500, 1000));
+    assert_eq!(driver.transport.connections(), 0);
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn an_address_that_never_answers_costs_a_quarter_of_a_second() {
+    // A listener whose queue is full drops further attempts to connect, as a dead host does.
+    let full = TcpListener::bind("127.0.0.2:0").unwrap();
+    let port = full.local_addr().unwrap().port();
+    let mut queue = Vec::new();
+    while let Ok(stream) = TcpStream::connect_timeout(&full.local_addr().unwrap(), Duration::from_millis(100))
+    {
+        queue.push(stream);
+        assert!(queue.len() < 10_000);
+    }
+    let good = TcpListener::bind(("127.0.0.1", port)).unwrap();
+    thread::spawn(move || answer_all(good.accept().unwrap().0, |_| ok("fine")));
+    let to = endpoint(&format!("http://half-dead.test:{port}"));
+    let timed = |addresses: Vec<IpAddr>| {
+        let lookup = Arc::new(move |_: &str| Ok(addresses.clone()));
+        let mut driver = Driver::of(HttpTransport::with_lookup(net(&[]), lookup).unwrap());
+        let began = Instant::now();
+        let outcome = driver.send(post(&to, b"x"));
+        assert_eq!(driver.transport.in_flight(), 0);
+        (outcome, began.elapsed().as_millis())
+    };
+    let (outcome, took) = timed(vec![[127, 0, 0, 2].into(), [127, 0, 0, 1].into()]);
+    assert_eq!(response(outcome).body, b"fine");
+    assert!((250..400).contains(&took), "{took} ms");
+    let (outcome, took) = timed(vec![[127, 0, 0, 2].into()]);
+    let failed = failure(outcome);
+    assert_eq!(
+        (failed.phase, failed.kind),
+        (Phase::Connect, FailureKind::Timeout)
+    );
+    assert!((2_000..2_100).contains(&took), "{took} ms");
+}

@@ -1,4 +1,4 @@
-//! Certificates and proxies: whom the transport and the control plane trust, and which way they go.
+//! Certificates and proxies: whom the transport trusts, and which way it goes.
 
 #![allow(clippy::unwrap_used)]
 
@@ -15,7 +15,6 @@ use http_support::*;
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use rustls::pki_types::PrivateKeyDer;
 use rustls::pki_types::pem::PemObject;
-use tracespool_core::native::control;
 use tracespool_core::transport::{FailureKind, Phase};
 
 /// A private authority, a server that it vouches for and a client that it vouches for.
@@ -125,11 +124,6 @@ fn a_private_authority_is_trusted_where_it_is_named() {
             assert!(answer.body.starts_with(expected.as_bytes()));
         }
         assert_eq!(driver.transport.connections(), 2, "one for each name");
-        let to = endpoint(&format!("https://localhost:{}", address.port()));
-        assert_eq!(
-            response(control::get(&net, &to, "/check", Duration::from_secs(5))).status,
-            200
-        );
         assert!(net.warnings().is_empty(), "{:?}", net.warnings());
     }
 }
@@ -141,17 +135,6 @@ fn a_certificate_that_nobody_vouches_for_is_refused() {
     let net_other = net(&[("SSL_CERT_FILE", other.file(0))]);
     let by_name = endpoint(&format!("https://localhost:{}", address.port()));
     let failed = failure(Driver::new(Arc::clone(&net_other)).send(post(&by_name, b"x")));
-    assert_eq!(
-        (failed.phase, failed.kind),
-        (Phase::Tls, FailureKind::Tls),
-        "{failed:?}"
-    );
-    let failed = failure(control::get(
-        &net_other,
-        &by_name,
-        "/check",
-        Duration::from_secs(5),
-    ));
     assert_eq!(
         (failed.phase, failed.kind),
         (Phase::Tls, FailureKind::Tls),
@@ -274,13 +257,9 @@ fn https_goes_through_a_tunnel_with_credentials() {
         );
     }
     assert_eq!(
-        response(control::get(&good, &to, "/check", Duration::from_secs(5))).status,
-        200
-    );
-    assert_eq!(
         *proxy.asked.lock().unwrap(),
-        ["CONNECT secure.test:443 HTTP/1.1"; 2],
-        "one tunnel each"
+        ["CONNECT secure.test:443 HTTP/1.1"],
+        "one tunnel for both"
     );
 
     let refused = failure(Driver::new(net_with("user:wrong@")).send(post(&to, b"x")));
@@ -289,14 +268,6 @@ fn https_goes_through_a_tunnel_with_credentials() {
         refused.detail.contains("407") && !refused.detail.contains("wrong"),
         "{refused:?}"
     );
-    let refused = failure(control::get(
-        &net_with("user:wrong@"),
-        &to,
-        "/check",
-        Duration::from_secs(5),
-    ));
-    assert_eq!(refused.phase, Phase::Proxy, "{refused:?}");
-    assert!(!refused.detail.contains("wrong"), "{refused:?}");
 }
 
 #[test]
@@ -317,10 +288,6 @@ fn plain_http_is_forwarded_and_no_proxy_goes_straight() {
             response(Driver::new(Arc::clone(&net)).send(post(&to, b"x"))).body,
             b"straight"
         );
-        assert_eq!(
-            response(control::get(&net, &to, "/check", Duration::from_secs(5))).body,
-            b"straight"
-        );
     }
     assert_eq!(proxy.asked.lock().unwrap().len(), 1);
 }
@@ -331,97 +298,10 @@ fn a_proxy_that_cannot_be_used_refuses_instead_of_going_straight() {
     let net = net(&[("ALL_PROXY", "socks5://user:hidden@127.0.0.1:1")]);
     assert_eq!(net.warnings().len(), 1);
     let to = endpoint(&format!("http://{target}"));
-    let control = control::get(&net, &to, "/check", Duration::from_secs(5));
-    for refused in [
-        failure(Driver::new(Arc::clone(&net)).send(post(&to, b"x"))),
-        failure(control),
-    ] {
-        assert_eq!(refused.kind, FailureKind::Invalid);
-        assert!(
-            refused.detail.contains("socks5") && !refused.detail.contains("hidden"),
-            "{refused:?}"
-        );
-    }
-}
-
-#[test]
-fn the_control_plane_keeps_its_deadline_and_takes_every_status() {
-    let drip = server(|_, mut stream| {
-        read_request(&mut BufReader::new(stream.try_clone().unwrap()));
-        stream
-            .write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 100000\r\n\r\n")
-            .unwrap();
-        while stream.write_all(b"x").is_ok() {
-            thread::sleep(Duration::from_millis(10));
-        }
-    });
-    let began = Instant::now();
-    let failed = failure(control::get(
-        &net(&[]),
-        &endpoint(&format!("http://{drip}")),
-        "/p",
-        Duration::from_millis(300),
-    ));
-    assert_eq!(failed.kind, FailureKind::Timeout, "{failed:?}");
+    let refused = failure(Driver::new(net).send(post(&to, b"x")));
+    assert_eq!(refused.kind, FailureKind::Invalid);
     assert!(
-        began.elapsed() < Duration::from_millis(400),
-        "{:?}",
-        began.elapsed()
-    );
-
-    let answers = server(|_, stream| {
-        answer_all(stream, |seen| {
-            assert_eq!(seen.headers["authorization"], "Basic c2VjcmV0");
-            assert!(seen.headers["user-agent"].starts_with("tracespool/"));
-            let status = seen
-                .line
-                .split('/')
-                .nth(2)
-                .unwrap()
-                .split(' ')
-                .next()
-                .unwrap()
-                .to_owned();
-            let location = if status == "302" {
-                "location: /base/200\r\n"
-            } else {
-                ""
-            };
-            format!("HTTP/1.1 {status} X\r\n{location}retry-after: 9\r\ncontent-type: Application/JSON; x=y\r\ncontent-length: 2\r\n\r\n{{}}")
-                .into_bytes()
-        });
-    });
-    let to = endpoint(&format!("http://{answers}/base"));
-    for status in [200, 302, 404, 429, 503] {
-        let answer = response(control::get(
-            &net(&[]),
-            &to,
-            &format!("/{status}"),
-            Duration::from_secs(5),
-        ));
-        assert_eq!(
-            (
-                answer.status,
-                answer.content_type.as_str(),
-                answer.body.as_slice()
-            ),
-            (status, "application/json", &b"{}"[..])
-        );
-        assert_eq!(answer.retry_after, Some(Duration::from_secs(9)));
-    }
-    let port = std::net::TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port();
-    let refused = failure(control::get(
-        &net(&[]),
-        &endpoint(&format!("http://127.0.0.1:{port}")),
-        "/p",
-        Duration::from_secs(5),
-    ));
-    assert_eq!(
-        (refused.phase, refused.kind),
-        (Phase::Connect, FailureKind::Network)
+        refused.detail.contains("socks5") && !refused.detail.contains("hidden"),
+        "{refused:?}"
     );
 }

@@ -17,3 +17,9 @@ def deliver(notices: list[tuple[str, str, int]], drops: list[dict[str, Any]], ca
                 callback(drop)
             except Exception:
                 _log.warning("an on_drop callback failed", exc_info=True)
+
+
+def debug() -> None:
+    """What `Client(debug=True)` asks for: everything that tracespool has to say, and a handler where there is none."""
+    logging.basicConfig()
+    _log.setLevel(logging.DEBUG)

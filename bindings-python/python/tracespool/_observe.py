@@ -129,6 +129,25 @@ def _async_wrapper(function: Any, observer: Observer) -> Any:
     return wrapper
 
 
+def scoped(block: Any, function: Any) -> Any:
+    """Decorates `function` with a block (`start_as_current_observation`, `propagate_attributes`, `client.use`)."""
+    inner = _unwrapped(function)
+    code = getattr(inner, "__code__", None)
+    if code is not None and code.co_flags & _COROUTINE:
+
+        async def coroutine(*args: Any, **kwargs: Any) -> Any:
+            with block.again():
+                return await function(*args, **kwargs)
+
+        return _dress(coroutine, inner, function)
+
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        with block.again():
+            return function(*args, **kwargs)
+
+    return _dress(wrapper, inner, function)
+
+
 def _follow(run: Run, result: Any) -> Any:
     """What stands for a generator or coroutine: one of the same kind that ends the observation with it."""
     run.suspend()

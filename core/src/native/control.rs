@@ -242,3 +242,241 @@ impl Transport for TlsTransport {
         true
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::{BufRead, BufReader};
+    use std::net::{SocketAddr, TcpListener, TcpStream};
+    use std::thread;
+
+    use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+    use rustls::pki_types::PrivateKeyDer;
+
+    use super::*;
+    use crate::endpoint::BaseUrl;
+
+    const PATIENCE: Duration = Duration::from_secs(5);
+
+    fn server(serve: impl Fn(TcpStream) + Send + Sync + 'static) -> SocketAddr {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let serve = Arc::new(serve);
+        thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let serve = Arc::clone(&serve);
+                thread::spawn(move || serve(stream));
+            }
+        });
+        address
+    }
+
+    fn head(reader: &mut impl BufRead) -> Vec<String> {
+        let lines = reader
+            .lines()
+            .map(Result::unwrap)
+            .take_while(|line| !line.is_empty());
+        lines.map(|line| line.to_ascii_lowercase()).collect()
+    }
+
+    fn answer(stream: impl Read + Write, text: &str) {
+        let mut reader = BufReader::new(stream);
+        head(&mut reader);
+        reader.get_mut().write_all(text.as_bytes()).unwrap();
+        reader.get_mut().flush().unwrap();
+    }
+
+    fn net(vars: &[(&str, &str)]) -> NetConfig {
+        let get = |name: &str| {
+            vars.iter()
+                .find(|(key, _)| *key == name)
+                .map(|(_, value)| (*value).to_owned())
+        };
+        NetConfig::from_env(&get)
+    }
+
+    fn endpoint(base: &str) -> Endpoint {
+        let headers = vec![("authorization".to_owned(), "Basic c2VjcmV0".to_owned())];
+        Endpoint::new(BaseUrl::parse(base).unwrap(), headers)
+    }
+
+    #[track_caller]
+    fn failure(outcome: Outcome) -> Failure {
+        let Outcome::Failed(failure) = outcome else {
+            panic!("{outcome:?}")
+        };
+        failure
+    }
+
+    #[track_caller]
+    fn response(outcome: Outcome) -> Response {
+        let Outcome::Response(response) = outcome else {
+            panic!("{outcome:?}")
+        };
+        response
+    }
+
+    #[test]
+    fn every_status_is_an_answer_and_no_redirect_is_followed() {
+        let address = server(|stream| {
+            let mut reader = BufReader::new(stream);
+            let head = head(&mut reader);
+            assert!(
+                head.contains(&"authorization: basic c2vjcmv0".to_owned()),
+                "{head:?}"
+            );
+            assert!(
+                head.iter()
+                    .any(|line| line.starts_with("user-agent: tracespool/")),
+                "{head:?}"
+            );
+            let status = head[0]
+                .trim_start_matches("get /base/")
+                .split(' ')
+                .next()
+                .unwrap();
+            let location = if status == "302" {
+                "location: /base/200\r\n"
+            } else {
+                ""
+            };
+            let text = format!(
+                "HTTP/1.1 {status} X\r\n{location}retry-after: 9\r\ncontent-type: Application/JSON; x=y\r\n\
+                 content-length: 2\r\n\r\n{{}}"
+            );
+            reader.get_mut().write_all(text.as_bytes()).unwrap();
+        });
+        let to = endpoint(&format!("http://{address}/base"));
+        for status in [200, 302, 404, 429, 503] {
+            let answer = response(get(&net(&[]), &to, &format!("/{status}"), PATIENCE));
+            assert_eq!(
+                (answer.status, answer.content_type.as_str()),
+                (status, "application/json")
+            );
+            assert_eq!(answer.body, b"{}");
+            assert_eq!(answer.retry_after, Some(Duration::from_secs(9)));
+        }
+    }
+
+    #[test]
+    fn a_server_that_drips_cannot_extend_the_deadline() {
+        let address = server(|mut stream| {
+            stream
+                .write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 100000\r\n\r\n")
+                .unwrap();
+            while stream.write_all(b"x").is_ok() {
+                thread::sleep(Duration::from_millis(10));
+            }
+        });
+        let began = Instant::now();
+        let to = endpoint(&format!("http://{address}"));
+        let failed = failure(get(&net(&[]), &to, "/", Duration::from_millis(300)));
+        assert_eq!(failed.kind, FailureKind::Timeout, "{failed:?}");
+        assert!(
+            began.elapsed() < Duration::from_millis(400),
+            "{:?}",
+            began.elapsed()
+        );
+    }
+
+    #[test]
+    fn a_refused_connection_and_a_useless_proxy_are_failures() {
+        let port = TcpListener::bind("127.0.0.1:0")
+            .unwrap()
+            .local_addr()
+            .unwrap()
+            .port();
+        let to = endpoint(&format!("http://127.0.0.1:{port}"));
+        let refused = failure(get(&net(&[]), &to, "/", PATIENCE));
+        assert_eq!(
+            (refused.phase, refused.kind),
+            (Phase::Connect, FailureKind::Network)
+        );
+        let socks = net(&[("ALL_PROXY", "socks5://user:hidden@127.0.0.1:1")]);
+        let refused = failure(get(&socks, &to, "/", PATIENCE));
+        assert_eq!(refused.kind, FailureKind::Invalid);
+        assert!(!refused.detail.contains("hidden"), "{refused:?}");
+    }
+
+    #[test]
+    fn a_tunnel_is_asked_for_with_credentials_that_no_message_shows() {
+        let target = server(|stream| answer(stream, "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"));
+        let proxy = server(move |mut client| {
+            let head = head(&mut BufReader::new(client.try_clone().unwrap()));
+            assert_eq!(head[0], "connect only-the-proxy-knows.test:80 http/1.1");
+            if !head.contains(&"proxy-authorization: basic dxnlcjpwyxnz".to_owned()) {
+                client
+                    .write_all(b"HTTP/1.1 407 Who Are You\r\ncontent-length: 0\r\n\r\n")
+                    .unwrap();
+                return;
+            }
+            client.write_all(b"HTTP/1.1 200 OK\r\n\r\n").unwrap();
+            let mut upstream = TcpStream::connect(target).unwrap();
+            let (mut from, mut to) = (client.try_clone().unwrap(), upstream.try_clone().unwrap());
+            thread::spawn(move || io::copy(&mut from, &mut to));
+            let _ = io::copy(&mut upstream, &mut client);
+        });
+        let to = endpoint("http://only-the-proxy-knows.test");
+        let good = net(&[("http_proxy", &format!("http://user:pass@{proxy}"))]);
+        assert_eq!(response(get(&good, &to, "/", PATIENCE)).body, b"ok");
+        let refused = failure(get(
+            &net(&[("http_proxy", &format!("http://user:wrong@{proxy}"))]),
+            &to,
+            "/",
+            PATIENCE,
+        ));
+        assert_eq!(refused.phase, Phase::Proxy, "{refused:?}");
+        assert!(!refused.detail.contains("wrong"), "{refused:?}");
+        let around = net(&[("http_proxy", "http://127.0.0.1:1"), ("no_proxy", "127.0.0.0/8")]);
+        assert_eq!(
+            response(get(
+                &around,
+                &endpoint(&format!("http://{target}")),
+                "/",
+                PATIENCE
+            ))
+            .status,
+            200
+        );
+    }
+
+    #[test]
+    fn it_trusts_whom_the_transport_trusts() {
+        let mut params = CertificateParams::default();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let ca_key = KeyPair::generate().unwrap();
+        let ca = params.self_signed(&ca_key).unwrap().pem();
+        let key = KeyPair::generate().unwrap();
+        let leaf = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+        let leaf = leaf.signed_by(&key, &Issuer::new(params, ca_key)).unwrap();
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = rustls::ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(
+                vec![leaf.der().clone()],
+                PrivateKeyDer::try_from(key.serialize_der()).unwrap(),
+            )
+            .unwrap();
+        let config = Arc::new(config);
+        let address = server(move |stream| {
+            let connection = rustls::ServerConnection::new(Arc::clone(&config)).unwrap();
+            let mut stream = StreamOwned::new(connection, stream);
+            if stream.conn.complete_io(&mut stream.sock).is_ok() {
+                answer(stream, "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok");
+            }
+        });
+        let file = std::env::temp_dir().join(format!("tracespool-control-{}.pem", std::process::id()));
+        std::fs::write(&file, ca).unwrap();
+        let to = endpoint(&format!("https://localhost:{}", address.port()));
+        let trusting = net(&[("NODE_EXTRA_CA_CERTS", file.to_str().unwrap())]);
+        assert_eq!(response(get(&trusting, &to, "/", PATIENCE)).body, b"ok");
+        let refused = failure(get(&net(&[]), &to, "/", PATIENCE));
+        assert_eq!(
+            (refused.phase, refused.kind),
+            (Phase::Tls, FailureKind::Tls),
+            "{refused:?}"
+        );
+        std::fs::remove_file(file).unwrap();
+    }
+}

@@ -48,6 +48,13 @@ impl Attempt {
         };
         entries.iter()
     }
+
+    pub(crate) fn into_entries(self) -> Option<(Lane, Vec<Entry>)> {
+        match self.work {
+            Work::Batch { batch, .. } => Some((batch.lane, batch.entries)),
+            Work::Version { .. } => None,
+        }
+    }
 }
 
 impl Pipeline {
@@ -81,7 +88,8 @@ impl Pipeline {
 
     fn begin(&mut self, id: u64, now: Now) -> Option<Action> {
         let spool = self.spools.get_mut(&id)?;
-        let waited = now.mono.saturating_sub(spool.queued.take().unwrap_or(now.mono));
+        let asked = spool.queued.take().unwrap_or(now.mono);
+        let waited = now.mono.saturating_sub(asked);
         let origin_id = spool.origin;
         let origin = self.origins.get_mut(&origin_id)?;
         origin.crowding = (origin.crowding * 7 + waited) / 8;
@@ -90,7 +98,7 @@ impl Pipeline {
             self.look(id, now);
             return None;
         }
-        let mut batch = spool.take_batch(now.mono, form.is_some())?;
+        let mut batch = spool.take_batch(now.mono, form.is_some(), asked)?;
         if batch.attempts > 0 && !self.retry_budget.retry(now.mono) {
             spool.lanes[batch.lane as usize].retries.push_front(batch);
             spool.not_before = now.mono + nanos(retry::jittered(Duration::from_secs(1), 1.0));
@@ -235,6 +243,7 @@ impl Pipeline {
 
     fn end_batch(&mut self, slot: Slot, id: u64, batch: Batch, outcome: &Outcome, now: Now) {
         let Some(spool) = self.spools.get_mut(&id) else { return };
+        let destination = spool.destination.clone();
         spool.slots.retain(|other| *other != slot.0);
         let (lane, sent) = (batch.lane, batch.len());
         match retry::decide(outcome, lane, sent, spool.failures) {
@@ -242,17 +251,18 @@ impl Pipeline {
                 (spool.failures, spool.suspect, spool.unauthorized, spool.ordered_pause) = (0, false, false, false);
                 spool.fraction = (spool.fraction / 2).max(1);
                 spool.throttle = (spool.throttle / 2).max(1);
+                self.shared.delivery.record(now.mono.saturating_sub(batch.ready));
                 let (entries, unknown) = batch.entries.split_at(usize::try_from(sent - unknown).unwrap_or(0));
                 let (taken, refused) = entries.split_at(entries.len() - usize::try_from(refused).unwrap_or(0).min(entries.len()));
-                self.settle(id, lane, taken, Fate::Delivered, now);
-                self.settle(id, lane, refused, Fate::Dropped(DropReason::Rejected), now);
-                self.settle(id, lane, unknown, Fate::Unconfirmed, now);
+                self.settle(&destination, lane, taken, Fate::Delivered, now);
+                self.settle(&destination, lane, refused, Fate::Dropped(DropReason::Rejected), now);
+                self.settle(&destination, lane, unknown, Fate::Unconfirmed, now);
             }
             Verdict::Refused => {
                 // The server is well; only this batch was not to its liking.
                 (spool.failures, spool.suspect, spool.unauthorized, spool.ordered_pause) = (0, false, false, false);
                 self.tell(id, lane, outcome, "gave the data up", now);
-                self.settle(id, lane, &batch.entries, Fate::Dropped(DropReason::Rejected), now);
+                self.settle(&destination, lane, &batch.entries, Fate::Dropped(DropReason::Rejected), now);
             }
             Verdict::Split => match batch.split() {
                 Ok((first, second)) => {
@@ -267,7 +277,7 @@ impl Pipeline {
                 }
                 Err(single) => {
                     self.tell(id, lane, outcome, "gave one item up", now);
-                    self.settle(id, lane, &single.entries, Fate::Dropped(DropReason::TooLarge), now);
+                    self.settle(&destination, lane, &single.entries, Fate::Dropped(DropReason::TooLarge), now);
                 }
             },
             Verdict::Retry { after, why } => {
@@ -304,14 +314,6 @@ impl Pipeline {
         });
     }
 
-    /// Forgets an attempt; its items stay unconfirmed.
-    pub(super) fn cancel(&mut self, slot: u64, now: Now) {
-        let Some(attempt) = self.withdraw(slot) else { return };
-        if let Work::Batch { spool, batch } = attempt.work {
-            self.settle(spool, batch.lane, &batch.entries, Fate::Unconfirmed, now);
-        }
-    }
-
     /// Forgets an attempt and puts its batch back to the front: the connection it was on is not to be trusted.
     pub(super) fn restart(&mut self, slot: u64, now: Now) {
         let Some(attempt) = self.withdraw(slot) else { return };
@@ -334,7 +336,8 @@ impl Pipeline {
         }
     }
 
-    fn withdraw(&mut self, slot: u64) -> Option<Attempt> {
+    /// Takes an attempt out; an outcome that still comes means nothing.
+    pub(super) fn withdraw(&mut self, slot: u64) -> Option<Attempt> {
         let attempt = self.attempts.remove(&slot)?;
         self.suspects_in_flight -= usize::from(attempt.suspect);
         if let Some(origin) = self.origins.get_mut(&attempt.origin) {

@@ -265,8 +265,9 @@ impl Pipeline {
         let Some(spool) = self.spools.get_mut(&id) else { return };
         if spool.expires(max_age).is_some_and(|at| at <= now.mono) {
             let reason = if spool.unauthorized { DropReason::Unauthorized } else { DropReason::Expired };
+            let destination = spool.destination.clone();
             for (lane, entries) in spool.expire(now.mono.saturating_sub(max_age)) {
-                self.settle(id, lane, &entries, Fate::Dropped(reason), now);
+                self.settle(&destination, lane, &entries, Fate::Dropped(reason), now);
             }
         }
         let Some(spool) = self.spools.get_mut(&id) else { return };
@@ -332,12 +333,11 @@ impl Pipeline {
     }
 
     /// Counts what became of items, gives their bytes back and tells the flushes that wait for them.
-    fn settle(&mut self, id: u64, lane: Lane, entries: &[Entry], fate: Fate, now: Now) {
+    fn settle(&mut self, destination: &Destination, lane: Lane, entries: &[Entry], fate: Fate, now: Now) {
         if entries.is_empty() {
             return;
         }
-        let Some(spool) = self.spools.get(&id) else { return };
-        let destination = &spool.destination;
+        let id = destination.id;
         let count = entries.len() as u64;
         let cost: usize = entries.iter().map(|entry| entry.item.cost()).sum();
         destination.budget.release(cost);
@@ -353,7 +353,8 @@ impl Pipeline {
                 });
             }
         }
-        for flush_id in spool.waiters.clone() {
+        let waiters = self.spools.get(&id).map(|spool| spool.waiters.clone()).unwrap_or_default();
+        for flush_id in waiters {
             let finished = self.flushes.get_mut(&flush_id).is_some_and(|flush| flush.settle(id, entries, fate));
             if finished {
                 self.finish_part(flush_id, id, now);
@@ -451,14 +452,19 @@ impl Pipeline {
     /// Gives up everything of one destination: what waits is dropped, what is in flight stays unconfirmed.
     fn close_spool(&mut self, id: u64, reason: DropReason, now: Now) {
         let Some(spool) = self.spools.get_mut(&id) else { return };
-        let slots = std::mem::take(&mut spool.slots);
-        for (lane, entries) in spool.drain() {
-            self.settle(id, lane, &entries, Fate::Dropped(reason), now);
+        let destination = spool.destination.clone();
+        // Everything is taken out before anything is counted: counting may end flushes, which may close it once more.
+        let waiting = spool.drain();
+        let sent: Vec<_> = std::mem::take(&mut spool.slots).into_iter().filter_map(|slot| self.withdraw(slot)).collect();
+        for (lane, entries) in waiting {
+            self.settle(&destination, lane, &entries, Fate::Dropped(reason), now);
         }
-        for slot in slots {
-            self.cancel(slot, now);
+        for attempt in sent {
+            if let Some((lane, entries)) = attempt.into_entries() {
+                self.settle(&destination, lane, &entries, Fate::Unconfirmed, now);
+            }
         }
-        if self.spools.get(&id).is_some_and(|spool| spool.waiters.is_empty()) {
+        if self.spools.get(&id).is_some_and(|spool| spool.waiters.is_empty() && spool.is_empty()) {
             self.forget_spool(id);
         }
     }

@@ -57,12 +57,14 @@ pub(crate) struct Batch {
     pub(crate) lane: Lane,
     pub(crate) entries: Vec<Entry>,
     pub(crate) attempts: u32,
+    /// When it was due to be sent.
+    pub(crate) ready: u64,
     payload: Option<(Option<ScoreForm>, Payload)>,
 }
 
 impl Batch {
-    pub(crate) fn new(lane: Lane, entries: Vec<Entry>) -> Self {
-        Self { lane, entries, attempts: 0, payload: None }
+    pub(crate) fn new(lane: Lane, entries: Vec<Entry>, ready: u64) -> Self {
+        Self { lane, entries, attempts: 0, ready, payload: None }
     }
 
     pub(crate) fn len(&self) -> u64 {
@@ -107,7 +109,7 @@ impl Batch {
             return Err(self);
         }
         let second = self.entries.split_off(self.entries.len() / 2);
-        Ok((Self::new(self.lane, self.entries), Self::new(self.lane, second)))
+        Ok((Self::new(self.lane, self.entries, self.ready), Self::new(self.lane, second, self.ready)))
     }
 }
 
@@ -131,8 +133,9 @@ impl LaneQueue {
         self.entries.push_back(entry);
     }
 
-    /// Takes the next batch from the front: at most `count` items and one request's bytes, but always one item.
-    pub(crate) fn cut(&mut self, lane: Lane, count: usize) -> Option<Batch> {
+    /// Takes the next batch from the front: at most `count` items and one request's bytes, but always one item. Where it
+    /// is not due by its wait, it became ready at `asked`.
+    pub(crate) fn cut(&mut self, lane: Lane, count: usize, asked: u64) -> Option<Batch> {
         let (count, limit) = match lane {
             Lane::Observations => (count, REQUEST_BYTES),
             Lane::Scores => (count.min(SCORE_FLUSH_AT as usize), SCORE_REQUEST_BYTES),
@@ -156,7 +159,7 @@ impl LaneQueue {
             self.entries = VecDeque::new();
         }
         self.bytes -= entries.iter().map(|entry| entry.item.payload.len()).sum::<usize>();
-        Some(Batch::new(lane, entries))
+        Some(Batch::new(lane, entries, self.due.min(asked)))
     }
 
     /// When the oldest item, waiting or to be sent again, was submitted.
@@ -181,18 +184,18 @@ mod tests {
         for (seq, len) in [(1, 10), (2, 10), (3, 3 << 20), (4, 3 << 20), (5, 8 << 20), (6, 1)] {
             queue.push(entry(seq, len));
         }
-        let sizes: Vec<usize> = std::iter::from_fn(|| queue.cut(Lane::Observations, 512)).map(|batch| batch.entries.len()).collect();
+        let sizes: Vec<usize> = std::iter::from_fn(|| queue.cut(Lane::Observations, 512, 0)).map(|batch| batch.entries.len()).collect();
         assert_eq!(sizes, [3, 1, 1, 1]);
         assert_eq!(queue.bytes, 0);
         queue.push(entry(7, 1));
         queue.push(entry(8, 1));
-        assert_eq!(queue.cut(Lane::Observations, 1).unwrap().entries.len(), 1);
+        assert_eq!(queue.cut(Lane::Observations, 1, 0).unwrap().entries.len(), 1);
     }
 
     #[test]
     fn a_retry_sends_the_same_bytes_and_a_split_loses_nothing() {
         let envelope = Envelope::new(&[], "s", "1");
-        let mut batch = Batch::new(Lane::Observations, vec![entry(1, 3), entry(2, 4), entry(3, 5)]);
+        let mut batch = Batch::new(Lane::Observations, vec![entry(1, 3), entry(2, 4), entry(3, 5)], 0);
         assert_eq!(batch.payload(&envelope, ScoreForm::Array).to_vec(), batch.payload(&envelope, ScoreForm::Array).to_vec());
         let (first, second) = batch.split().unwrap();
         assert_eq!((first.len(), second.len()), (1, 2));

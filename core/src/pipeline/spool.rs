@@ -125,7 +125,7 @@ impl Spool {
     }
 
     /// The next batch: what is to be sent again first, then the lane that did not go last.
-    pub(crate) fn take_batch(&mut self, now: u64, scores: bool) -> Option<Batch> {
+    pub(crate) fn take_batch(&mut self, now: u64, scores: bool, asked: u64) -> Option<Batch> {
         let order = match self.last_lane {
             Lane::Observations => [Lane::Scores, Lane::Observations],
             Lane::Scores => [Lane::Observations, Lane::Scores],
@@ -136,7 +136,7 @@ impl Spool {
                 continue;
             }
             let queue = &mut self.lanes[lane as usize];
-            let batch = queue.retries.pop_front().or_else(|| queue.cut(lane, count));
+            let batch = queue.retries.pop_front().or_else(|| queue.cut(lane, count, asked));
             if let Some(batch) = batch {
                 self.last_lane = lane;
                 if batch.attempts == 0 {

@@ -108,14 +108,14 @@ impl Attempt {
     /// Puts a head in front of the body (or alone, for CONNECT) and starts at its first byte.
     pub(super) fn begin_sending(
         &mut self,
-        write: impl FnOnce(&mut Vec<u8>) -> Result<(), String>,
+        write: impl FnOnce(&mut Vec<u8>, &Request) -> Result<(), String>,
     ) -> Result<(), String> {
         self.head.clear();
         self.head.reserve(768);
         self.taken = 0;
         self.chunk = 0;
         self.offset = 0;
-        write(&mut self.head)
+        write(&mut self.head, &self.request)
     }
 
     /// Copies the next bytes to send into `buffer`: a small request leaves in one write this way, and 64 KiB are copied in
@@ -257,7 +257,7 @@ mod tests {
         for (window, step) in [(4, 1), (5, 3), (5, 5), (100, 7), (100, 100)] {
             let mut attempt = Attempt::new(Slot(1), 1, request.clone(), 0);
             attempt
-                .begin_sending(|head| {
+                .begin_sending(|head, _| {
                     head.extend_from_slice(b"head:");
                     Ok(())
                 })

@@ -1,6 +1,6 @@
 //! HTTP/1.1 on one thread: the native [`Transport`](crate::transport::Transport).
 //!
-//! `transport` is the loop, `drive` what an attempt does in it, `attempt` what it holds. Around them, one noun each:
+//! `transport` is the loop, `attempt` what moves in it, by `drive`, `establish` and `exchange`. Around them, one noun each:
 //! `connection` (socket and TLS), `dial` (which address), `resolver` (which addresses), `pool` (idle connections), `head`
 //! (bytes out), `answer` (bytes in), `pack` (gzip), `timer`, `slab`. `config` is how the process reaches the network.
 //!
@@ -13,6 +13,8 @@ mod config;
 mod connection;
 mod dial;
 mod drive;
+mod establish;
+mod exchange;
 mod head;
 mod pack;
 mod pool;

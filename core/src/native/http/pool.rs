@@ -11,7 +11,7 @@ pub(super) const MAX_IDLE: u64 = 4_000_000_000;
 /// Idle connections of all origins together.
 pub(super) const MAX_IDLE_CONNECTIONS: usize = 512;
 /// How often aged connections are looked for.
-const SWEEP: u64 = 500_000_000;
+pub(super) const SWEEP: u64 = 500_000_000;
 
 struct Idle {
     place: usize,
@@ -57,9 +57,8 @@ impl Pool {
         Some(self.idle.remove(found).place)
     }
 
-    /// When to look for aged connections again.
-    pub(super) fn next_sweep(&self, now: u64) -> Option<u64> {
-        (!self.idle.is_empty()).then_some(now + SWEEP)
+    pub(super) fn is_empty(&self) -> bool {
+        self.idle.is_empty()
     }
 
     #[cfg(test)]

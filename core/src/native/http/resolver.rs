@@ -122,7 +122,7 @@ impl Resolver {
         }
     }
 
-    /// None of the name's addresses could be reached: the next attempt should ask again rather than trust them.
+    /// None of the name's addresses could be reached: they are stale, and the next attempt refreshes them behind itself.
     pub(super) fn distrust(&mut self, host: &str) {
         if let Some(known) = self.known.get_mut(host) {
             known.fresh_until = 0;

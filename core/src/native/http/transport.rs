@@ -20,7 +20,7 @@ use super::connection::Connection;
 use super::dial::drop_connection;
 use super::drive::Move;
 use super::pack::Compressors;
-use super::pool::Pool;
+use super::pool::{Pool, SWEEP};
 use super::resolver::{Lookup, Resolver, system_lookup};
 use super::slab::Slab;
 use super::timer::Timers;
@@ -156,7 +156,7 @@ impl HttpTransport {
         let timer = self
             .timers
             .next(|place, serial| attempts.get(place).is_some_and(|a| a.serial == serial));
-        let sweep = self.pool.next_sweep(self.next_sweep);
+        let sweep = (!self.pool.is_empty()).then_some(self.next_sweep);
         let first = [until, timer, sweep, self.resolver_at]
             .into_iter()
             .flatten()
@@ -197,11 +197,10 @@ impl HttpTransport {
             self.resolver_at = self.resolver.start_queued(now);
         }
         if now >= self.next_sweep {
-            self.next_sweep = now;
+            self.next_sweep = now + SWEEP;
             while let Some(place) = self.pool.expired(now) {
                 self.drop_connection(place);
             }
-            self.next_sweep = self.pool.next_sweep(now).unwrap_or(now);
             let attempts = &self.attempts;
             self.timers.compact(attempts.len(), |place, serial| {
                 attempts.get(place).is_some_and(|a| a.serial == serial)

@@ -39,8 +39,6 @@ pub(super) enum Reaction {
 /// One request as a server saw it.
 #[derive(Debug)]
 pub(super) struct Seen {
-    pub(super) at: u64,
-    pub(super) host: String,
     pub(super) path: String,
     pub(super) items: Vec<u64>,
 }
@@ -182,7 +180,7 @@ impl World {
             Reaction::Partial(_) => (10 * MS, Outcome::Response(answer(200))),
         };
         let after = after.min(request.deadline - self.now.mono);
-        self.seen.push(Seen { at: self.now.mono, host, path, items: items.clone() });
+        self.seen.push(Seen { path, items: items.clone() });
         self.next_event += 1;
         self.running.insert((self.now.mono + after, self.next_event), (slot, outcome, items));
     }

@@ -1,0 +1,256 @@
+"""What stands in for the native module where it cannot be loaded: every call works and records nothing."""
+
+from typing import Any
+
+__version__ = "0.0.0"
+
+_REPORT = {"complete": True, "delivered": 0, "dropped": 0, "pending": 0, "unconfirmed": 0, "destinations": ()}
+_LANE = {"submitted": 0, "delivered": 0, "pending": 0, "unconfirmed": 0, "dropped": {}}
+
+
+def warn(error: ImportError) -> None:
+    """Says once why nothing is traced."""
+    import logging
+
+    logging.getLogger("tracespool").warning(
+        "the native module cannot be loaded, nothing is traced: %s. Install a wheel for this platform, or build one with Rust.",
+        error,
+    )
+
+
+def _report() -> dict[str, Any]:
+    return {**_REPORT, "destinations": []}
+
+
+class Ticket:
+    """A flush that is over."""
+
+    def poll(self) -> dict[str, Any]:
+        return _report()
+
+    def report(self) -> dict[str, Any]:
+        return _report()
+
+    def wait(self, timeout: float | None = None) -> dict[str, Any]:
+        return _report()
+
+
+class Block:
+    """A block that changes nothing."""
+
+    def __enter__(self) -> Any:
+        return None
+
+    def __exit__(self, *_: Any) -> bool:
+        return False
+
+    async def __aenter__(self) -> Any:
+        return self.__enter__()
+
+    async def __aexit__(self, *_: Any) -> bool:
+        return False
+
+    def __call__(self, function: Any) -> Any:
+        return function
+
+
+class Observation:
+    """An observation that is not recorded."""
+
+    trace_id = "0" * 32
+    id = "0" * 16
+    is_recording = False
+
+    def _same(self, *_: Any, **__: Any) -> "Observation":
+        return self
+
+    update = end = start_observation = create_event = set_trace_as_public = update_trace = _same
+
+    def start_as_current_observation(self, *_: Any, **__: Any) -> "Scope":
+        return Scope()
+
+    def score(self, *_: Any, **__: Any) -> None:
+        return None
+
+    score_trace = score
+
+    def traceparent(self) -> str:
+        return ""
+
+    def __enter__(self) -> "Observation":
+        return self
+
+    def __exit__(self, *_: Any) -> bool:
+        return False
+
+
+class Scope(Block):
+    """A block around an observation that is not recorded."""
+
+    def __enter__(self) -> Observation:
+        return Observation()
+
+
+class Client:
+    """A client that records nothing."""
+
+    public_key = ""
+    base_url = ""
+    environment: str | None = None
+    release: str | None = None
+    enabled = False
+
+    def __init__(self, *_: Any, **__: Any) -> None:
+        pass
+
+    def start_observation(self, *_: Any, **__: Any) -> Observation:
+        return Observation()
+
+    create_event = start_observation
+
+    def start_as_current_observation(self, *_: Any, **__: Any) -> Scope:
+        return Scope()
+
+    def _nothing(self, *_: Any, **__: Any) -> None:
+        return None
+
+    update_current_span = update_current_generation = update_current_trace = _nothing
+    set_current_trace_as_public = get_current_trace_id = get_current_observation_id = _nothing
+    create_score = score_current_span = score_current_trace = _nothing
+
+    @staticmethod
+    def create_trace_id(*, seed: Any = None) -> str:
+        return create_trace_id(seed=seed)
+
+    @staticmethod
+    def create_observation_id(*, seed: Any = None) -> str:
+        return create_trace_id(seed=seed)[:16]
+
+    def use(self) -> Block:
+        return Block()
+
+    def flush(self, timeout: float = 5.0) -> dict[str, Any]:
+        return _report()
+
+    shutdown = flush
+
+    def begin_flush(self, timeout: float = 5.0) -> Ticket:
+        return Ticket()
+
+    def auth_check(self) -> bool:
+        return False
+
+
+class Run:
+    """A call that is not recorded."""
+
+    def finish(self, result: Any) -> bool:
+        return True
+
+    def fail(self, error: BaseException) -> None:
+        return None
+
+    suspend = resume = finish_stream = lambda self: None
+    collect = fail
+
+
+_RUN = Run()
+_RESERVED = ("langfuse_public_key", "langfuse_trace_id", "langfuse_parent_observation_id")
+
+
+class Observer:
+    """A decorated function whose calls are not recorded."""
+
+    def __init__(self, **_: Any) -> None:
+        pass
+
+    def begin(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Run:
+        for name in _RESERVED:
+            kwargs.pop(name, None)
+        return _RUN
+
+
+_CLIENT: list[Any] = [Client]
+
+
+def register_client_class(client: Any) -> None:
+    _CLIENT[0] = client
+
+
+def get_client(*, public_key: str | None = None) -> Any:
+    return _CLIENT[0]()
+
+
+def create_trace_id(*, seed: Any = None) -> str:
+    import hashlib
+    import os
+
+    data = os.urandom(16) if seed is None else str(seed).encode()
+    return hashlib.sha256(data).hexdigest()[:32]
+
+
+def propagate_attributes(**_: Any) -> Block:
+    return Block()
+
+
+def encode(value: Any) -> None:
+    return None
+
+
+def current() -> None:
+    return None
+
+
+def set_current(record: Any) -> None:
+    return None
+
+
+def get_current_trace_id() -> str | None:
+    return None
+
+
+get_current_observation_id = get_current_trace_id
+
+
+def begin_flush_all(timeout: float = 5.0) -> Ticket:
+    return Ticket()
+
+
+def cleanup_client(public_key: str, **_: Any) -> dict[str, Any]:
+    return _report()
+
+
+def cleanup_all_clients(timeout: float = 5.0) -> dict[str, Any]:
+    return _report()
+
+
+def stats() -> dict[str, Any]:
+    return {
+        "observations": {**_LANE, "dropped": {}},
+        "scores": {**_LANE, "dropped": {}},
+        "bytes": 0,
+        "bytes_limit": 0,
+        "clients": 0,
+        "requests": 0,
+        "retries": 0,
+        "panics": 0,
+        "largest_lag": 0.0,
+        "delivery_p50": None,
+        "delivery_p99": None,
+        "destinations": [],
+    }
+
+
+def on_drop(callback: Any) -> Any:
+    return callback
+
+
+def goodbye(timeout: float | None = None) -> None:
+    return None
+
+
+def before_fork() -> None:
+    return None
+
+
+after_fork_parent = after_fork_child = before_fork

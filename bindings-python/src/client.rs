@@ -1,0 +1,434 @@
+//! The native part of `Client`.
+
+use std::sync::Arc;
+
+use pyo3::prelude::*;
+use pyo3::types::{PyBool, PyDict, PyFloat, PyInt, PyString, PyTuple};
+use tracespool_core::attr::{Field, ObservationType};
+use tracespool_core::config::ClientOptions;
+use tracespool_core::encode::otlp::Value;
+use tracespool_core::id::{SpanId, TraceId};
+
+use crate::arguments::{Given, kind_of, name_of, plain, shown, tell_unknown};
+use crate::current::Current;
+use crate::control;
+use crate::flush::Ticket;
+use crate::handle::{self, Adopted, Handle};
+use crate::keywords::Keywords;
+use crate::notices::{self, problem};
+use crate::observation::{Observation, begun, place_of};
+use crate::propagation::Block;
+use crate::scope::Scope;
+use crate::scoring;
+use crate::value::for_each_item;
+
+/// A handle on one destination.
+#[pyclass(frozen, subclass, weakref, module = "tracespool._native")]
+pub(crate) struct Client {
+    pub(crate) handle: Arc<Handle>,
+}
+
+/// What Langfuse's SDK takes and this one has no use for.
+const WITHOUT_EFFECT: [&str; 7] = [
+    "httpx_client", "media_upload_thread_count", "mask_otel_spans", "should_export_span", "tracer_provider", "id_generator",
+    "span_exporter",
+];
+
+#[pymethods]
+impl Client {
+    #[new]
+    #[pyo3(signature = (*args, **options))]
+    #[pyo3(text_signature = "(*, public_key=None, secret_key=None, base_url=None, host=None, timeout=None, httpx_client=None, debug=False, tracing_enabled=True, flush_at=None, flush_interval=None, environment=None, release=None, media_upload_thread_count=None, sample_rate=None, mask=None, mask_otel_spans=None, should_export_span=None, additional_headers=None, tracer_provider=None, id_generator=None, span_exporter=None, otel_compression=None)")]
+    fn new(py: Python<'_>, args: &Bound<'_, PyTuple>, options: Option<&Bound<'_, PyDict>>) -> PyResult<Self> {
+        if let Some(adopted) = options.and_then(|options| options.get_item("_handle").ok().flatten())
+            && let Ok(adopted) = adopted.cast::<Adopted>()
+        {
+            return Ok(Self { handle: adopted.get().handle.clone() });
+        }
+        let mut asked = ClientOptions::default();
+        let mut mask = None;
+        let mut problems = Vec::new();
+        if !args.is_empty() {
+            problems.push("Client() takes keywords only; positional arguments are ignored".to_owned());
+        }
+        if let Some(options) = options {
+            for_each_item(options, |name, value| {
+                let name = name.extract::<&str>().unwrap_or_default();
+                if !value.is_none() {
+                    take(&mut asked, &mut mask, name, value, &mut problems);
+                }
+                Ok(())
+            })?;
+        }
+        let handle = Arc::new(Handle::open(asked, mask));
+        for sentence in problems {
+            problem(handle.public_key(), sentence);
+        }
+        notices::deliver(py, false);
+        Ok(Self { handle })
+    }
+
+    /// Runs after `__new__`: only a complete object is remembered.
+    #[pyo3(signature = (*_args, **_options))]
+    fn __init__(slf: &Bound<'_, Self>, _args: &Bound<'_, PyTuple>, _options: Option<&Bound<'_, PyDict>>) {
+        handle::remember(slf);
+    }
+
+    /// The public key of the destination.
+    #[getter]
+    fn public_key(&self) -> &str {
+        self.handle.public_key()
+    }
+
+    /// The server's base URL; empty for a client that records nothing.
+    #[getter]
+    fn base_url(&self) -> String {
+        self.handle.core.settings().endpoint.as_ref().map(|endpoint| endpoint.url.to_string()).unwrap_or_default()
+    }
+
+    /// The environment that is stamped on everything.
+    #[getter]
+    fn environment(&self) -> Option<&str> {
+        self.handle.core.settings().environment.as_deref()
+    }
+
+    /// The release that is stamped on every observation.
+    #[getter]
+    fn release(&self) -> Option<&str> {
+        self.handle.core.settings().release.as_deref()
+    }
+
+    /// False where nothing is recorded: switched off, or without usable keys.
+    #[getter]
+    fn enabled(&self) -> bool {
+        self.handle.core.enabled()
+    }
+
+    /// Starts an observation below the current one. It does not become the current one; end it with `end()`.
+    #[pyo3(signature = (*args, name=None, as_type=None, input=None, output=None, metadata=None, version=None, level=None,
+        status_message=None, completion_start_time=None, model=None, model_parameters=None, usage_details=None,
+        cost_details=None, prompt=None, trace_context=None, **unknown))]
+    #[pyo3(text_signature = "($self, *, name, as_type='span', input=None, output=None, metadata=None, version=None, level=None, status_message=None, completion_start_time=None, model=None, model_parameters=None, usage_details=None, cost_details=None, prompt=None, trace_context=None)")]
+    #[allow(clippy::too_many_arguments)]
+    fn start_observation<'py>(
+        &self,
+        py: Python<'py>,
+        args: &Bound<'py, PyTuple>,
+        name: Option<&Bound<'py, PyAny>>,
+        as_type: Option<&Bound<'py, PyAny>>,
+        input: Option<&Bound<'py, PyAny>>,
+        output: Option<&Bound<'py, PyAny>>,
+        metadata: Option<&Bound<'py, PyAny>>,
+        version: Option<&Bound<'py, PyAny>>,
+        level: Option<&Bound<'py, PyAny>>,
+        status_message: Option<&Bound<'py, PyAny>>,
+        completion_start_time: Option<&Bound<'py, PyAny>>,
+        model: Option<&Bound<'py, PyAny>>,
+        model_parameters: Option<&Bound<'py, PyAny>>,
+        usage_details: Option<&Bound<'py, PyAny>>,
+        cost_details: Option<&Bound<'py, PyAny>>,
+        prompt: Option<&Bound<'py, PyAny>>,
+        trace_context: Option<&Bound<'py, PyAny>>,
+        unknown: Option<&Bound<'py, PyDict>>,
+    ) -> PyResult<Bound<'py, Observation>> {
+        let given = Given {
+            input, output, metadata, version, level, status_message, completion_start_time, model, model_parameters,
+            usage_details, cost_details, prompt,
+        };
+        let key = self.handle.public_key();
+        tell_unknown("start_observation()", key, unknown);
+        let kind = kind_of(as_type, key);
+        let name = name_of(name, args, kind.as_str())?;
+        let current = Current::read(py)?;
+        let observation = Observation::start(&self.handle, &name, kind, place_of(&self.handle, &current, trace_context));
+        begun(py, observation, kind, &given)
+    }
+
+    /// Starts an observation below the current one with a `with` or `async with` block, or with each call of a function
+    /// that it decorates; inside, it is the current one.
+    #[pyo3(signature = (*args, name=None, as_type=None, input=None, output=None, metadata=None, version=None, level=None,
+        status_message=None, completion_start_time=None, model=None, model_parameters=None, usage_details=None,
+        cost_details=None, prompt=None, trace_context=None, end_on_exit=None, **unknown))]
+    #[pyo3(text_signature = "($self, *, name, as_type='span', input=None, output=None, metadata=None, version=None, level=None, status_message=None, completion_start_time=None, model=None, model_parameters=None, usage_details=None, cost_details=None, prompt=None, trace_context=None, end_on_exit=True)")]
+    #[allow(clippy::too_many_arguments)]
+    fn start_as_current_observation<'py>(
+        &self,
+        args: &Bound<'py, PyTuple>,
+        name: Option<&Bound<'py, PyAny>>,
+        as_type: Option<&Bound<'py, PyAny>>,
+        input: Option<&Bound<'py, PyAny>>,
+        output: Option<&Bound<'py, PyAny>>,
+        metadata: Option<&Bound<'py, PyAny>>,
+        version: Option<&Bound<'py, PyAny>>,
+        level: Option<&Bound<'py, PyAny>>,
+        status_message: Option<&Bound<'py, PyAny>>,
+        completion_start_time: Option<&Bound<'py, PyAny>>,
+        model: Option<&Bound<'py, PyAny>>,
+        model_parameters: Option<&Bound<'py, PyAny>>,
+        usage_details: Option<&Bound<'py, PyAny>>,
+        cost_details: Option<&Bound<'py, PyAny>>,
+        prompt: Option<&Bound<'py, PyAny>>,
+        trace_context: Option<&Bound<'py, PyAny>>,
+        end_on_exit: Option<&Bound<'py, PyAny>>,
+        unknown: Option<&Bound<'py, PyDict>>,
+    ) -> PyResult<Scope> {
+        let given = Given {
+            input, output, metadata, version, level, status_message, completion_start_time, model, model_parameters,
+            usage_details, cost_details, prompt,
+        };
+        let key = self.handle.public_key();
+        tell_unknown("start_as_current_observation()", key, unknown);
+        let kind = kind_of(as_type, key);
+        let name = name_of(name, args, kind.as_str())?;
+        let ends = end_on_exit.is_none_or(|flag| flag.is_truthy().unwrap_or(true));
+        let trace_context = crate::arguments::trace_context_of(trace_context, key);
+        Scope::plan(&self.handle, &name, kind, trace_context, ends, &given)
+    }
+
+    /// An observation without length below the current one, ended already.
+    #[pyo3(signature = (*args, **keywords))]
+    #[pyo3(text_signature = "($self, *, name, trace_context=None, input=None, output=None, metadata=None, version=None, level=None, status_message=None)")]
+    fn create_event<'py>(
+        &self,
+        py: Python<'py>,
+        args: &Bound<'py, PyTuple>,
+        keywords: Option<&Bound<'py, PyDict>>,
+    ) -> PyResult<Bound<'py, Observation>> {
+        let keywords = Keywords::read("create_event()", self.handle.public_key(), keywords)?;
+        let name = name_of(keywords.name.as_ref(), args, "event")?;
+        let current = Current::read(py)?;
+        let place = place_of(&self.handle, &current, keywords.trace_context.as_ref());
+        let observation = Observation::start(&self.handle, &name, ObservationType::Event, place);
+        begun(py, observation, ObservationType::Event, &keywords.given())
+    }
+
+    /// `update` on the current observation.
+    #[pyo3(signature = (**keywords))]
+    #[pyo3(text_signature = "($self, *, name=None, input=None, output=None, metadata=None, version=None, level=None, status_message=None)")]
+    fn update_current_span(&self, py: Python<'_>, keywords: Option<&Bound<'_, PyDict>>) -> PyResult<()> {
+        self.update_current(py, "update_current_span()", keywords)
+    }
+
+    /// `update` on the current observation; its type stays what it is.
+    #[pyo3(signature = (**keywords))]
+    #[pyo3(text_signature = "($self, *, name=None, input=None, output=None, metadata=None, version=None, level=None, status_message=None, completion_start_time=None, model=None, model_parameters=None, usage_details=None, cost_details=None, prompt=None)")]
+    fn update_current_generation(&self, py: Python<'_>, keywords: Option<&Bound<'_, PyDict>>) -> PyResult<()> {
+        self.update_current(py, "update_current_generation()", keywords)
+    }
+
+    /// Trace-level attributes on the current observation, as Langfuse 3.x set them.
+    #[pyo3(signature = (**keywords))]
+    #[pyo3(text_signature = "($self, *, name=None, user_id=None, session_id=None, version=None, input=None, output=None, metadata=None, tags=None, public=None)")]
+    fn update_current_trace(&self, py: Python<'_>, keywords: Option<&Bound<'_, PyDict>>) -> PyResult<()> {
+        match self.current("update_current_trace()", &Current::read(py)?) {
+            Some(observation) => crate::propagation::update_trace(observation.get(), keywords),
+            None => Ok(()),
+        }
+    }
+
+    /// Lets everybody with its address see the current trace.
+    fn set_current_trace_as_public(&self, py: Python<'_>) -> PyResult<()> {
+        if let Some(observation) = self.current("set_current_trace_as_public()", &Current::read(py)?) {
+            observation.get().core.set(Field::TracePublic, Value::Bool(true));
+        }
+        Ok(())
+    }
+
+    /// The current trace's id, `None` outside of any.
+    fn get_current_trace_id(&self, py: Python<'_>) -> PyResult<Option<String>> {
+        crate::current::get_current_trace_id(py)
+    }
+
+    /// The current observation's id, `None` outside of any.
+    fn get_current_observation_id(&self, py: Python<'_>) -> PyResult<Option<String>> {
+        crate::current::get_current_observation_id(py)
+    }
+
+    /// A trace's id: random, or the one that `seed` stands for.
+    #[staticmethod]
+    #[pyo3(signature = (*, seed=None))]
+    fn create_trace_id(seed: Option<&Bound<'_, PyAny>>) -> PyResult<String> {
+        create_trace_id(seed)
+    }
+
+    /// An observation's id: random, or the one that `seed` stands for.
+    #[staticmethod]
+    #[pyo3(signature = (*, seed=None))]
+    fn create_observation_id(seed: Option<&Bound<'_, PyAny>>) -> PyResult<String> {
+        Ok(match seed {
+            Some(seed) => SpanId::from_seed(&plain(seed)?),
+            None => SpanId::random(),
+        }
+        .to_string())
+    }
+
+    /// Scores a trace, an observation, a session or a dataset run. Only queues it.
+    #[pyo3(signature = (**keywords))]
+    #[pyo3(text_signature = "($self, *, name, value, session_id=None, dataset_run_id=None, trace_id=None, observation_id=None, score_id=None, data_type=None, comment=None, config_id=None, metadata=None, timestamp=None, environment=None)")]
+    fn create_score(&self, keywords: Option<&Bound<'_, PyDict>>) -> PyResult<()> {
+        scoring::submit(&self.handle, keywords, None, None)
+    }
+
+    /// Scores the current observation.
+    #[pyo3(signature = (**keywords))]
+    #[pyo3(text_signature = "($self, *, name, value, score_id=None, data_type=None, comment=None, config_id=None, metadata=None)")]
+    fn score_current_span(&self, py: Python<'_>, keywords: Option<&Bound<'_, PyDict>>) -> PyResult<()> {
+        let current = Current::read(py)?;
+        let Some(observation) = self.current("score_current_span()", &current) else { return Ok(()) };
+        let context = observation.get().core.context();
+        scoring::submit(&self.handle, keywords, Some(context.trace_id.to_string()), Some(context.span_id.to_string()))
+    }
+
+    /// Scores the current trace.
+    #[pyo3(signature = (**keywords))]
+    #[pyo3(text_signature = "($self, *, name, value, score_id=None, data_type=None, comment=None, config_id=None, metadata=None)")]
+    fn score_current_trace(&self, py: Python<'_>, keywords: Option<&Bound<'_, PyDict>>) -> PyResult<()> {
+        let current = Current::read(py)?;
+        let Some(observation) = self.current("score_current_trace()", &current) else { return Ok(()) };
+        scoring::submit(&self.handle, keywords, Some(observation.get().core.context().trace_id.to_string()), None)
+    }
+
+    /// A block inside which this is the client of `observe` and `get_client()`.
+    #[pyo3(name = "use")]
+    fn use_(&self) -> Block {
+        Block::using(self.handle.clone())
+    }
+
+    /// Sends what this client has pending. Returns by the deadline (seconds; 0 only asks), whatever the server does, with a
+    /// report; what is not delivered by then is sent later.
+    #[pyo3(signature = (timeout=5.0))]
+    fn flush<'py>(&self, py: Python<'py>, timeout: f64) -> PyResult<Bound<'py, PyDict>> {
+        Ticket::of(&self.handle, timeout, false).wait(py, Some(timeout))
+    }
+
+    /// Begins a flush and returns at once.
+    #[pyo3(signature = (timeout=5.0))]
+    fn begin_flush(&self, timeout: f64) -> Ticket {
+        Ticket::of(&self.handle, timeout, false)
+    }
+
+    /// `flush`, then forgets the connection state; what is left is dropped as `evicted`. The client may be used again.
+    #[pyo3(signature = (timeout=3.0))]
+    fn shutdown<'py>(&self, py: Python<'py>, timeout: f64) -> PyResult<Bound<'py, PyDict>> {
+        Ticket::closing(&self.handle, timeout).wait(py, Some(timeout))
+    }
+
+    /// Asks the server whether it takes the keys. Never raises: a server that does not answer by the client's timeout is a
+    /// no, with a line in the log.
+    fn auth_check(&self, py: Python<'_>) -> bool {
+        control::auth_check(py, &self.handle)
+    }
+
+    fn __repr__(&self) -> String {
+        let settings = self.handle.core.settings();
+        match &settings.endpoint {
+            Some(endpoint) => format!("<Client {} of {}>", settings.public_key, endpoint.url),
+            None => "<Client that records nothing>".to_owned(),
+        }
+    }
+
+    fn __traverse__(&self, visit: pyo3::PyVisit<'_>) -> Result<(), pyo3::PyTraverseError> {
+        self.handle.traverse(&visit)
+    }
+
+    fn __clear__(&self) {
+        self.handle.clear();
+    }
+}
+
+impl Client {
+    fn current<'a, 'py>(&self, function: &str, current: &'a Current<'py>) -> Option<&'a Bound<'py, Observation>> {
+        let observation = current.observation();
+        if observation.is_none() {
+            problem(self.handle.public_key(), format!("{function} outside of any observation does nothing"));
+        }
+        observation
+    }
+
+    fn update_current(&self, py: Python<'_>, function: &str, keywords: Option<&Bound<'_, PyDict>>) -> PyResult<()> {
+        let current = Current::read(py)?;
+        let Some(observation) = self.current(function, &current) else { return Ok(()) };
+        let keywords = Keywords::read(function, self.handle.public_key(), keywords)?;
+        observation.get().change(keywords.name.as_ref(), &keywords.given())
+    }
+}
+
+/// A trace's id: random, or the one that `seed` stands for (as in Langfuse's SDKs).
+#[pyfunction]
+#[pyo3(signature = (*, seed=None))]
+pub(crate) fn create_trace_id(seed: Option<&Bound<'_, PyAny>>) -> PyResult<String> {
+    Ok(match seed {
+        Some(seed) => TraceId::from_seed(&plain(seed)?),
+        None => TraceId::random(),
+    }
+    .to_string())
+}
+
+/// Reads one option; what is not usable is told by name, never by value.
+fn take(asked: &mut ClientOptions, mask: &mut Option<Py<PyAny>>, name: &str, value: &Bound<'_, PyAny>, problems: &mut Vec<String>) {
+    let mut wrong = |wanted: &str| problems.push(format!("{name} is no {wanted}; it is ignored"));
+    let text = || value.cast::<PyString>().ok().map(|text| text.to_string_lossy().into_owned());
+    let number = || {
+        let number = value.is_instance_of::<PyFloat>() || value.is_instance_of::<PyInt>();
+        if number && !value.is_instance_of::<PyBool>() { value.extract::<f64>().ok() } else { None }
+    };
+    macro_rules! put {
+        ($field:ident, $read:expr, $wanted:literal) => {
+            match $read {
+                Some(read) => asked.$field = Some(read),
+                None => wrong($wanted),
+            }
+        };
+    }
+    match name {
+        "public_key" => put!(public_key, text(), "str"),
+        "secret_key" => put!(secret_key, text(), "str"),
+        "base_url" => put!(base_url, text(), "str"),
+        "host" => put!(host, text(), "str"),
+        "environment" => put!(environment, text(), "str"),
+        "release" => put!(release, text(), "str"),
+        // 0 is the default in Langfuse's SDK.
+        "timeout" if number() == Some(0.0) => {}
+        "timeout" => put!(timeout, number(), "number"),
+        "flush_at" => put!(flush_at, number(), "number"),
+        "flush_interval" => put!(flush_interval, number(), "number"),
+        "sample_rate" => put!(sample_rate, number(), "number"),
+        "tracing_enabled" => match value.is_truthy() {
+            // True is the default there and must not outvote the environment.
+            Ok(true) => {}
+            Ok(false) => asked.tracing_enabled = Some(false),
+            Err(_) => wrong("bool"),
+        },
+        "debug" => {
+            if value.is_truthy().unwrap_or(false) {
+                let py = value.py();
+                let _ = py.import("tracespool._notices").and_then(|notices| notices.call_method0("debug"));
+            }
+        }
+        "otel_compression" => match text().as_deref() {
+            Some("gzip") => asked.gzip = Some(true),
+            Some("none") => asked.gzip = Some(false),
+            _ => wrong("'gzip' or 'none'"),
+        },
+        "mask" => {
+            if value.is_callable() {
+                *mask = Some(value.clone().unbind());
+            } else {
+                wrong("callable");
+            }
+        }
+        "additional_headers" => match value.cast::<PyDict>() {
+            Ok(headers) => {
+                for (name, value) in headers {
+                    match (name.extract::<String>(), value.extract::<String>()) {
+                        (Ok(name), Ok(value)) => asked.additional_headers.push((name, value)),
+                        _ => problems.push("additional_headers holds what is no str; that header is not sent".to_owned()),
+                    }
+                }
+            }
+            Err(_) => wrong("dict"),
+        },
+        _ if WITHOUT_EFFECT.contains(&name) => problems.push(format!("{name} has no effect here; see docs/compatibility.md")),
+        _ => problems.push(format!("Client() has no argument {:?}; it is ignored", shown(name))),
+    }
+}

@@ -1,0 +1,117 @@
+//! The process as a whole: counters, fork, exit.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyList};
+use tracespool_core::config::GOODBYE;
+use tracespool_core::native::{exit, fork};
+use tracespool_core::stats::{DestinationStats, LaneStats, Stats};
+
+use crate::home::home;
+use crate::notices;
+
+const SLICE: Duration = Duration::from_millis(50);
+
+/// Counters of the process and of each client: what was submitted, and what became of it.
+#[pyfunction]
+pub(crate) fn stats(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
+    notices::deliver(py, false);
+    let stats = py.detach(|| home().stats());
+    let Stats {
+        observations, scores, bytes, bytes_limit, clients, requests, retries, panics, largest_lag, delivery_p50, delivery_p99,
+        destinations,
+    } = &stats;
+    let out = PyDict::new(py);
+    out.set_item(intern!(py, "observations"), lane(py, observations)?)?;
+    out.set_item(intern!(py, "scores"), lane(py, scores)?)?;
+    out.set_item(intern!(py, "bytes"), bytes)?;
+    out.set_item(intern!(py, "bytes_limit"), bytes_limit)?;
+    out.set_item(intern!(py, "clients"), clients)?;
+    out.set_item(intern!(py, "requests"), requests)?;
+    out.set_item(intern!(py, "retries"), retries)?;
+    out.set_item(intern!(py, "panics"), panics)?;
+    out.set_item(intern!(py, "largest_lag"), largest_lag)?;
+    out.set_item(intern!(py, "delivery_p50"), delivery_p50)?;
+    out.set_item(intern!(py, "delivery_p99"), delivery_p99)?;
+    let parts = PyList::empty(py);
+    for DestinationStats { public_key, base_url, bytes, observations, scores } in destinations {
+        let part = PyDict::new(py);
+        part.set_item(intern!(py, "public_key"), public_key)?;
+        part.set_item(intern!(py, "base_url"), base_url)?;
+        part.set_item(intern!(py, "bytes"), bytes)?;
+        part.set_item(intern!(py, "observations"), lane(py, observations)?)?;
+        part.set_item(intern!(py, "scores"), lane(py, scores)?)?;
+        parts.append(part)?;
+    }
+    out.set_item(intern!(py, "destinations"), parts)?;
+    Ok(out)
+}
+
+fn lane<'py>(py: Python<'py>, lane: &LaneStats) -> PyResult<Bound<'py, PyDict>> {
+    let LaneStats { submitted, delivered, pending, unconfirmed, dropped } = lane;
+    let out = PyDict::new(py);
+    out.set_item(intern!(py, "submitted"), submitted)?;
+    out.set_item(intern!(py, "delivered"), delivered)?;
+    out.set_item(intern!(py, "pending"), pending)?;
+    out.set_item(intern!(py, "unconfirmed"), unconfirmed)?;
+    out.set_item(intern!(py, "dropped"), reasons(py, dropped)?)?;
+    Ok(out)
+}
+
+fn reasons<'py>(py: Python<'py>, dropped: &BTreeMap<&'static str, u64>) -> PyResult<Bound<'py, PyDict>> {
+    let out = PyDict::new(py);
+    for (reason, count) in dropped {
+        out.set_item(reason, count)?;
+    }
+    Ok(out)
+}
+
+/// Says goodbye: sends what all clients have pending, for `timeout` seconds at most, and logs what was lost. What the
+/// application traces afterwards has the rest of that time.
+#[pyfunction]
+#[pyo3(signature = (timeout=None))]
+pub(crate) fn goodbye(py: Python<'_>, timeout: Option<f64>) {
+    let timeout = timeout.map_or(GOODBYE, crate::home::seconds);
+    let deadline = Instant::now() + timeout;
+    if let Some(goodbye) = exit::begin(timeout) {
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let report = py.detach(|| goodbye.wait(SLICE.min(left.max(Duration::from_millis(1)))));
+            if let Some(report) = report {
+                if !report.complete {
+                    notices::problem(
+                        "",
+                        format!("at exit {} items were still unsent and {} unconfirmed", report.pending, report.unconfirmed),
+                    );
+                }
+                break;
+            }
+            // Ctrl-C at exit means now; other handlers may raise what they like, there is nobody to catch it.
+            if py.check_signals().is_err() || left.is_zero() {
+                break;
+            }
+        }
+        notices::deliver(py, true);
+    }
+}
+
+/// The parent's part before a fork.
+#[pyfunction]
+pub(crate) fn before_fork(py: Python<'_>) {
+    py.detach(fork::before);
+}
+
+/// The parent's part after a fork.
+#[pyfunction]
+pub(crate) fn after_fork_parent() {
+    fork::after_in_parent();
+}
+
+/// The child's part after a fork.
+#[pyfunction]
+pub(crate) fn after_fork_child() {
+    fork::after_in_child();
+}
