@@ -18,6 +18,8 @@ TIMEOUT ?= 180
 FAST := CARGO_PROFILE_RELEASE_LTO=off
 CRATES := -p tracespool-core -p tracespool-collector
 LINTED := $(CRATES) -p tracespool-python -p rust_basic
+# The build backend looks for its own program on the path.
+INSTALL := PATH="$$PWD/$(BIN):$$PATH" $(BIN)/python -m pip install -q --disable-pip-version-check --no-build-isolation --no-deps --force-reinstall .
 PYTEST := $(BIN)/python -m pytest -q --no-header -p no:cacheprovider --timeout $(TIMEOUT)
 RUST_SOURCES := Cargo.toml Cargo.lock $(shell find core collector bindings-python -name target -prune -o \( -name '*.rs' -o -name Cargo.toml \) -print 2>/dev/null)
 PYTHON_SOURCES := pyproject.toml $(shell find bindings-python/python -name '*.py' -o -name '*.pyi' -o -name py.typed 2>/dev/null)
@@ -82,7 +84,7 @@ bench-tenants: ## 10,000 tenants on the one export thread
 	@$(CARGO) run -q --release -p tracespool-bench --bin tenants
 
 dist: $(VENV)/.tools ## the wheel as it is shipped, into dist/
-	@$(BIN)/maturin build --release --out dist
+	@PATH="$$PWD/$(BIN):$$PATH" $(BIN)/maturin build --release --out dist
 
 clean: ## removes what the verbs made
 	@rm -rf $(VENV) demo-data dist $(TARGET)
@@ -96,13 +98,13 @@ $(VENV)/.tools: tests/requirements.txt
 
 $(VENV)/.wheel: $(VENV)/.tools $(RUST_SOURCES) $(PYTHON_SOURCES)
 	@echo "building the Python package"
-	@$(FAST) $(BIN)/python -m pip install -q --disable-pip-version-check --no-build-isolation --no-deps --force-reinstall .
+	@$(FAST) $(INSTALL)
 	@rm -f $(VENV)/.wheel-shipped; touch $@
 
 # The same package with the release profile of Cargo.toml: figures are taken from this one.
 $(VENV)/.wheel-shipped: $(VENV)/.tools $(RUST_SOURCES) $(PYTHON_SOURCES)
 	@echo "building the Python package as it is shipped"
-	@$(BIN)/python -m pip install -q --disable-pip-version-check --no-build-isolation --no-deps --force-reinstall .
+	@$(INSTALL)
 	@rm -f $(VENV)/.wheel; touch $@
 
 $(COLLECTOR): $(RUST_SOURCES)

@@ -1,6 +1,7 @@
 //! How much of a core the transport needs: an open-loop load on a sink in another process that answers after 75 ms.
 //!
-//! `cargo run --release -p tracespool-core --example transport_load -- [--tls] [--gzip] [--rate 2000] [--seconds 6] [--size 4096] [--lag]`
+//! `cargo run --release -p tracespool-core --example transport_load -- [--tls] [--gzip] [--rate 2000] [--seconds 6] [--size 4096] [--lag] [--fresh]`
+//! `--fresh` keeps no connection, as where every tenant has a host of its own and sends less often than every 4 s
 
 #![allow(clippy::print_stdout, clippy::unwrap_used)]
 
@@ -56,14 +57,21 @@ fn main() {
         ca,
         flag("--tls"),
         flag("--gzip"),
-        flag("--lag"),
+        [flag("--lag"), flag("--fresh")],
         (rate, seconds, size as usize),
     );
     drop(child.stdin.take());
     child.wait().unwrap();
 }
 
-fn load(port: &str, ca: &str, tls: bool, gzip: bool, lag: bool, (rate, seconds, size): (u64, u64, usize)) {
+fn load(
+    port: &str,
+    ca: &str,
+    tls: bool,
+    gzip: bool,
+    [lag, fresh]: [bool; 2],
+    (rate, seconds, size): (u64, u64, usize),
+) {
     let ca = ca.to_owned();
     let net = NetConfig::from_env(&|name| (name == "SSL_CERT_FILE").then(|| ca.clone()));
     let mut transport = HttpTransport::new(Arc::new(net)).unwrap();
@@ -119,6 +127,9 @@ fn load(port: &str, ca: &str, tls: bool, gzip: bool, lag: bool, (rate, seconds, 
             longest_turn = longest_turn.max(thread_cpu() - cpu_before);
         }
         turns += 1;
+        if fresh {
+            transport.discard_idle();
+        }
         let now = clock::mono();
         for (slot, outcome) in finished.drain(..) {
             latencies.push(now - began_at.remove(&slot).unwrap());

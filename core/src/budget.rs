@@ -1,6 +1,6 @@
 //! Byte budgets. Bytes are reserved by atomics before anything is queued, so submitting never waits for the exporter.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use crate::report::DropReason;
 
@@ -9,13 +9,14 @@ use crate::report::DropReason;
 pub struct Budget {
     used: AtomicUsize,
     limit: usize,
+    failing: AtomicBool,
 }
 
 impl Budget {
     /// An empty budget of `limit` bytes.
     #[must_use]
     pub const fn new(limit: usize) -> Self {
-        Self { used: AtomicUsize::new(0), limit }
+        Self { used: AtomicUsize::new(0), limit, failing: AtomicBool::new(false) }
     }
 
     /// Bytes in use.
@@ -42,6 +43,11 @@ impl Budget {
         true
     }
 
+    /// Says whether this destination's server fails at the moment; see [`reserve`].
+    pub fn set_failing(&self, failing: bool) {
+        self.failing.store(failing, Ordering::Relaxed);
+    }
+
     /// Gives bytes back.
     pub fn release(&self, bytes: usize) {
         self.used.fetch_sub(bytes, Ordering::Relaxed);
@@ -53,12 +59,17 @@ impl Budget {
     }
 }
 
-/// Reserves in the destination's budget and the process's, or in neither.
+/// Reserves in the destination's budget and the process's, or in neither. A destination whose server fails may only use
+/// what the process has left of its first half: data that cannot be sent never takes the place of data that can.
 ///
 /// # Errors
 ///
 /// Which of the two is used up.
 pub fn reserve(destination: &Budget, process: &Budget, bytes: usize, root: bool) -> Result<(), DropReason> {
+    let failing = destination.failing.load(Ordering::Relaxed);
+    if failing && process.used().saturating_add(bytes) > process.limit / 2 {
+        return Err(DropReason::ProcessBudget);
+    }
     if !destination.take(bytes, root) {
         return Err(DropReason::QueueFull);
     }
@@ -81,6 +92,15 @@ mod tests {
         assert_eq!(reserve(&destination, &process, 100, true), Ok(()));
         assert_eq!(reserve(&destination, &process, 1, true), Err(DropReason::QueueFull));
         assert_eq!((destination.used(), process.used()), (800, 800));
+    }
+
+    #[test]
+    fn a_failing_destination_has_half_of_the_process_at_most() {
+        let (failing, well, process) = (Budget::new(1000), Budget::new(1000), Budget::new(1000));
+        failing.set_failing(true);
+        assert_eq!(reserve(&failing, &process, 500, true), Ok(()));
+        assert_eq!(reserve(&failing, &process, 1, true), Err(DropReason::ProcessBudget));
+        assert_eq!(reserve(&well, &process, 300, false), Ok(()));
     }
 
     #[test]

@@ -4,6 +4,7 @@
 
 mod http_support;
 
+use std::collections::HashSet;
 use std::io::{BufReader, Read, Write};
 use std::net::{IpAddr, TcpListener, TcpStream};
 use std::sync::Arc;
@@ -14,7 +15,7 @@ use std::time::{Duration, Instant};
 use http_support::*;
 use tracespool_core::native::clock;
 use tracespool_core::native::http::HttpTransport;
-use tracespool_core::transport::{FailureKind, Phase, Transport};
+use tracespool_core::transport::{FailureKind, Phase, Slot, Transport};
 
 /// Reads one request, then does what the test wants.
 fn after_request(then: impl Fn(TcpStream) + Send + Sync + 'static) -> String {
@@ -316,4 +317,76 @@ fn an_address_that_never_answers_costs_a_quarter_of_a_second() {
         (Phase::Connect, FailureKind::Timeout)
     );
     assert!((2_000..2_100).contains(&took), "{took} ms");
+}
+
+#[test]
+fn whatever_happens_every_attempt_ends_once_and_nothing_is_left_behind() {
+    // Seven ways to serve a connection, by its number.
+    let address = server(|number, mut stream| {
+        let mut reader = BufReader::new(stream.try_clone().unwrap());
+        match number % 7 {
+            0 | 1 => answer_all(stream, |_| ok("fine")),
+            2 => thread::sleep(Duration::from_millis(200)),
+            3 => drop(read_head(&mut reader)),
+            4 => {
+                if read_request(&mut reader).is_some() {
+                    let _ = stream.write_all(&ok("surplus HTTP/1.1 200 OK\r\n\r\n"));
+                    let _ = read_request(&mut reader);
+                }
+            }
+            5 => drop(stream.write_all(b"HTTP/1.1 429 Slow\r\ncontent-length: 0\r\n\r\n")),
+            _ => {
+                while read_request(&mut reader).is_some() && stream.write_all(b"HTTP/1.1 200 OK\r\n").is_ok()
+                {
+                    thread::sleep(Duration::from_millis(5));
+                    let _ = stream.write_all(b"transfer-encoding: chunked\r\n\r\n4\r\nslow\r\n0\r\n\r\n");
+                }
+            }
+        }
+    });
+    let mut driver = Driver::new(net(&[]));
+    let to = endpoint(&format!("http://{address}"));
+    let mut state = 42_u64;
+    let mut random = move |below: u64| {
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) % below
+    };
+    let (mut open, mut ended, mut cancelled, total) = (HashSet::new(), 0, 0, 600);
+    let mut finished = Vec::new();
+    let limit = Instant::now() + Duration::from_secs(30);
+    for number in 0.. {
+        if number < total {
+            let mut request = post(&to, &vec![b'z'; random(200_000) as usize]);
+            request.deadline = clock::mono() + random(100) * 1_000_000;
+            request.gzip = random(2) == 0;
+            driver.transport.start(Slot(number), request, clock::now());
+            open.insert(Slot(number));
+        } else if open.is_empty() {
+            break;
+        }
+        if random(10) == 0
+            && let Some(slot) = open.iter().next().copied()
+        {
+            open.remove(&slot);
+            driver.transport.cancel(slot);
+            cancelled += 1;
+        }
+        driver
+            .transport
+            .turn(Some(clock::mono() + random(3) * 1_000_000), &mut finished);
+        for (slot, _) in finished.drain(..) {
+            assert!(
+                open.remove(&slot),
+                "{slot:?} ended twice or after it was cancelled"
+            );
+            ended += 1;
+        }
+        assert_eq!(driver.transport.in_flight(), open.len());
+        assert!(Instant::now() < limit);
+    }
+    assert_eq!((ended + cancelled, driver.transport.buffered_bytes()), (total, 0));
+    driver.transport.discard_idle();
+    assert_eq!(driver.transport.connections(), 0);
 }

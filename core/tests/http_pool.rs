@@ -225,15 +225,17 @@ fn a_large_body_does_not_delay_a_small_one() {
         request.gzip = gzip;
         let large = driver.start(request);
         let to = endpoint(&format!("http://{fast}"));
-        let mut worst = 0;
-        for _ in 0..20 {
-            let began = clock::mono();
+        // Not in milliseconds: an unoptimised compressor on a busy machine needs seconds for the large one.
+        for _ in 0..5 {
             let mut request = post(&to, &[b'x'; 4000]);
             request.gzip = gzip;
             assert_eq!(response(driver.send(request)).body, b"small");
-            worst = worst.max(clock::mono() - began);
+            assert_eq!(
+                driver.transport.in_flight(),
+                1,
+                "the large one is still under way"
+            );
         }
-        assert!(worst < 100_000_000, "{worst} ns");
         assert_eq!(response(driver.wait(large)).body, b"large");
         assert_eq!(driver.transport.buffered_bytes(), 0);
     }

@@ -207,13 +207,19 @@ impl Pipeline {
             origin.end(attempt.suspect);
             match outcome {
                 Outcome::Response(_) => {
-                    origin.answered();
+                    if origin.answered() {
+                        self.mark_failing(attempt.origin, false);
+                    }
                 }
                 // A request that could not even be made says nothing about the server.
                 Outcome::Failed(failure) if failure.kind == FailureKind::Invalid => origin.abandoned(),
                 Outcome::Failed(_) => {
+                    let first = origin.opens_at().is_none();
                     if let Some(until) = origin.failed(now.mono) {
                         self.timers.set(until, Timer::Origin(attempt.origin));
+                        if first {
+                            self.mark_failing(attempt.origin, true);
+                        }
                     }
                 }
             }
@@ -298,7 +304,15 @@ impl Pipeline {
                 }
             }
         }
+        destination.budget.set_failing(self.spools.get(&id).is_some_and(|spool| spool.suspect));
         self.look(id, now);
+    }
+
+    /// Tells the callers' side of an origin's destinations that it is down, or up again.
+    fn mark_failing(&self, origin: u32, failing: bool) {
+        for spool in self.spools.values().filter(|spool| spool.origin == origin) {
+            spool.destination.budget.set_failing(failing || spool.suspect);
+        }
     }
 
     fn tell(&self, id: u64, lane: Lane, outcome: &Outcome, what: &str, now: Now) {

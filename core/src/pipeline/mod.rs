@@ -223,6 +223,8 @@ impl Pipeline {
         let base = if self.shared.goodbye.load(Ordering::Relaxed) == 0 { destination.linger() } else { 0 };
         if !self.spools.contains_key(&id) {
             let origin = self.origin(&destination.endpoint.origin, now);
+            let down = self.origins.get(&origin).is_some_and(|origin| origin.opens_at().is_some());
+            destination.budget.set_failing(down);
             self.spools.insert(id, Spool::new(destination, origin));
         }
         if let Some(spool) = self.spools.get_mut(&id) {
