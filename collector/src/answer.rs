@@ -9,7 +9,9 @@ use serde_json::{Value, json};
 pub(crate) fn json_answer(status: StatusCode, body: &Value) -> Response {
     let mut response = Response::new(Body::from(body.to_string()));
     *response.status_mut() = status;
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+        .headers_mut()
+        .insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response
 }
 
@@ -17,7 +19,10 @@ pub(crate) fn json_answer(status: StatusCode, body: &Value) -> Response {
 pub(crate) fn text_answer(status: StatusCode, body: impl Into<String>) -> Response {
     let mut response = Response::new(Body::from(body.into()));
     *response.status_mut() = status;
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    response.headers_mut().insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("text/plain; charset=utf-8"),
+    );
     response
 }
 
@@ -40,12 +45,20 @@ impl Problem {
     /// A 400 of the public API with one issue.
     pub(crate) fn invalid(issue: impl Into<String>) -> Self {
         let issue: String = issue.into();
-        Self::Api(StatusCode::BAD_REQUEST, "Invalid request data".into(), json!([{"message": issue}]))
+        Self::Api(
+            StatusCode::BAD_REQUEST,
+            "Invalid request data".into(),
+            json!([{"message": issue}]),
+        )
     }
 
     /// A 404 of the public API.
     pub(crate) fn missing(message: impl Into<String>) -> Self {
-        Self::Api(StatusCode::NOT_FOUND, message.into(), json!("LangfuseNotFoundError"))
+        Self::Api(
+            StatusCode::NOT_FOUND,
+            message.into(),
+            json!("LangfuseNotFoundError"),
+        )
     }
 }
 
@@ -60,7 +73,9 @@ impl IntoResponse for Problem {
         match self {
             Self::Otlp(error) => json_answer(StatusCode::BAD_REQUEST, &json!({ "error": error })),
             Self::Message(status, message) => json_answer(status, &json!({ "message": message })),
-            Self::Api(status, message, error) => json_answer(status, &json!({"message": message, "error": error})),
+            Self::Api(status, message, error) => {
+                json_answer(status, &json!({"message": message, "error": error}))
+            }
             Self::Text(status, text) => text_answer(status, text),
             Self::Internal(what) => {
                 crate::complain(&what);

@@ -25,7 +25,9 @@ pub(crate) fn decode(list: Vec<KeyValue>) -> Result<Attributes, String> {
     let mut decoded = Map::new();
     for KeyValue { key, value, .. } in list {
         let Some(value) = value else {
-            return Err(format!("attribute {key:?} has no value; the whole request would be lost"));
+            return Err(format!(
+                "attribute {key:?} has no value; the whole request would be lost"
+            ));
         };
         decoded.insert(key, decode_value(value));
     }
@@ -40,7 +42,9 @@ fn decode_value(value: AnyValue) -> Value {
         Some(Any::DoubleValue(number)) => Number::from_f64(number).map_or(Value::Null, Value::Number),
         Some(Any::ArrayValue(array)) if array.values.is_empty() => Value::from(r#"{"arrayValue":{}}"#),
         Some(Any::ArrayValue(array)) => array.values.into_iter().map(decode_value).collect(),
-        Some(wrapped @ (Any::KvlistValue(_) | Any::BytesValue(_))) => Value::String(wrapper(wrapped).to_string()),
+        Some(wrapped @ (Any::KvlistValue(_) | Any::BytesValue(_))) => {
+            Value::String(wrapper(wrapped).to_string())
+        }
         Some(_) | None => Value::from("{}"),
     }
 }
@@ -69,7 +73,8 @@ fn wrapper(value: Any) -> Value {
 
 /// The text under the first of several keys that has a non-empty one; values that are not text are written as JSON.
 pub(crate) fn first_text(attributes: &Attributes, keys: &[&str]) -> Option<String> {
-    keys.iter().find_map(|key| attributes.get(*key).map(as_text).filter(|text| !text.is_empty()))
+    keys.iter()
+        .find_map(|key| attributes.get(*key).map(as_text).filter(|text| !text.is_empty()))
 }
 
 /// Text stays as it is, everything else is written as JSON.

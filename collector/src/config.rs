@@ -88,7 +88,9 @@ impl Config {
         };
         while let Some(argument) = parser.next().map_err(|error| error.to_string())? {
             match argument {
-                Long("data") => data = Some(PathBuf::from(parser.value().map_err(|error| error.to_string())?)),
+                Long("data") => {
+                    data = Some(PathBuf::from(parser.value().map_err(|error| error.to_string())?))
+                }
                 Long("listen") => config.listen = address("--listen", &text(&mut parser)?)?,
                 Long("control") => config.control = Some(address("--control", &text(&mut parser)?)?),
                 Long("key") => config.keys.push(key_pair(&text(&mut parser)?)?),
@@ -96,7 +98,9 @@ impl Config {
                 Long("token") => config.token = Some(text(&mut parser)?),
                 Long("server-version") => config.server_version = text(&mut parser)?,
                 Long("max-body") => {
-                    config.max_body = text(&mut parser)?.parse().map_err(|_| "--max-body: not a number of bytes".to_owned())?;
+                    config.max_body = text(&mut parser)?
+                        .parse()
+                        .map_err(|_| "--max-body: not a number of bytes".to_owned())?;
                 }
                 Long("durability") => {
                     config.durability = match text(&mut parser)?.as_str() {
@@ -110,11 +114,15 @@ impl Config {
                 Long("tls-key") => tls_key = Some(PathBuf::from(text(&mut parser)?)),
                 Long("fault") => {
                     let spec = text(&mut parser)?;
-                    config.faults.push(Fault::parse(&spec).map_err(|error| format!("--fault {spec}: {error}"))?);
+                    config
+                        .faults
+                        .push(Fault::parse(&spec).map_err(|error| format!("--fault {spec}: {error}"))?);
                 }
                 Long("help") | Short('h') => return Ok(Asked::Say(HELP.into())),
                 Long("version") | Short('V') => {
-                    return Ok(Asked::Say(concat!("tracespool-collector ", env!("CARGO_PKG_VERSION")).into()));
+                    return Ok(Asked::Say(
+                        concat!("tracespool-collector ", env!("CARGO_PKG_VERSION")).into(),
+                    ));
                 }
                 other => return Err(other.unexpected().to_string()),
             }
@@ -128,7 +136,9 @@ impl Config {
         if config.token.as_deref() == Some("") {
             return Err("--token: an empty token protects nothing".into());
         }
-        let open = std::iter::once(config.listen).chain(config.control).find(|address| !address.ip().is_loopback());
+        let open = std::iter::once(config.listen)
+            .chain(config.control)
+            .find(|address| !address.ip().is_loopback());
         if let (Some(address), None) = (open, &config.token) {
             return Err(format!(
                 "{address} can be reached from other machines and the page shows everything that is traced: \
@@ -141,12 +151,18 @@ impl Config {
 
 fn text(parser: &mut lexopt::Parser) -> Result<String, String> {
     use lexopt::prelude::ValueExt as _;
-    parser.value().and_then(|value| value.string()).map_err(|error| error.to_string())
+    parser
+        .value()
+        .and_then(|value| value.string())
+        .map_err(|error| error.to_string())
 }
 
 fn address(flag: &str, text: &str) -> Result<SocketAddr, String> {
-    let text = text.strip_prefix("localhost:").map_or_else(|| text.to_owned(), |port| format!("127.0.0.1:{port}"));
-    text.parse().map_err(|_| format!("{flag}: {text:?} is not an address such as 127.0.0.1:3300"))
+    let text = text
+        .strip_prefix("localhost:")
+        .map_or_else(|| text.to_owned(), |port| format!("127.0.0.1:{port}"));
+    text.parse()
+        .map_err(|_| format!("{flag}: {text:?} is not an address such as 127.0.0.1:3300"))
 }
 
 fn key_pair(text: &str) -> Result<KeyPair, String> {

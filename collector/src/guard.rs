@@ -27,28 +27,46 @@ fn cookie_value(token: &str) -> String {
 pub(crate) async fn admit(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
     let headers = request.headers();
     let Some(token) = &app.token else {
-        let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+        let host = headers
+            .get(header::HOST)
+            .and_then(|host| host.to_str().ok())
+            .unwrap_or_default();
         if is_loopback_name(host) {
             return next.run(request).await;
         }
         return text_answer(StatusCode::FORBIDDEN, "Open the page as localhost or 127.0.0.1.");
     };
-    let bearer = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "));
+    let bearer = headers
+        .get(header::AUTHORIZATION)
+        .and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "));
     if bearer.is_some_and(|given| same(given.as_bytes(), token.as_bytes())) {
         return next.run(request).await;
     }
     let expected = cookie_value(token);
-    let cookies = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
-    let mut pairs = cookies.flat_map(|value| value.split(';')).filter_map(|pair| pair.trim().split_once('='));
+    let cookies = headers
+        .get_all(header::COOKIE)
+        .iter()
+        .filter_map(|value| value.to_str().ok());
+    let mut pairs = cookies
+        .flat_map(|value| value.split(';'))
+        .filter_map(|pair| pair.trim().split_once('='));
     if pairs.any(|(name, value)| name == COOKIE && same(value.as_bytes(), expected.as_bytes())) {
         return next.run(request).await;
     }
-    let asked = request.uri().query().unwrap_or_default().split('&').find_map(|pair| pair.strip_prefix("token="));
+    let asked = request
+        .uri()
+        .query()
+        .unwrap_or_default()
+        .split('&')
+        .find_map(|pair| pair.strip_prefix("token="));
     if asked.is_some_and(|given| same(&unescaped(given), token.as_bytes())) && request.uri().path() == "/" {
         return enter(&expected);
     }
-    Problem::Message(StatusCode::UNAUTHORIZED, "This collector was started with --token: open /?token=TOKEN once.")
-        .into_response()
+    Problem::Message(
+        StatusCode::UNAUTHORIZED,
+        "This collector was started with --token: open /?token=TOKEN once.",
+    )
+    .into_response()
 }
 
 /// Sets the cookie and goes on to the page without the token in the address.
@@ -57,7 +75,8 @@ fn enter(cookie: &str) -> Response {
     let headers = response.headers_mut();
     headers.insert(header::LOCATION, HeaderValue::from_static("/"));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    if let Ok(value) = HeaderValue::from_str(&format!("{COOKIE}={cookie}; Path=/; HttpOnly; SameSite=Strict")) {
+    if let Ok(value) = HeaderValue::from_str(&format!("{COOKIE}={cookie}; Path=/; HttpOnly; SameSite=Strict"))
+    {
         headers.insert(header::SET_COOKIE, value);
     }
     response
@@ -69,7 +88,9 @@ fn is_loopback_name(host: &str) -> bool {
         None => host.split(':').next().unwrap_or_default(),
     };
     name.eq_ignore_ascii_case("localhost")
-        || name.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+        || name
+            .parse::<std::net::IpAddr>()
+            .is_ok_and(|address| address.is_loopback())
 }
 
 /// Percent-decoding of a query value.
@@ -102,10 +123,22 @@ mod tests {
 
     #[test]
     fn only_loopback_names_pass() {
-        for host in ["localhost", "localhost:3300", "127.0.0.1:1", "[::1]:3300", "LOCALHOST"] {
+        for host in [
+            "localhost",
+            "localhost:3300",
+            "127.0.0.1:1",
+            "[::1]:3300",
+            "LOCALHOST",
+        ] {
             assert!(is_loopback_name(host), "{host}");
         }
-        for host in ["", "evil.example", "localhost.evil.example", "127.0.0.1.evil.example:3300", "10.0.0.1"] {
+        for host in [
+            "",
+            "evil.example",
+            "localhost.evil.example",
+            "127.0.0.1.evil.example:3300",
+            "10.0.0.1",
+        ] {
             assert!(!is_loopback_name(host), "{host}");
         }
     }

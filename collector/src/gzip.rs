@@ -14,8 +14,15 @@ pub(crate) fn unpack(packed: &[u8], limit: usize) -> Result<Vec<u8>, Unpack> {
     let guess = packed.len().saturating_mul(4).min(limit).min(16 << 20);
     let mut plain = Vec::with_capacity(guess);
     let bound = u64::try_from(limit).unwrap_or(u64::MAX).saturating_add(1);
-    flate2::read::MultiGzDecoder::new(packed).take(bound).read_to_end(&mut plain).map_err(|_| Unpack::Broken)?;
-    if plain.len() > limit { Err(Unpack::TooLarge) } else { Ok(plain) }
+    flate2::read::MultiGzDecoder::new(packed)
+        .take(bound)
+        .read_to_end(&mut plain)
+        .map_err(|_| Unpack::Broken)?;
+    if plain.len() > limit {
+        Err(Unpack::TooLarge)
+    } else {
+        Ok(plain)
+    }
 }
 
 #[cfg(test)]

@@ -46,8 +46,17 @@ const TAGS: [&str; 6] = [
     "ai.telemetry.metadata.tags",
     "tag.tags",
 ];
-const ENVIRONMENT: [&str; 3] = ["langfuse.environment", "deployment.environment.name", "deployment.environment"];
-const NAME: [&str; 4] = ["gen_ai.tool.name", "genkit:name", "logfire.msg", "ai.toolCall.name"];
+const ENVIRONMENT: [&str; 3] = [
+    "langfuse.environment",
+    "deployment.environment.name",
+    "deployment.environment",
+];
+const NAME: [&str; 4] = [
+    "gen_ai.tool.name",
+    "genkit:name",
+    "logfire.msg",
+    "ai.toolCall.name",
+];
 const MODEL: [&str; 7] = [
     "langfuse.observation.model.name",
     "gen_ai.response.model",
@@ -69,7 +78,16 @@ const INPUT_OUTPUT: [(&str, &str); 8] = [
     ("gen_ai.tool.call.arguments", "gen_ai.tool.call.result"),
 ];
 const TYPES: [&str; 10] = [
-    "span", "generation", "event", "embedding", "agent", "tool", "chain", "retriever", "guardrail", "evaluator",
+    "span",
+    "generation",
+    "event",
+    "embedding",
+    "agent",
+    "tool",
+    "chain",
+    "retriever",
+    "guardrail",
+    "evaluator",
 ];
 
 /// All spans of a request as rows.
@@ -81,13 +99,17 @@ pub(crate) fn rows(request: ExportTraceServiceRequest, sender: &Sender) -> Resul
     .to_string();
     let mut rows = Vec::new();
     for group in request.resource_spans {
-        let resource = group.resource.map(|resource| resource.attributes).unwrap_or_default();
+        let resource = group
+            .resource
+            .map(|resource| resource.attributes)
+            .unwrap_or_default();
         let resource = attributes::decode(resource).map_err(Refusal::Otlp)?;
         let resource_text = Value::Object(resource.clone()).to_string();
         for group in group.scope_spans {
             let scope = group.scope.unwrap_or_default();
             let own = attributes::decode(scope.attributes).map_err(Refusal::Otlp)?;
-            let scope_text = json!({"name": scope.name, "version": scope.version, "attributes": own}).to_string();
+            let scope_text =
+                json!({"name": scope.name, "version": scope.version, "attributes": own}).to_string();
             for span in group.spans {
                 let mut row = row(span, &resource, encodes_metadata).map_err(Refusal::Otlp)?;
                 row.resource.clone_from(&resource_text);
@@ -104,8 +126,16 @@ pub(crate) fn rows(request: ExportTraceServiceRequest, sender: &Sender) -> Resul
 
 /// The newest Langfuse SDKs write every metadata value as JSON, text included; the server decodes it for them.
 fn encodes_metadata(sender: &Sender) -> bool {
-    let major = sender.sdk_version.split('.').next().and_then(|major| major.parse::<u32>().ok()).unwrap_or(0);
-    matches!((sender.sdk_name.as_str(), major), ("python", 5..) | ("javascript", 6..))
+    let major = sender
+        .sdk_version
+        .split('.')
+        .next()
+        .and_then(|major| major.parse::<u32>().ok())
+        .unwrap_or(0);
+    matches!(
+        (sender.sdk_name.as_str(), major),
+        ("python", 5..) | ("javascript", 6..)
+    )
 }
 
 fn row(span: Span, resource: &Attributes, encodes_metadata: bool) -> Result<Observation, String> {
@@ -115,9 +145,13 @@ fn row(span: Span, resource: &Attributes, encodes_metadata: bool) -> Result<Obse
     let (start_ns, end_ns) = times(span.start_time_unix_nano, span.end_time_unix_nano);
     let (input, output) = input_output(&attributes);
     let parent = (!span.parent_span_id.is_empty()).then(|| hex(&span.parent_span_id));
-    let agentic = matches!(text(&attributes, "gen_ai.operation.name"), Some("invoke_agent" | "agent_step"));
-    let environment =
-        first_text(&attributes, &ENVIRONMENT).or_else(|| first_text(resource, &ENVIRONMENT)).unwrap_or_default();
+    let agentic = matches!(
+        text(&attributes, "gen_ai.operation.name"),
+        Some("invoke_agent" | "agent_step")
+    );
+    let environment = first_text(&attributes, &ENVIRONMENT)
+        .or_else(|| first_text(resource, &ENVIRONMENT))
+        .unwrap_or_default();
     let json = |map: Option<Map<String, Value>>| map.map(|map| Value::Object(map).to_string());
     Ok(Observation {
         trace_id: hex(&span.trace_id),
@@ -140,7 +174,10 @@ fn row(span: Span, resource: &Attributes, encodes_metadata: bool) -> Result<Obse
         usage: json(usage::usage(&attributes).filter(|_| !agentic)),
         cost: json(usage::cost(&attributes).filter(|_| !agentic)),
         metadata: metadata(&attributes, encodes_metadata).to_string(),
-        prompt_name: first_text(&attributes, &["langfuse.observation.prompt.name", "langfuse.prompt.name"]),
+        prompt_name: first_text(
+            &attributes,
+            &["langfuse.observation.prompt.name", "langfuse.prompt.name"],
+        ),
         prompt_version: ["langfuse.observation.prompt.version", "langfuse.prompt.version"]
             .iter()
             .find_map(|key| attributes.get(*key)?.as_i64()),
@@ -150,7 +187,8 @@ fn row(span: Span, resource: &Attributes, encodes_metadata: bool) -> Result<Obse
         tags: tags(&attributes),
         public: flag(&attributes, &["langfuse.trace.public", "langfuse.public"]),
         environment: normalised(&environment),
-        version: first_text(&attributes, &["langfuse.version"]).or_else(|| first_text(resource, &["service.version"])),
+        version: first_text(&attributes, &["langfuse.version"])
+            .or_else(|| first_text(resource, &["service.version"])),
         release: first_text(&attributes, &["langfuse.release"])
             .or_else(|| first_text(resource, &["langfuse.release"])),
         attributes: Value::Object(attributes).to_string(),
@@ -170,15 +208,18 @@ fn otel(span: &Span) -> Result<String, String> {
         let attributes = attributes::decode(event.attributes.clone())?;
         events.push(json!({"name": event.name, "time_ns": event.time_unix_nano, "attributes": attributes}));
     }
-    let link = |link: &opentelemetry_proto::tonic::trace::v1::span::Link| {
-        json!({"trace_id": hex(&link.trace_id), "span_id": hex(&link.span_id)})
-    };
+    let link = |link: &opentelemetry_proto::tonic::trace::v1::span::Link| json!({"trace_id": hex(&link.trace_id), "span_id": hex(&link.span_id)});
     let links: Vec<Value> = span.links.iter().map(link).collect();
-    let status = span.status.as_ref().map(|status| json!({"code": status.code, "message": status.message}));
-    Ok(json!({"kind": span.kind, "flags": span.flags, "trace_state": span.trace_state, "status": status,
+    let status = span
+        .status
+        .as_ref()
+        .map(|status| json!({"code": status.code, "message": status.message}));
+    Ok(
+        json!({"kind": span.kind, "flags": span.flags, "trace_state": span.trace_state, "status": status,
         "events": events, "links": links, "dropped_attributes": span.dropped_attributes_count,
         "dropped_events": span.dropped_events_count, "dropped_links": span.dropped_links_count})
-    .to_string())
+        .to_string(),
+    )
 }
 
 /// A missing time is the other one; both missing is now.
@@ -195,11 +236,14 @@ fn times(start: u64, end: u64) -> (i64, i64) {
 }
 
 fn input_output(attributes: &Attributes) -> (Option<String>, Option<String>) {
-    let pair = INPUT_OUTPUT.iter().find(|(input, output)| {
-        attributes.contains_key(*input) || attributes.contains_key(*output)
-    });
+    let pair = INPUT_OUTPUT
+        .iter()
+        .find(|(input, output)| attributes.contains_key(*input) || attributes.contains_key(*output));
     pair.map_or((None, None), |(input, output)| {
-        (attributes.get(*input).map(as_text), attributes.get(*output).map(as_text))
+        (
+            attributes.get(*input).map(as_text),
+            attributes.get(*output).map(as_text),
+        )
     })
 }
 
@@ -231,15 +275,21 @@ fn kind(attributes: &Attributes) -> String {
     let fallback = || {
         if has(&["gen_ai.tool.name", "gen_ai.tool.call.id"]) {
             "tool"
-        } else if has(&["langfuse.observation.model.name", "gen_ai.request.model", "gen_ai.response.model"])
-            || has(&["llm.model_name", "model"])
+        } else if has(&[
+            "langfuse.observation.model.name",
+            "gen_ai.request.model",
+            "gen_ai.response.model",
+        ]) || has(&["llm.model_name", "model"])
         {
             "generation"
         } else {
             "span"
         }
     };
-    own.or_else(open_inference).or_else(operation).unwrap_or_else(fallback).to_owned()
+    own.or_else(open_inference)
+        .or_else(operation)
+        .unwrap_or_else(fallback)
+        .to_owned()
 }
 
 fn level(attributes: &Attributes, status: i32) -> &'static str {
@@ -255,8 +305,14 @@ fn level(attributes: &Attributes, status: i32) -> &'static str {
 }
 
 fn model_parameters(attributes: &Attributes) -> Option<String> {
-    for key in ["langfuse.observation.model.parameters", "llm.invocation_parameters", "model_config"] {
-        if let Some(parsed @ Value::Object(_)) = text(attributes, key).and_then(|text| serde_json::from_str(text).ok()) {
+    for key in [
+        "langfuse.observation.model.parameters",
+        "llm.invocation_parameters",
+        "model_config",
+    ] {
+        if let Some(parsed @ Value::Object(_)) =
+            text(attributes, key).and_then(|text| serde_json::from_str(text).ok())
+        {
             return Some(Value::to_string(&parsed));
         }
     }
@@ -272,21 +328,40 @@ fn model_parameters(attributes: &Attributes) -> Option<String> {
 fn metadata(attributes: &Attributes, encoded: bool) -> Value {
     let mut merged = Map::new();
     let mut scalar = None;
-    for key in ["langfuse.observation.metadata", "langfuse.metadata", "langfuse.trace.metadata"] {
+    for key in [
+        "langfuse.observation.metadata",
+        "langfuse.metadata",
+        "langfuse.trace.metadata",
+    ] {
         match text(attributes, key).and_then(|text| serde_json::from_str(text).ok()) {
             Some(Value::Object(map)) => merged.extend(map),
             Some(Value::Array(items)) => {
-                merged.extend(items.into_iter().enumerate().map(|(index, item)| (index.to_string(), item)));
+                merged.extend(
+                    items
+                        .into_iter()
+                        .enumerate()
+                        .map(|(index, item)| (index.to_string(), item)),
+                );
             }
             Some(other) if encoded => scalar = Some(other),
             _ => {}
         }
     }
-    let prefixes = ["langfuse.metadata.", "ai.telemetry.metadata.", "langfuse.observation.metadata.", "langfuse.trace.metadata."];
+    let prefixes = [
+        "langfuse.metadata.",
+        "ai.telemetry.metadata.",
+        "langfuse.observation.metadata.",
+        "langfuse.trace.metadata.",
+    ];
     for prefix in prefixes {
         for (key, value) in attributes {
-            let Some(key) = key.strip_prefix(prefix) else { continue };
-            let decoded = value.as_str().filter(|_| encoded).and_then(|text| serde_json::from_str(text).ok());
+            let Some(key) = key.strip_prefix(prefix) else {
+                continue;
+            };
+            let decoded = value
+                .as_str()
+                .filter(|_| encoded)
+                .and_then(|text| serde_json::from_str(text).ok());
             merged.insert(key.to_owned(), decoded.unwrap_or_else(|| value.clone()));
         }
     }
@@ -298,7 +373,9 @@ fn metadata(attributes: &Attributes, encoded: bool) -> Value {
 
 /// A list of tags: an array, JSON text of one, or text with commas.
 fn tags(attributes: &Attributes) -> Option<String> {
-    let value = TAGS.iter().find_map(|key| attributes.get(*key).filter(|value| **value != Value::from("")))?;
+    let value = TAGS
+        .iter()
+        .find_map(|key| attributes.get(*key).filter(|value| **value != Value::from("")))?;
     let list: Vec<String> = match value {
         Value::Array(items) => items.iter().map(as_text).collect(),
         Value::String(text) if text.starts_with('[') => match serde_json::from_str(text) {
@@ -320,7 +397,11 @@ pub(crate) fn normalised(environment: &str) -> String {
     }
     let cut: String = rest.chars().take(40).collect();
     let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_';
-    if cut.is_empty() || !cut.chars().all(fits) { "default".into() } else { cut }
+    if cut.is_empty() || !cut.chars().all(fits) {
+        "default".into()
+    } else {
+        cut
+    }
 }
 
 #[cfg(test)]
@@ -330,8 +411,13 @@ mod tests {
     #[test]
     fn environments_are_normalised_and_never_an_error() {
         let long = "x".repeat(45);
-        let cases =
-            [("PROD", "prod"), ("langfuse-x", "x"), ("langfuse", "default"), ("a b", "default"), ("dev.1", "default")];
+        let cases = [
+            ("PROD", "prod"),
+            ("langfuse-x", "x"),
+            ("langfuse", "default"),
+            ("a b", "default"),
+            ("dev.1", "default"),
+        ];
         for (given, stored) in cases {
             assert_eq!(normalised(given), stored);
         }
@@ -341,10 +427,18 @@ mod tests {
     #[test]
     fn an_unknown_type_is_a_span_unless_a_model_says_otherwise() {
         let of = |pairs: &[(&str, &str)]| {
-            kind(&pairs.iter().map(|(key, value)| ((*key).to_owned(), Value::from(*value))).collect())
+            kind(
+                &pairs
+                    .iter()
+                    .map(|(key, value)| ((*key).to_owned(), Value::from(*value)))
+                    .collect(),
+            )
         };
         assert_eq!(of(&[("langfuse.observation.type", "GENERATION")]), "span");
-        assert_eq!(of(&[("langfuse.observation.type", "span"), ("model", "m")]), "span");
+        assert_eq!(
+            of(&[("langfuse.observation.type", "span"), ("model", "m")]),
+            "span"
+        );
         assert_eq!(of(&[("gen_ai.operation.name", "chat")]), "generation");
         assert_eq!(of(&[("gen_ai.request.model", "m")]), "generation");
     }

@@ -32,7 +32,13 @@ pub(crate) async fn receive(
     body: Bytes,
 ) -> Result<Response, Problem> {
     let project = auth::project(&app.keys, &headers, Need::Pair)?;
-    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned();
+    let text = |name: &str| {
+        headers
+            .get(name)
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or_default()
+            .to_owned()
+    };
     let kind = text(header::CONTENT_TYPE.as_str()).to_ascii_lowercase();
     let encoding = if kind.contains("application/x-protobuf") {
         Encoding::Protobuf
@@ -53,9 +59,12 @@ pub(crate) async fn receive(
     };
     let bytes = body.len();
     let limit = app.max_body;
-    let work = move || decode(&body, encoding, packed, limit).and_then(|request| mapping::rows(request, &sender));
+    let work =
+        move || decode(&body, encoding, packed, limit).and_then(|request| mapping::rows(request, &sender));
     let decoded = if bytes > DECODE_ASIDE {
-        tokio::task::spawn_blocking(work).await.map_err(|error| Problem::Internal(format!("decoding: {error}")))?
+        tokio::task::spawn_blocking(work)
+            .await
+            .map_err(|error| Problem::Internal(format!("decoding: {error}")))?
     } else {
         work()
     };
@@ -65,8 +74,19 @@ pub(crate) async fn receive(
         Err(Refusal::TooLarge) => return Ok(too_large(limit)),
     };
     let empty = observations.is_empty();
-    app.store.ingest(Ingest { project, bytes, observations, scores: Vec::new() }).await?;
-    let job = if empty { json!({}) } else { json!({"id": crate::keys::random_hex().ok(), "name": "otel-ingestion-job"}) };
+    app.store
+        .ingest(Ingest {
+            project,
+            bytes,
+            observations,
+            scores: Vec::new(),
+        })
+        .await?;
+    let job = if empty {
+        json!({})
+    } else {
+        json!({"id": crate::keys::random_hex().ok(), "name": "otel-ingestion-job"})
+    };
     Ok(json_answer(StatusCode::OK, &job))
 }
 
@@ -78,7 +98,10 @@ pub(crate) async fn metrics(State(app): State<Arc<App>>, headers: HeaderMap) -> 
 
 /// The 413 for trace bodies.
 pub(crate) fn too_large(limit: usize) -> Response {
-    text_answer(StatusCode::PAYLOAD_TOO_LARGE, format!("Body exceeded {limit} bytes limit"))
+    text_answer(
+        StatusCode::PAYLOAD_TOO_LARGE,
+        format!("Body exceeded {limit} bytes limit"),
+    )
 }
 
 /// Why a body was not taken; always all of it.
@@ -95,15 +118,24 @@ enum Encoding {
 }
 
 fn check_version(headers: &HeaderMap) -> Result<(), Problem> {
-    let Some(value) = headers.get("x-langfuse-ingestion-version") else { return Ok(()) };
+    let Some(value) = headers.get("x-langfuse-ingestion-version") else {
+        return Ok(());
+    };
     let text = value.to_str().unwrap_or_default();
     if text.trim().parse::<u64>().is_ok_and(|version| version <= 4) {
         return Ok(());
     }
-    Err(Problem::Otlp(format!(r#"Unsupported x-langfuse-ingestion-version: "{text}". Maximum supported: "4"."#)))
+    Err(Problem::Otlp(format!(
+        r#"Unsupported x-langfuse-ingestion-version: "{text}". Maximum supported: "4"."#
+    )))
 }
 
-fn decode(body: &[u8], encoding: Encoding, packed: bool, limit: usize) -> Result<ExportTraceServiceRequest, Refusal> {
+fn decode(
+    body: &[u8],
+    encoding: Encoding,
+    packed: bool,
+    limit: usize,
+) -> Result<ExportTraceServiceRequest, Refusal> {
     let unpacked;
     let plain = if packed {
         unpacked = gzip::unpack(body, limit).map_err(|why| match why {
@@ -126,7 +158,13 @@ fn decode(body: &[u8], encoding: Encoding, packed: bool, limit: usize) -> Result
 
 /// One span with a bad id refuses the whole export.
 fn validate(request: &ExportTraceServiceRequest) -> Result<(), Refusal> {
-    let spans = || request.resource_spans.iter().flat_map(|rs| &rs.scope_spans).flat_map(|ss| &ss.spans);
+    let spans = || {
+        request
+            .resource_spans
+            .iter()
+            .flat_map(|rs| &rs.scope_spans)
+            .flat_map(|ss| &ss.spans)
+    };
     let bad: Vec<String> = spans().filter_map(bad_id).collect();
     if bad.is_empty() {
         return Ok(());
@@ -136,7 +174,11 @@ fn validate(request: &ExportTraceServiceRequest) -> Result<(), Refusal> {
          The entire export was rejected and no spans were ingested.",
         bad.len(),
         spans().count(),
-        bad.iter().take(5).map(String::as_str).collect::<Vec<_>>().join(", ")
+        bad.iter()
+            .take(5)
+            .map(String::as_str)
+            .collect::<Vec<_>>()
+            .join(", ")
     )))
 }
 
@@ -150,5 +192,9 @@ fn bad_id(span: &Span) -> Option<String> {
     let parent = (!span.parent_span_id.is_empty()).then_some(span.parent_span_id.as_slice());
     word("traceId", &span.trace_id, 16)
         .or_else(|| word("spanId", &span.span_id, 8))
-        .or_else(|| parent.filter(|id| id.len() != 8).map(|id| format!("parentSpanId:{} bytes", id.len())))
+        .or_else(|| {
+            parent
+                .filter(|id| id.len() != 8)
+                .map(|id| format!("parentSpanId:{} bytes", id.len()))
+        })
 }

@@ -4,7 +4,9 @@
 
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1::any_value::Value as Any;
-use opentelemetry_proto::tonic::common::v1::{AnyValue, ArrayValue, InstrumentationScope, KeyValue, KeyValueList};
+use opentelemetry_proto::tonic::common::v1::{
+    AnyValue, ArrayValue, InstrumentationScope, KeyValue, KeyValueList,
+};
 use opentelemetry_proto::tonic::resource::v1::Resource;
 use opentelemetry_proto::tonic::trace::v1::span::{Event, Link};
 use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span, Status};
@@ -14,10 +16,16 @@ use serde_json::{Map, Value};
 pub(crate) fn read(body: &[u8]) -> Option<ExportTraceServiceRequest> {
     let value: Value = serde_json::from_slice(body).ok()?;
     let request = value.as_object()?;
-    Some(ExportTraceServiceRequest { resource_spans: list(request, "resourceSpans", resource_spans)? })
+    Some(ExportTraceServiceRequest {
+        resource_spans: list(request, "resourceSpans", resource_spans)?,
+    })
 }
 
-fn list<T>(object: &Map<String, Value>, key: &str, read: impl Fn(&Map<String, Value>) -> Option<T>) -> Option<Vec<T>> {
+fn list<T>(
+    object: &Map<String, Value>,
+    key: &str,
+    read: impl Fn(&Map<String, Value>) -> Option<T>,
+) -> Option<Vec<T>> {
     match object.get(key) {
         None | Some(Value::Null) => Some(Vec::new()),
         Some(Value::Array(items)) => items.iter().map(|item| read(item.as_object()?)).collect(),
@@ -30,7 +38,11 @@ fn object<'a>(parent: &'a Map<String, Value>, key: &str) -> Option<&'a Map<Strin
 }
 
 fn text(parent: &Map<String, Value>, key: &str) -> String {
-    parent.get(key).and_then(Value::as_str).unwrap_or_default().to_owned()
+    parent
+        .get(key)
+        .and_then(Value::as_str)
+        .unwrap_or_default()
+        .to_owned()
 }
 
 /// A number, also as text; anything else is zero, which means missing.
@@ -52,17 +64,26 @@ fn id(parent: &Map<String, Value>, key: &str) -> Vec<u8> {
     let bytes: Option<Vec<u8>> = text
         .as_bytes()
         .chunks(2)
-        .map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok().filter(|pair| pair.len() == 2)?, 16).ok())
+        .map(|pair| {
+            u8::from_str_radix(std::str::from_utf8(pair).ok().filter(|pair| pair.len() == 2)?, 16).ok()
+        })
         .collect();
     bytes.unwrap_or_else(|| vec![0])
 }
 
 fn resource_spans(value: &Map<String, Value>) -> Option<ResourceSpans> {
     let resource = match object(value, "resource") {
-        Some(resource) => Some(Resource { attributes: attributes(resource)?, ..Resource::default() }),
+        Some(resource) => Some(Resource {
+            attributes: attributes(resource)?,
+            ..Resource::default()
+        }),
         None => None,
     };
-    Some(ResourceSpans { resource, scope_spans: list(value, "scopeSpans", scope_spans)?, ..ResourceSpans::default() })
+    Some(ResourceSpans {
+        resource,
+        scope_spans: list(value, "scopeSpans", scope_spans)?,
+        ..ResourceSpans::default()
+    })
 }
 
 fn scope_spans(value: &Map<String, Value>) -> Option<ScopeSpans> {
@@ -75,12 +96,18 @@ fn scope_spans(value: &Map<String, Value>) -> Option<ScopeSpans> {
         }),
         None => None,
     };
-    Some(ScopeSpans { scope, spans: list(value, "spans", span)?, ..ScopeSpans::default() })
+    Some(ScopeSpans {
+        scope,
+        spans: list(value, "spans", span)?,
+        ..ScopeSpans::default()
+    })
 }
 
 fn span(value: &Map<String, Value>) -> Option<Span> {
-    let status = object(value, "status")
-        .map(|status| Status { message: text(status, "message"), code: enumeration(status, "code", STATUS) });
+    let status = object(value, "status").map(|status| Status {
+        message: text(status, "message"),
+        code: enumeration(status, "code", STATUS),
+    });
     Some(Span {
         trace_id: id(value, "traceId"),
         span_id: id(value, "spanId"),
@@ -134,10 +161,10 @@ const KIND: [&str; 6] = [
 /// Enumerations come as numbers or, from some exporters, by name.
 fn enumeration<const N: usize>(parent: &Map<String, Value>, key: &str, names: [&str; N]) -> i32 {
     match parent.get(key) {
-        Some(Value::String(name)) => names
-            .iter()
-            .position(|known| known == name)
-            .map_or_else(|| name.parse().unwrap_or_default(), |place| i32::try_from(place).unwrap_or_default()),
+        Some(Value::String(name)) => names.iter().position(|known| known == name).map_or_else(
+            || name.parse().unwrap_or_default(),
+            |place| i32::try_from(place).unwrap_or_default(),
+        ),
         _ => i32::try_from(number(parent, key)).unwrap_or_default(),
     }
 }
@@ -148,7 +175,11 @@ fn attributes(parent: &Map<String, Value>) -> Option<Vec<KeyValue>> {
 
 fn key_value(pair: &Map<String, Value>) -> Option<KeyValue> {
     let value = object(pair, "value").map(any_value);
-    Some(KeyValue { key: text(pair, "key"), value, ..KeyValue::default() })
+    Some(KeyValue {
+        key: text(pair, "key"),
+        value,
+        ..KeyValue::default()
+    })
 }
 
 fn any_value(wrapped: &Map<String, Value>) -> AnyValue {
@@ -160,12 +191,12 @@ fn any_value(wrapped: &Map<String, Value>) -> AnyValue {
             ("intValue", Value::String(text)) => Any::IntValue(text.parse().ok()?),
             ("doubleValue", Value::Number(number)) => Any::DoubleValue(number.as_f64()?),
             ("doubleValue", Value::String(text)) => Any::StringValue(text.clone()),
-            ("arrayValue", Value::Object(array)) => {
-                Any::ArrayValue(ArrayValue { values: list(array, "values", |item| Some(any_value(item)))? })
-            }
-            ("kvlistValue", Value::Object(map)) => {
-                Any::KvlistValue(KeyValueList { values: list(map, "values", key_value)? })
-            }
+            ("arrayValue", Value::Object(array)) => Any::ArrayValue(ArrayValue {
+                values: list(array, "values", |item| Some(any_value(item)))?,
+            }),
+            ("kvlistValue", Value::Object(map)) => Any::KvlistValue(KeyValueList {
+                values: list(map, "values", key_value)?,
+            }),
             ("bytesValue", Value::String(text)) => {
                 use base64::Engine as _;
                 Any::BytesValue(base64::engine::general_purpose::STANDARD.decode(text).ok()?)

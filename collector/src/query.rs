@@ -24,8 +24,18 @@ type Asked = Query<HashMap<String, String>>;
 const LIMIT: i64 = 100;
 const MOST: i64 = 1000;
 /// Columns that hold JSON.
-const JSON: [&str; 10] =
-    ["usage", "cost", "metadata", "tags", "model_parameters", "attributes", "resource", "scope", "otel", "sdk"];
+const JSON: [&str; 10] = [
+    "usage",
+    "cost",
+    "metadata",
+    "tags",
+    "model_parameters",
+    "attributes",
+    "resource",
+    "scope",
+    "otel",
+    "sdk",
+];
 
 pub(crate) fn routes() -> Router<Arc<App>> {
     Router::new()
@@ -39,8 +49,13 @@ pub(crate) fn routes() -> Router<Arc<App>> {
 
 fn answer(value: &Value) -> Response {
     let mut response = json_answer(StatusCode::OK, value);
-    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    response.headers_mut().insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    response
+        .headers_mut()
+        .insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response.headers_mut().insert(
+        header::X_CONTENT_TYPE_OPTIONS,
+        HeaderValue::from_static("nosniff"),
+    );
     response
 }
 
@@ -72,16 +87,28 @@ async fn projects(State(app): State<Arc<App>>) -> Result<Response, Problem> {
 
 async fn counts(State(app): State<Arc<App>>, Query(asked): Asked) -> Result<Response, Problem> {
     let project = asked.get("project").cloned();
-    Ok(answer(&app.store.read(move |connection| count(connection, project.as_deref())).await?))
+    Ok(answer(
+        &app.store
+            .read(move |connection| count(connection, project.as_deref()))
+            .await?,
+    ))
 }
 
 fn count(connection: &Connection, project: Option<&str>) -> Result<Value, Problem> {
     let table = |name: &str| -> rusqlite::Result<(i64, i64)> {
-        let sql = format!("SELECT count(*), total(received) - count(*) FROM {name} WHERE ?1 IS NULL OR project = ?1");
-        let sql = if project.is_some() { sql.replace("?1 IS NULL OR ", "") } else { sql };
+        let sql = format!(
+            "SELECT count(*), total(received) - count(*) FROM {name} WHERE ?1 IS NULL OR project = ?1"
+        );
+        let sql = if project.is_some() {
+            sql.replace("?1 IS NULL OR ", "")
+        } else {
+            sql
+        };
         connection
             .prepare_cached(&sql)?
-            .query_row(params![project], |row| Ok((row.get(0)?, row.get::<_, f64>(1)? as i64)))
+            .query_row(params![project], |row| {
+                Ok((row.get(0)?, row.get::<_, f64>(1)? as i64))
+            })
     };
     let (observations, duplicates_observations) = table("observations")?;
     let (scores, duplicates_scores) = table("scores")?;
@@ -89,10 +116,13 @@ fn count(connection: &Connection, project: Option<&str>) -> Result<Value, Proble
         .prepare_cached("SELECT count(*) FROM traces WHERE ?1 IS NULL OR project = ?1")?
         .query_row(params![project], |row| row.get(0))?;
     let sql = "SELECT coalesce(sum(requests), 0), coalesce(sum(bytes), 0) FROM requests WHERE ?1 IS NULL OR project = ?1";
-    let (requests, bytes): (i64, i64) =
-        connection.prepare_cached(sql)?.query_row(params![project], |row| Ok((row.get(0)?, row.get(1)?)))?;
-    Ok(json!({"observations": observations, "scores": scores, "duplicates_observations": duplicates_observations,
-        "duplicates_scores": duplicates_scores, "requests": requests, "bytes": bytes, "traces": traces}))
+    let (requests, bytes): (i64, i64) = connection
+        .prepare_cached(sql)?
+        .query_row(params![project], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    Ok(
+        json!({"observations": observations, "scores": scores, "duplicates_observations": duplicates_observations,
+        "duplicates_scores": duplicates_scores, "requests": requests, "bytes": bytes, "traces": traces}),
+    )
 }
 
 /// Conditions that are only there when they are asked for.
@@ -105,7 +135,8 @@ struct Filter {
 impl Filter {
     fn add(&mut self, condition: &str, value: impl Into<Sql>) {
         self.values.push(value.into());
-        self.conditions.push(condition.replace('?', &format!("?{}", self.values.len())));
+        self.conditions
+            .push(condition.replace('?', &format!("?{}", self.values.len())));
     }
 
     fn equal(&mut self, asked: &HashMap<String, String>, pairs: &[(&str, &str)]) {
@@ -117,36 +148,71 @@ impl Filter {
     }
 
     fn whole(&self) -> String {
-        if self.conditions.is_empty() { String::new() } else { format!("WHERE {}", self.conditions.join(" AND ")) }
+        if self.conditions.is_empty() {
+            String::new()
+        } else {
+            format!("WHERE {}", self.conditions.join(" AND "))
+        }
     }
 }
 
 fn limit(asked: &HashMap<String, String>) -> i64 {
-    asked.get("limit").and_then(|text| text.parse().ok()).unwrap_or(LIMIT).clamp(1, MOST)
+    asked
+        .get("limit")
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(LIMIT)
+        .clamp(1, MOST)
 }
 
 fn number(asked: &HashMap<String, String>, name: &str) -> Result<Option<i64>, Problem> {
     let text = asked.get(name).filter(|text| !text.is_empty());
-    text.map(|text| text.parse().map_err(|_| Problem::invalid(format!("{name}: Expected number")))).transpose()
+    text.map(|text| {
+        text.parse()
+            .map_err(|_| Problem::invalid(format!("{name}: Expected number")))
+    })
+    .transpose()
 }
 
 /// A point in time: nanoseconds, or RFC 3339.
 fn since(asked: &HashMap<String, String>) -> Result<Option<i64>, Problem> {
-    let Some(text) = asked.get("since").filter(|text| !text.is_empty()) else { return Ok(None) };
+    let Some(text) = asked.get("since").filter(|text| !text.is_empty()) else {
+        return Ok(None);
+    };
     let read = text.parse().ok().or_else(|| instant::from_text(text));
-    read.map(Some).ok_or_else(|| Problem::invalid("since: Expected nanoseconds or RFC 3339"))
+    read.map(Some)
+        .ok_or_else(|| Problem::invalid("since: Expected nanoseconds or RFC 3339"))
 }
 
 async fn observations(State(app): State<Arc<App>>, Query(asked): Asked) -> Result<Response, Problem> {
     let mut filter = Filter::default();
-    let names = ["project", "trace_id", "span_id", "name", "type", "level", "user", "session", "environment", "model"];
+    let names = [
+        "project",
+        "trace_id",
+        "span_id",
+        "name",
+        "type",
+        "level",
+        "user",
+        "session",
+        "environment",
+        "model",
+    ];
     filter.equal(&asked, &names.map(|name| (name, name)));
     listing(app, "observations", "start_ns", filter, asked).await
 }
 
 async fn scores(State(app): State<Arc<App>>, Query(asked): Asked) -> Result<Response, Problem> {
     let mut filter = Filter::default();
-    let names = ["project", "id", "name", "trace_id", "observation_id", "session_id", "data_type", "environment"];
+    let names = [
+        "project",
+        "id",
+        "name",
+        "trace_id",
+        "observation_id",
+        "session_id",
+        "data_type",
+        "environment",
+    ];
     filter.equal(&asked, &names.map(|name| (name, name)));
     listing(app, "scores", "timestamp_ns", filter, asked).await
 }
@@ -170,15 +236,24 @@ async fn listing(
         if let Some(cursor) = cursor {
             filter.add("seq > ?", cursor);
         }
-        let sql = format!("SELECT * FROM {table} {} ORDER BY seq LIMIT {}", filter.whole(), limit + 1);
+        let sql = format!(
+            "SELECT * FROM {table} {} ORDER BY seq LIMIT {}",
+            filter.whole(),
+            limit + 1
+        );
         let mut statement = connection.prepare(&sql)?;
-        let mut rows: Vec<Value> =
-            statement.query_map(params_from_iter(&filter.values), to_json)?.collect::<Result<_, _>>()?;
+        let mut rows: Vec<Value> = statement
+            .query_map(params_from_iter(&filter.values), to_json)?
+            .collect::<Result<_, _>>()?;
         let more = i64::try_from(rows.len()).is_ok_and(|count| count > limit);
         if more {
             rows.pop();
         }
-        let next = rows.last().filter(|_| more).and_then(|row| row.get("seq")).cloned();
+        let next = rows
+            .last()
+            .filter(|_| more)
+            .and_then(|row| row.get("seq"))
+            .cloned();
         Ok(json!({"data": rows, "next": next}))
     });
     Ok(answer(&list.await?))
@@ -190,7 +265,9 @@ fn to_json(row: &Row<'_>) -> rusqlite::Result<Value> {
     let mut object = Map::new();
     for (index, column) in statement.column_names().into_iter().enumerate() {
         let value = match row.get_ref(index)? {
-            ValueRef::Integer(number) if matches!(column, "public" | "is_app_root") => Value::Bool(number != 0),
+            ValueRef::Integer(number) if matches!(column, "public" | "is_app_root") => {
+                Value::Bool(number != 0)
+            }
             ValueRef::Integer(number) => {
                 if let Some(name) = column.strip_suffix("_ns") {
                     object.insert(name.into(), instant::to_text(number).into());
@@ -198,7 +275,9 @@ fn to_json(row: &Row<'_>) -> rusqlite::Result<Value> {
                 Value::from(number)
             }
             ValueRef::Real(number) => Value::from(number),
-            ValueRef::Text(text) if JSON.contains(&column) => serde_json::from_slice(text).unwrap_or(Value::Null),
+            ValueRef::Text(text) if JSON.contains(&column) => {
+                serde_json::from_slice(text).unwrap_or(Value::Null)
+            }
             ValueRef::Text(text) => String::from_utf8_lossy(text).into_owned().into(),
             ValueRef::Null | ValueRef::Blob(_) => Value::Null,
         };
@@ -213,17 +292,32 @@ async fn traces(State(app): State<Arc<App>>, Query(asked): Asked) -> Result<Resp
     let mut filter = Filter::default();
     filter.equal(&asked, &[("project", "t.project")]);
     if let Some(cursor) = asked.get("cursor").filter(|cursor| !cursor.is_empty()) {
-        let place = cursor.split_once(':').and_then(|(start, id)| Some((start.parse::<i64>().ok()?, id)));
+        let place = cursor
+            .split_once(':')
+            .and_then(|(start, id)| Some((start.parse::<i64>().ok()?, id)));
         let (start, id) = place.ok_or_else(|| Problem::invalid("cursor: not one of this list"))?;
         let place = filter.values.len();
         filter.values.extend([start.into(), id.to_owned().into()]);
-        filter.conditions.push(format!("(t.start_ns, t.trace_id) < (?{}, ?{})", place + 1, place + 2));
+        filter.conditions.push(format!(
+            "(t.start_ns, t.trace_id) < (?{}, ?{})",
+            place + 1,
+            place + 2
+        ));
     }
     let of_trace = "SELECT 1 FROM observations o WHERE o.project = t.project AND o.trace_id = t.trace_id";
-    if asked.get("errors").is_some_and(|value| matches!(value.as_str(), "1" | "true")) {
-        filter.conditions.push(format!("EXISTS ({of_trace} AND o.level = 'ERROR')"));
+    if asked
+        .get("errors")
+        .is_some_and(|value| matches!(value.as_str(), "1" | "true"))
+    {
+        filter
+            .conditions
+            .push(format!("EXISTS ({of_trace} AND o.level = 'ERROR')"));
     }
-    for (name, column) in [("user", "user"), ("session", "session"), ("environment", "environment")] {
+    for (name, column) in [
+        ("user", "user"),
+        ("session", "session"),
+        ("environment", "environment"),
+    ] {
         if let Some(value) = asked.get(name).filter(|value| !value.is_empty()) {
             filter.add(&format!("EXISTS ({of_trace} AND o.{column} = ?)"), value.clone());
         }
@@ -232,9 +326,23 @@ async fn traces(State(app): State<Arc<App>>, Query(asked): Asked) -> Result<Resp
         let escaped = text.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
         let place = filter.values.len() + 1;
         filter.values.push(format!("%{escaped}%").into());
-        let columns = ["trace_id", "name", "trace_name", "user", "session", "input", "output", "metadata", "model"];
-        let any = columns.map(|column| format!("o.{column} LIKE ?{place} ESCAPE '\\'")).join(" OR ");
-        filter.conditions.push(format!("EXISTS ({of_trace} AND ({any} OR o.status_message LIKE ?{place} ESCAPE '\\'))"));
+        let columns = [
+            "trace_id",
+            "name",
+            "trace_name",
+            "user",
+            "session",
+            "input",
+            "output",
+            "metadata",
+            "model",
+        ];
+        let any = columns
+            .map(|column| format!("o.{column} LIKE ?{place} ESCAPE '\\'"))
+            .join(" OR ");
+        filter.conditions.push(format!(
+            "EXISTS ({of_trace} AND ({any} OR o.status_message LIKE ?{place} ESCAPE '\\'))"
+        ));
     }
     let list = app.store.read(move |connection| {
         if let Some(since) = since {
@@ -272,9 +380,13 @@ fn observations_of(
     trace: &str,
     columns: &str,
 ) -> Result<Vec<Value>, Problem> {
-    let sql = format!("SELECT {columns} FROM observations WHERE project = ?1 AND trace_id = ?2 ORDER BY start_ns, seq");
+    let sql = format!(
+        "SELECT {columns} FROM observations WHERE project = ?1 AND trace_id = ?2 ORDER BY start_ns, seq"
+    );
     let mut statement = connection.prepare_cached(&sql)?;
-    Ok(statement.query_map(params![project, trace], to_json)?.collect::<Result<_, _>>()?)
+    Ok(statement
+        .query_map(params![project, trace], to_json)?
+        .collect::<Result<_, _>>()?)
 }
 
 /// A trace is its observations: its fields are the non-empty ones of the row written last, its name that of the root.
@@ -283,19 +395,35 @@ fn summary(project: &str, id: &str, rows: &[Value]) -> Value {
     by_write.sort_by_key(|row| (row["received_at"].as_i64(), row["seq"].as_i64()));
     let last = |column: &str| {
         let values = by_write.iter().rev().map(|row| &row[column]);
-        values.into_iter().find(|value| !value.is_null()).cloned().unwrap_or(Value::Null)
+        values
+            .into_iter()
+            .find(|value| !value.is_null())
+            .cloned()
+            .unwrap_or(Value::Null)
     };
-    let root = rows.iter().find(|row| row["parent"].is_null()).or_else(|| {
-        rows.iter().find(|row| row["is_app_root"] == Value::Bool(true))
-    });
-    let start = rows.iter().filter_map(|row| row["start_ns"].as_i64()).min().unwrap_or(0);
-    let end = rows.iter().filter_map(|row| row["end_ns"].as_i64()).max().unwrap_or(start);
+    let root = rows
+        .iter()
+        .find(|row| row["parent"].is_null())
+        .or_else(|| rows.iter().find(|row| row["is_app_root"] == Value::Bool(true)));
+    let start = rows
+        .iter()
+        .filter_map(|row| row["start_ns"].as_i64())
+        .min()
+        .unwrap_or(0);
+    let end = rows
+        .iter()
+        .filter_map(|row| row["end_ns"].as_i64())
+        .max()
+        .unwrap_or(start);
     let sum = |column: &str| {
         let maps = rows.iter().filter_map(|row| row[column].as_object());
-        maps.map(usage::total).fold(None, |sum: Option<f64>, part| Some(sum.unwrap_or(0.0) + part))
+        maps.map(usage::total)
+            .fold(None, |sum: Option<f64>, part| Some(sum.unwrap_or(0.0) + part))
     };
     let name = match last("trace_name") {
-        Value::Null => root.or(rows.first()).map_or(Value::Null, |row| row["name"].clone()),
+        Value::Null => root
+            .or(rows.first())
+            .map_or(Value::Null, |row| row["name"].clone()),
         name => name,
     };
     json!({
@@ -324,10 +452,11 @@ async fn trace(
                 .map_err(|_| Problem::missing("Trace not found"))?,
         };
         let rows = observations_of(connection, &project, &id, "*")?;
-        let mut statement =
-            connection.prepare_cached("SELECT * FROM scores WHERE project = ?1 AND trace_id = ?2 ORDER BY seq")?;
-        let scores: Vec<Value> =
-            statement.query_map(params![project, id], to_json)?.collect::<Result<_, _>>()?;
+        let mut statement = connection
+            .prepare_cached("SELECT * FROM scores WHERE project = ?1 AND trace_id = ?2 ORDER BY seq")?;
+        let scores: Vec<Value> = statement
+            .query_map(params![project, id], to_json)?
+            .collect::<Result<_, _>>()?;
         if rows.is_empty() && scores.is_empty() {
             return Err(Problem::missing("Trace not found"));
         }

@@ -45,7 +45,12 @@ pub(crate) struct Control {
 
 impl Control {
     pub(crate) fn new(peer: SocketAddr) -> Self {
-        Self { peer, manner: AtomicU8::new(0), busy: AtomicUsize::new(0), idle_limit: AtomicU64::new(0) }
+        Self {
+            peer,
+            manner: AtomicU8::new(0),
+            busy: AtomicUsize::new(0),
+            idle_limit: AtomicU64::new(0),
+        }
     }
 
     /// The other end of the connection.
@@ -93,12 +98,19 @@ pub(crate) struct Wire {
 impl Wire {
     pub(crate) fn new(stream: TcpStream, control: std::sync::Arc<Control>) -> Self {
         let now = Instant::now();
-        Self { stream, control, idle: None, last_use: now, drip: Box::pin(tokio::time::sleep_until(now)) }
+        Self {
+            stream,
+            control,
+            idle: None,
+            last_use: now,
+            drip: Box::pin(tokio::time::sleep_until(now)),
+        }
     }
 
     fn poll_drip(&mut self, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         std::task::ready!(self.drip.as_mut().poll(context));
-        let written = std::task::ready!(Pin::new(&mut self.stream).poll_write(context, &bytes[..bytes.len().min(1)]));
+        let written =
+            std::task::ready!(Pin::new(&mut self.stream).poll_write(context, &bytes[..bytes.len().min(1)]));
         self.drip.as_mut().reset(Instant::now() + DRIP);
         Poll::Ready(written)
     }
@@ -116,10 +128,13 @@ impl AsyncRead for Wire {
             this.idle = None;
             return Poll::Ready(read);
         }
-        // A connection that only now became idle is polled again by the write that ended its last response.
-        let Some(limit) = this.control.idle_limit() else { return Poll::Pending };
+        let Some(limit) = this.control.idle_limit() else {
+            return Poll::Pending;
+        };
         let last_use = this.last_use;
-        let idle = this.idle.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(last_use + limit)));
+        let idle = this
+            .idle
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(last_use + limit)));
         loop {
             std::task::ready!(idle.as_mut().poll(context));
             let due = this.last_use + limit;
@@ -132,9 +147,17 @@ impl AsyncRead for Wire {
 }
 
 impl AsyncWrite for Wire {
-    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
         let this = &mut *self;
         this.last_use = Instant::now();
+        if this.control.idle_limit().is_some() {
+            // HTTP does not read again by itself after a response; the idle time starts with a read.
+            context.waker().wake_by_ref();
+        }
         match this.control.manner.load(Ordering::Relaxed) {
             1 => this.poll_drip(context, bytes),
             2 => {
