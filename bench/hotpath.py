@@ -10,8 +10,8 @@ from typing import Any
 
 from bench import rounds
 from bench.client import LIBRARIES, client_type, flush, trace
+from bench.sink import Sink
 from bench.words import Sum, Writer, compresses
-from examples.demo.collector import Collector
 
 ROUNDS = 5
 # Below langfuse's queue of 2,048 spans, above which it would drop; flushed after each block.
@@ -54,7 +54,7 @@ def work(library: str, public_key: str) -> dict[str, Any]:
 
 
 def main() -> int:
-    collector = Collector(rounds.scratch("hotpath"))
+    sink = Sink()
     runs: dict[tuple[str, str], list[dict[str, Any]]] = {}
     try:
         for turn in range(ROUNDS):
@@ -62,20 +62,20 @@ def main() -> int:
                 for library in LIBRARIES:
                     key = f"pk-lf-{library}-{compression}-{turn}"
                     figures = rounds.worker(
-                        "bench.hotpath", library, key, base_url=collector.url, LANGFUSE_OTEL_COMPRESSION=compression
+                        "bench.hotpath", library, key, base_url=sink.url, LANGFUSE_OTEL_COMPRESSION=compression
                     )
-                    compare(collector, key, figures)
+                    compare(sink, key, figures)
                     runs.setdefault((library, compression), []).append(figures)
             print(f"round {turn + 1} of {ROUNDS}", file=sys.stderr)
     finally:
-        collector.stop()
+        sink.stop()
     return report(runs)
 
 
-def compare(collector: Collector, key: str, figures: dict[str, Any]) -> None:
+def compare(sink: Sink, key: str, figures: dict[str, Any]) -> None:
     """What arrived is what was sent, by content."""
     arrived = Sum()
-    for given, returned in collector.contents(key):
+    for given, returned in sink.contents(key):
         arrived.add(given, returned)
     if (arrived.count, str(arrived)) != (figures["count"], figures["hash"]):
         raise SystemExit(f"{key}: sent {figures['count']} observations, {arrived.count} arrived or their content differs")
@@ -100,7 +100,7 @@ def report(runs: dict[tuple[str, str], list[dict[str, Any]]]) -> int:
     text = rounds.table(["per observation of about 1 KB", "tracespool", "langfuse 5.0.4", "less", "promised"], lines)
     note = (
         f"Medians of {ROUNDS} interleaved processes of {BLOCKS * CALLS * PER_CALL:,} observations, three nested per call, "
-        f"flushed every {CALLS * PER_CALL:,}; payloads compress {compresses():.1f} times; contents compared by hash at the collector."
+        f"flushed every {CALLS * PER_CALL:,}; payloads compress {compresses():.1f} times; contents compared by hash at the receiver, which answers at once."
     )
     rounds.publish("hotpath", text, note)
     return 0 if kept else 1

@@ -169,8 +169,9 @@ fn wrap(py: Python<'_>, adopted: Adopted) -> PyResult<Bound<'_, Client>> {
 
 /// Names the public class, which adds to the native one.
 #[pyfunction]
-pub(crate) fn register_client_class(py: Python<'_>, class: Py<PyType>) {
-    let _ = CLIENT_CLASS.set(py, class);
+#[pyo3(signature = (class_, /))]
+pub(crate) fn register_client_class(py: Python<'_>, class_: Py<PyType>) {
+    let _ = CLIENT_CLASS.set(py, class_);
 }
 
 /// The client for a call that names none (or only a key): see the Python function of this name.

@@ -16,6 +16,7 @@ use axum::response::{IntoResponse as _, Response};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use serde_json::{Value, json};
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use crate::answer::{Problem, json_answer, text_answer};
 use crate::server::App;
@@ -144,8 +145,8 @@ pub(crate) struct Faults {
     refusing: watch::Sender<Option<Refusing>>,
 }
 
-/// A closed listener, and for how long.
-pub(crate) type Refusing = Option<Duration>;
+/// A closed listener, and until when, if that is known.
+pub(crate) type Refusing = Option<Instant>;
 
 impl Faults {
     pub(crate) fn new(list: Vec<Fault>) -> Self {
@@ -171,7 +172,7 @@ impl Faults {
 
     fn replace(&self, new: Vec<Fault>) {
         let refusing = new.iter().find_map(|fault| match fault.kind {
-            Kind::Refuse(time) => Some(time),
+            Kind::Refuse(time) => Some(time.map(|time| Instant::now() + time)),
             _ => None,
         });
         *self.list.lock().unwrap_or_else(PoisonError::into_inner) = new;
@@ -278,7 +279,10 @@ async fn answer(kind: Kind, control: &Control, headers: &HeaderMap) -> Response 
         Kind::Drip => control.behave(Manner::Drip),
         Kind::Reset => control.behave(Manner::Reset),
         Kind::Truncate => control.behave(Manner::Truncate),
-        Kind::Status500 => return Problem::Internal("asked for by a fault".into()).into_response(),
+        Kind::Status500 => {
+            let body = json!({"message": "Internal Server Error", "error": "asked for by a fault"});
+            return json_answer(StatusCode::INTERNAL_SERVER_ERROR, &body);
+        }
         Kind::Status503 => {
             return json_answer(
                 StatusCode::SERVICE_UNAVAILABLE,

@@ -1,7 +1,8 @@
 //! Keeping the page and the query API private.
 //!
 //! On loopback nothing is asked of a local caller, but a web page elsewhere must not reach them through a name that
-//! it lets point to 127.0.0.1: only the loopback names are served. With `--token`, everything needs the token.
+//! it lets point to 127.0.0.1: only the loopback names are served, and only this page's own requests change
+//! anything. With `--token`, everything needs the token.
 
 use std::sync::Arc;
 
@@ -26,11 +27,20 @@ fn cookie_value(token: &str) -> String {
 /// Lets a request to the page or the query API pass, or refuses it.
 pub(crate) async fn admit(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
     let headers = request.headers();
+    let host = headers
+        .get(header::HOST)
+        .and_then(|host| host.to_str().ok())
+        .unwrap_or_default();
+    let foreign = headers
+        .get(header::ORIGIN)
+        .is_some_and(|origin| is_foreign(origin, host));
+    if foreign && !request.method().is_safe() {
+        return text_answer(
+            StatusCode::FORBIDDEN,
+            "Requests of other sites change nothing here.",
+        );
+    }
     let Some(token) = &app.token else {
-        let host = headers
-            .get(header::HOST)
-            .and_then(|host| host.to_str().ok())
-            .unwrap_or_default();
         if is_loopback_name(host) {
             return next.run(request).await;
         }
@@ -80,6 +90,14 @@ fn enter(cookie: &str) -> Response {
         headers.insert(header::SET_COOKIE, value);
     }
     response
+}
+
+/// Whether a browser sends this on behalf of a page that is not ours.
+fn is_foreign(origin: &HeaderValue, host: &str) -> bool {
+    let origin = origin.to_str().unwrap_or_default();
+    origin
+        .split_once("://")
+        .is_none_or(|(_, authority)| !authority.eq_ignore_ascii_case(host))
 }
 
 fn is_loopback_name(host: &str) -> bool {

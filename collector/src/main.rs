@@ -7,13 +7,14 @@
 //! A map for the reader, in the order a request meets the files: [`server`] accepts connections (through [`wire`],
 //! the socket that can be told to misbehave, and [`tls`]), [`fault`] decides about misbehaviour, [`auth`] finds the
 //! project, [`otlp`] (with [`otlp_json`], [`gzip`]) or [`scores`], [`ingestion`], [`prompts`] read the body,
-//! [`mapping`] (with [`attributes`], [`usage`]) turns a span into a row, [`store`] (with [`schema`]) writes it.
-//! [`query`] reads back what is stored for [`page`]; [`guard`] keeps both of them private.
+//! [`mapping`] (with [`attributes`], [`facets`], [`usage`]) turns a span into a row, [`store`] (with [`schema`]) writes it.
+//! [`query`] and [`traces`] read back what is stored, for tests and for [`page`]; [`guard`] keeps them private.
 
 mod answer;
 mod attributes;
 mod auth;
 mod config;
+mod facets;
 mod fault;
 mod guard;
 mod gzip;
@@ -31,6 +32,7 @@ mod scores;
 mod server;
 mod store;
 mod tls;
+mod traces;
 mod usage;
 mod wire;
 

@@ -10,10 +10,10 @@ use serde_json::{Map, Value, json};
 
 use crate::answer::{Problem, json_answer};
 use crate::auth::{self, Need};
+use crate::facets::normalised;
 use crate::fault::RejectFirst;
 use crate::instant;
 use crate::keys::random_hex;
-use crate::mapping::normalised;
 use crate::server::App;
 use crate::store::{Ingest, Score};
 use crate::wire::Control;
@@ -68,7 +68,14 @@ pub(crate) async fn receive(
             Ok(json_answer(StatusCode::MULTI_STATUS, &body))
         }
         Value::Object(_) => {
-            let score = read(&value, instant::now(), Origin::Rest, port).map_err(Problem::invalid)?;
+            // Servers that take no arrays look at no timestamp either.
+            let timestamp = if takes_arrays(&app.server_version) {
+                timestamp(&value)
+            } else {
+                Ok(instant::now())
+            };
+            let score = timestamp.and_then(|timestamp| read(&value, timestamp, Origin::Rest, port));
+            let score = score.map_err(Problem::invalid)?;
             let answer = json!({"id": score.id});
             app.store
                 .ingest(Ingest {

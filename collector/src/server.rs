@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,6 +20,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
 use tokio_rustls::TlsAcceptor;
 use tower_service::Service as _;
 
@@ -47,7 +49,7 @@ pub(crate) struct App {
 
 /// Runs until SIGTERM or SIGINT.
 pub(crate) fn run(config: Config) -> Result<(), String> {
-    std::fs::create_dir_all(&config.data).map_err(|error| format!("{}: {error}", config.data.display()))?;
+    make_private(&config.data).map_err(|error| format!("{}: {error}", config.data.display()))?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
@@ -59,6 +61,15 @@ pub(crate) fn run(config: Config) -> Result<(), String> {
     runtime.shutdown_timeout(Duration::from_millis(200));
     writer.join().map_err(|_| "the writer ended badly".to_owned())?;
     outcome
+}
+
+/// Makes the data directory, for its owner only: it will hold everything that is traced.
+fn make_private(path: &Path) -> std::io::Result<()> {
+    let mut builder = std::fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(path)
 }
 
 async fn serve(config: Config, store: Store) -> Result<(), String> {
@@ -211,17 +222,10 @@ impl Endpoint {
         loop {
             let refusal = *refusing.borrow_and_update();
             match (refusal, &listener) {
-                (Some(time), Some(_)) => {
+                (Some(_), Some(_)) => {
                     listener = None;
                     period.send_replace(true);
                     period = watch::Sender::new(false);
-                    if let Some(time) = time {
-                        let app = Arc::clone(&app);
-                        tokio::spawn(async move {
-                            tokio::time::sleep(time).await;
-                            app.faults.accept_again();
-                        });
-                    }
                 }
                 (None, None) => match listen(address) {
                     Ok(again) => listener = Some(again),
@@ -236,6 +240,7 @@ impl Endpoint {
             tokio::select! {
                 _ = stopping.wait_for(|stop| *stop) => break,
                 _ = refusing.changed() => {}
+                () = until(refusal.flatten()) => app.faults.accept_again(),
                 stream = accepted(listener.as_ref()) => self.spawn(stream, router.clone(), period.subscribe()),
             }
         }
@@ -271,6 +276,14 @@ impl Endpoint {
             }
             drop(alive);
         });
+    }
+}
+
+/// That point in time; never, when there is none.
+async fn until(instant: Option<Instant>) {
+    match instant {
+        Some(instant) => tokio::time::sleep_until(instant).await,
+        None => std::future::pending().await,
     }
 }
 

@@ -21,12 +21,11 @@ pub(crate) fn usage(attributes: &Attributes) -> Option<Map<String, Value>> {
 
 /// Cost by bucket, or nothing. Only numbers count.
 pub(crate) fn cost(attributes: &Attributes) -> Option<Map<String, Value>> {
-    if let Some(Value::String(text)) = attributes.get("langfuse.observation.cost_details") {
-        if let Ok(Value::Object(map)) = serde_json::from_str(text) {
-            let numbers: Map<String, Value> =
-                map.into_iter().filter(|(_, value)| value.is_number()).collect();
-            return (!numbers.is_empty()).then_some(numbers);
-        }
+    if let Some(Value::String(text)) = attributes.get("langfuse.observation.cost_details")
+        && let Ok(Value::Object(map)) = serde_json::from_str(text)
+    {
+        let numbers: Map<String, Value> = map.into_iter().filter(|(_, value)| value.is_number()).collect();
+        return (!numbers.is_empty()).then_some(numbers);
     }
     let total = ["gen_ai.usage.cost", "llm.cost.total"]
         .iter()

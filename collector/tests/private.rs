@@ -24,6 +24,23 @@ fn another_host_name_gets_nothing() {
 }
 
 #[test]
+fn another_site_changes_nothing() {
+    let collector = Collector::start();
+    let fault = br#"[{"fault": "hang"}]"#;
+    let foreign = [("origin", "https://evil.example"), ("content-type", "text/plain")];
+    for method in ["POST", "PUT", "DELETE"] {
+        assert_eq!(
+            collector.send(method, "/api/v1/faults", &foreign, fault).status,
+            403,
+            "{method}"
+        );
+    }
+    assert_eq!(collector.json("/api/v1/faults"), serde_json::json!([]));
+    let own = [("origin", collector.base.as_str())];
+    assert_eq!(collector.send("POST", "/api/v1/faults", &own, fault).status, 200);
+}
+
+#[test]
 fn a_token_protects_everything_but_the_public_api() {
     let collector = Collector::start_with(&["--any-key", "--token", "a token/+"]);
     for path in [

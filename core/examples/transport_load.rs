@@ -1,7 +1,8 @@
 //! How much of a core the transport needs: an open-loop load on a sink in another process that answers after 75 ms.
 //!
 //! `cargo run --release -p tracespool-core --example transport_load -- [--tls] [--gzip] [--rate 2000] [--seconds 6] [--size 4096] [--lag] [--fresh]`
-//! `--fresh` keeps no connection, as where every tenant has a host of its own and sends less often than every 4 s
+//!
+//! `--fresh` keeps no connection, as where every tenant has its own host and sends less often than every 4 s.
 
 #![allow(clippy::print_stdout, clippy::unwrap_used)]
 

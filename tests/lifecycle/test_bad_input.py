@@ -9,7 +9,6 @@ from program import environment
 MISTAKES = {
     "unknown keyword": ("with client.start_as_current_observation(name='step', colour='red'): pass", "colour", 1),
     "unknown kind": ("with client.start_as_current_observation(name='step', as_type='wizard'): pass", "wizard", 1),
-    "a name that is no text": ("with client.start_as_current_observation(name=7): pass", "name", 1),
     "usage that is no mapping": (
         "with client.start_as_current_observation(name='step', as_type='generation') as g: g.update(usage_details=[1])",
         "usage_details",

@@ -43,7 +43,7 @@ def test_nothing_printed_holds_it(receiver, program, fault):
     if fault:
         receiver.fault(fault)
     ended = program(SHOWING).run(environment(receiver.url))
-    assert ended.code == 0 and ended.lines()[-1] == "shown", ended.err
+    assert ended.code == 0 and "shown" in ended.lines(), ended.err
     for text in (ended.out, ended.err):
         assert SECRET_KEY not in text
         assert base64.b64encode(f"{PUBLIC_KEY}:{SECRET_KEY}".encode()).decode() not in text

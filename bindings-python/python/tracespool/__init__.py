@@ -17,7 +17,7 @@ except ImportError as error:  # the wheel is of another platform: tracing is off
     from tracespool import _absent
 
     _absent.warn(error)
-    sys.modules["tracespool._native"] = _absent  # type: ignore[assignment]
+    sys.modules["tracespool._native"] = _absent
     available = False
 else:
     available = True

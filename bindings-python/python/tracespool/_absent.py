@@ -41,14 +41,14 @@ class Block:
     def __enter__(self) -> Any:
         return None
 
-    def __exit__(self, *_: Any) -> bool:
-        return False
+    def __exit__(self, *_: Any) -> None:
+        return None
 
     async def __aenter__(self) -> Any:
         return self.__enter__()
 
-    async def __aexit__(self, *_: Any) -> bool:
-        return False
+    async def __aexit__(self, *_: Any) -> None:
+        return None
 
     def __call__(self, function: Any) -> Any:
         return function
@@ -80,8 +80,8 @@ class Observation:
     def __enter__(self) -> "Observation":
         return self
 
-    def __exit__(self, *_: Any) -> bool:
-        return False
+    def __exit__(self, *_: Any) -> None:
+        return None
 
 
 class Scope(Block):

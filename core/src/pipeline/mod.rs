@@ -7,6 +7,7 @@
 mod attempt;
 mod breaker;
 mod flush;
+mod ids;
 mod queue;
 mod retry;
 mod schedule;
@@ -24,6 +25,7 @@ pub use self::flush::FlushRequest;
 use self::attempt::Attempt;
 use self::breaker::Origin;
 use self::flush::Flush;
+use self::ids::IdMap;
 pub use self::queue::{ITEM_OVERHEAD, Item};
 use self::queue::Entry;
 use self::retry::RetryBudget;
@@ -80,18 +82,18 @@ pub enum Action {
 #[derive(Debug)]
 pub struct Pipeline {
     shared: Arc<Shared>,
-    spools: HashMap<u64, Spool>,
-    origins: HashMap<u32, Origin>,
+    spools: IdMap<u64, Spool>,
+    origins: IdMap<u32, Origin>,
     origin_ids: HashMap<Arc<str>, u32>,
     next_origin: u32,
     /// Origins that have something to send and room for it.
     rotation: VecDeque<u32>,
     /// Origins whose waiting destinations are all suspects, held back by the process's share.
     held_back: Vec<u32>,
-    attempts: HashMap<u64, Attempt>,
+    attempts: IdMap<u64, Attempt>,
     suspects_in_flight: usize,
     next_slot: u64,
-    flushes: HashMap<u64, Flush>,
+    flushes: IdMap<u64, Flush>,
     next_flush: u64,
     timers: Timers,
     actions: VecDeque<Action>,
@@ -107,16 +109,16 @@ impl Pipeline {
         timers.set(now.mono + SWEEP, Timer::Sweep);
         Self {
             shared,
-            spools: HashMap::new(),
-            origins: HashMap::new(),
+            spools: IdMap::default(),
+            origins: IdMap::default(),
             origin_ids: HashMap::new(),
             next_origin: 0,
             rotation: VecDeque::new(),
             held_back: Vec::new(),
-            attempts: HashMap::new(),
+            attempts: IdMap::default(),
             suspects_in_flight: 0,
             next_slot: 1,
-            flushes: HashMap::new(),
+            flushes: IdMap::default(),
             next_flush: 1,
             timers,
             actions: VecDeque::new(),

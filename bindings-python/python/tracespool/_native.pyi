@@ -1,0 +1,440 @@
+"""The native module. `tracespool` exports what is meant for applications."""
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from types import TracebackType
+from typing import Any, Final, Literal, TypedDict, TypeVar, final
+
+from typing_extensions import NotRequired, Self, disjoint_base
+
+__all__ = [
+    "Block",
+    "Client",
+    "Observation",
+    "Observer",
+    "Run",
+    "Scope",
+    "Ticket",
+    "__version__",
+    "after_fork_child",
+    "after_fork_parent",
+    "before_fork",
+    "begin_flush_all",
+    "cleanup_all_clients",
+    "cleanup_client",
+    "create_trace_id",
+    "current",
+    "encode",
+    "get_client",
+    "get_current_observation_id",
+    "get_current_trace_id",
+    "goodbye",
+    "on_drop",
+    "propagate_attributes",
+    "register_client_class",
+    "set_current",
+    "stats",
+]
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+
+_Level = Literal["DEBUG", "DEFAULT", "WARNING", "ERROR"]
+_DataType = Literal["NUMERIC", "CATEGORICAL", "BOOLEAN", "TEXT", "CORRECTION"]
+_Type = Literal[
+    "span", "generation", "event", "embedding", "agent", "tool", "chain", "retriever", "evaluator", "guardrail"
+]
+
+class _TraceContext(TypedDict):
+    trace_id: str
+    parent_span_id: NotRequired[str]
+
+__version__: Final[str]
+
+@final
+class Observation:
+    @property
+    def trace_id(self) -> str: ...
+    @property
+    def id(self) -> str: ...
+    @property
+    def is_recording(self) -> bool: ...
+    def update(
+        self,
+        *,
+        name: str | None = None,
+        input: Any = None,
+        output: Any = None,
+        metadata: Any = None,
+        version: str | None = None,
+        level: _Level | None = None,
+        status_message: str | None = None,
+        completion_start_time: datetime | None = None,
+        model: str | None = None,
+        model_parameters: Mapping[str, Any] | None = None,
+        usage_details: Mapping[str, int] | None = None,
+        cost_details: Mapping[str, float] | None = None,
+        prompt: Any = None,
+        **unknown: Any,
+    ) -> Self: ...
+    def end(self, *, end_time: int | None = None) -> Self: ...
+    def start_observation(
+        self,
+        *,
+        name: str,
+        as_type: _Type = "span",
+        input: Any = None,
+        output: Any = None,
+        metadata: Any = None,
+        version: str | None = None,
+        level: _Level | None = None,
+        status_message: str | None = None,
+        completion_start_time: datetime | None = None,
+        model: str | None = None,
+        model_parameters: Mapping[str, Any] | None = None,
+        usage_details: Mapping[str, int] | None = None,
+        cost_details: Mapping[str, float] | None = None,
+        prompt: Any = None,
+    ) -> Observation: ...
+    def start_as_current_observation(
+        self,
+        *,
+        name: str,
+        as_type: _Type = "span",
+        input: Any = None,
+        output: Any = None,
+        metadata: Any = None,
+        version: str | None = None,
+        level: _Level | None = None,
+        status_message: str | None = None,
+        completion_start_time: datetime | None = None,
+        model: str | None = None,
+        model_parameters: Mapping[str, Any] | None = None,
+        usage_details: Mapping[str, int] | None = None,
+        cost_details: Mapping[str, float] | None = None,
+        prompt: Any = None,
+        end_on_exit: bool = True,
+    ) -> Scope: ...
+    def create_event(
+        self,
+        *,
+        name: str,
+        input: Any = None,
+        output: Any = None,
+        metadata: Any = None,
+        version: str | None = None,
+        level: _Level | None = None,
+        status_message: str | None = None,
+    ) -> Observation: ...
+    def score(
+        self,
+        *,
+        name: str,
+        value: float | str,
+        score_id: str | None = None,
+        data_type: _DataType | None = None,
+        comment: str | None = None,
+        config_id: str | None = None,
+        metadata: Any = None,
+        timestamp: datetime | None = None,
+    ) -> None: ...
+    def score_trace(
+        self,
+        *,
+        name: str,
+        value: float | str,
+        score_id: str | None = None,
+        data_type: _DataType | None = None,
+        comment: str | None = None,
+        config_id: str | None = None,
+        metadata: Any = None,
+        timestamp: datetime | None = None,
+    ) -> None: ...
+    def set_trace_as_public(self) -> Self: ...
+    def update_trace(
+        self,
+        *,
+        name: str | None = None,
+        user_id: str | None = None,
+        session_id: str | None = None,
+        version: str | None = None,
+        input: Any = None,
+        output: Any = None,
+        metadata: Mapping[str, Any] | None = None,
+        tags: list[str] | None = None,
+        public: bool | None = None,
+    ) -> Self: ...
+    def traceparent(self) -> str: ...
+    def __enter__(self) -> Self: ...
+    def __exit__(
+        self, _kind: type[BaseException] | None, error: BaseException | None, _traceback: TracebackType | None, /
+    ) -> Literal[False]: ...
+
+@final
+class Scope:
+    def __enter__(self) -> Observation: ...
+    def __exit__(
+        self, _kind: type[BaseException] | None, error: BaseException | None, _traceback: TracebackType | None, /
+    ) -> Literal[False]: ...
+    async def __aenter__(self) -> Observation: ...
+    async def __aexit__(
+        self, _kind: type[BaseException] | None, error: BaseException | None, _traceback: TracebackType | None, /
+    ) -> None: ...
+    def again(self) -> Scope: ...
+    def __call__(self, function: _F, /) -> _F: ...
+
+@final
+class Block:
+    def __enter__(self) -> None: ...
+    def __exit__(
+        self, _kind: type[BaseException] | None, _error: BaseException | None, _traceback: TracebackType | None, /
+    ) -> Literal[False]: ...
+    async def __aenter__(self) -> None: ...
+    async def __aexit__(
+        self, _kind: type[BaseException] | None, _error: BaseException | None, _traceback: TracebackType | None, /
+    ) -> None: ...
+    def again(self) -> Block: ...
+    def __call__(self, function: _F, /) -> _F: ...
+
+@final
+class Ticket:
+    def poll(self) -> dict[str, Any] | None: ...
+    def report(self) -> dict[str, Any]: ...
+    def wait(self, timeout: float | None = None) -> dict[str, Any]: ...
+
+@final
+class Observer:
+    def __new__(
+        cls,
+        *,
+        name: str,
+        as_type: str | None = None,
+        capture_input: bool = True,
+        capture_output: bool = True,
+        skip_first: bool = False,
+        transform: Callable[[Any], str] | None = None,
+        unknown: dict[str, Any] | None = None,
+    ) -> Self: ...
+    def begin(self, args: tuple[Any, ...], kwargs: dict[str, Any], /) -> Run: ...
+
+@final
+class Run:
+    def finish(self, result: Any, /) -> bool: ...
+    def fail(self, error: BaseException, /) -> None: ...
+    def suspend(self) -> None: ...
+    def resume(self) -> None: ...
+    def collect(self, item: Any, /) -> None: ...
+    def finish_stream(self) -> None: ...
+
+@disjoint_base
+class Client:
+    def __init__(
+        self,
+        *,
+        public_key: str | None = None,
+        secret_key: str | None = None,
+        base_url: str | None = None,
+        host: str | None = None,
+        timeout: float | None = None,
+        httpx_client: Any = None,
+        debug: bool = False,
+        tracing_enabled: bool = True,
+        flush_at: int | None = None,
+        flush_interval: float | None = None,
+        environment: str | None = None,
+        release: str | None = None,
+        media_upload_thread_count: int | None = None,
+        sample_rate: float | None = None,
+        mask: Callable[..., Any] | None = None,
+        mask_otel_spans: Any = None,
+        should_export_span: Any = None,
+        additional_headers: dict[str, str] | None = None,
+        tracer_provider: Any = None,
+        id_generator: Any = None,
+        span_exporter: Any = None,
+        otel_compression: Literal["gzip", "none"] | None = None,
+    ) -> None: ...
+    @property
+    def public_key(self) -> str: ...
+    @property
+    def base_url(self) -> str: ...
+    @property
+    def environment(self) -> str | None: ...
+    @property
+    def release(self) -> str | None: ...
+    @property
+    def enabled(self) -> bool: ...
+    def start_observation(
+        self,
+        *,
+        name: str,
+        as_type: _Type = "span",
+        input: Any = None,
+        output: Any = None,
+        metadata: Any = None,
+        version: str | None = None,
+        level: _Level | None = None,
+        status_message: str | None = None,
+        completion_start_time: datetime | None = None,
+        model: str | None = None,
+        model_parameters: Mapping[str, Any] | None = None,
+        usage_details: Mapping[str, int] | None = None,
+        cost_details: Mapping[str, float] | None = None,
+        prompt: Any = None,
+        trace_context: _TraceContext | None = None,
+    ) -> Observation: ...
+    def start_as_current_observation(
+        self,
+        *,
+        name: str,
+        as_type: _Type = "span",
+        input: Any = None,
+        output: Any = None,
+        metadata: Any = None,
+        version: str | None = None,
+        level: _Level | None = None,
+        status_message: str | None = None,
+        completion_start_time: datetime | None = None,
+        model: str | None = None,
+        model_parameters: Mapping[str, Any] | None = None,
+        usage_details: Mapping[str, int] | None = None,
+        cost_details: Mapping[str, float] | None = None,
+        prompt: Any = None,
+        trace_context: _TraceContext | None = None,
+        end_on_exit: bool = True,
+    ) -> Scope: ...
+    def create_event(
+        self,
+        *,
+        name: str,
+        trace_context: _TraceContext | None = None,
+        input: Any = None,
+        output: Any = None,
+        metadata: Any = None,
+        version: str | None = None,
+        level: _Level | None = None,
+        status_message: str | None = None,
+    ) -> Observation: ...
+    def update_current_span(
+        self,
+        *,
+        name: str | None = None,
+        input: Any = None,
+        output: Any = None,
+        metadata: Any = None,
+        version: str | None = None,
+        level: _Level | None = None,
+        status_message: str | None = None,
+    ) -> None: ...
+    def update_current_generation(
+        self,
+        *,
+        name: str | None = None,
+        input: Any = None,
+        output: Any = None,
+        metadata: Any = None,
+        version: str | None = None,
+        level: _Level | None = None,
+        status_message: str | None = None,
+        completion_start_time: datetime | None = None,
+        model: str | None = None,
+        model_parameters: Mapping[str, Any] | None = None,
+        usage_details: Mapping[str, int] | None = None,
+        cost_details: Mapping[str, float] | None = None,
+        prompt: Any = None,
+    ) -> None: ...
+    def update_current_trace(
+        self,
+        *,
+        name: str | None = None,
+        user_id: str | None = None,
+        session_id: str | None = None,
+        version: str | None = None,
+        input: Any = None,
+        output: Any = None,
+        metadata: Mapping[str, Any] | None = None,
+        tags: list[str] | None = None,
+        public: bool | None = None,
+    ) -> None: ...
+    def set_current_trace_as_public(self) -> None: ...
+    def get_current_trace_id(self) -> str | None: ...
+    def get_current_observation_id(self) -> str | None: ...
+    @staticmethod
+    def create_trace_id(*, seed: str | None = None) -> str: ...
+    @staticmethod
+    def create_observation_id(*, seed: str | None = None) -> str: ...
+    def create_score(
+        self,
+        *,
+        name: str,
+        value: float | str,
+        session_id: str | None = None,
+        dataset_run_id: str | None = None,
+        trace_id: str | None = None,
+        observation_id: str | None = None,
+        score_id: str | None = None,
+        data_type: _DataType | None = None,
+        comment: str | None = None,
+        config_id: str | None = None,
+        metadata: Any = None,
+        timestamp: datetime | None = None,
+        environment: str | None = None,
+    ) -> None: ...
+    def score_current_span(
+        self,
+        *,
+        name: str,
+        value: float | str,
+        score_id: str | None = None,
+        data_type: _DataType | None = None,
+        comment: str | None = None,
+        config_id: str | None = None,
+        metadata: Any = None,
+    ) -> None: ...
+    def score_current_trace(
+        self,
+        *,
+        name: str,
+        value: float | str,
+        score_id: str | None = None,
+        data_type: _DataType | None = None,
+        comment: str | None = None,
+        config_id: str | None = None,
+        metadata: Any = None,
+    ) -> None: ...
+    def use(self) -> Block: ...
+    def flush(self, timeout: float = 5.0) -> dict[str, Any]: ...
+    def begin_flush(self, timeout: float = 5.0) -> Ticket: ...
+    def shutdown(self, timeout: float = 3.0) -> dict[str, Any]: ...
+    def auth_check(self) -> bool: ...
+
+def encode(value: Any, /) -> str | None: ...
+def create_trace_id(*, seed: str | None = None) -> str: ...
+def current() -> object: ...
+def set_current(record: object, /) -> object: ...
+def get_current_trace_id() -> str | None: ...
+def get_current_observation_id() -> str | None: ...
+def begin_flush_all(timeout: float = 5.0) -> Ticket: ...
+def cleanup_client(
+    public_key: str, *, base_url: str | None = None, secret_key: str | None = None, timeout: float = 5.0
+) -> dict[str, Any]: ...
+def cleanup_all_clients(timeout: float = 5.0) -> dict[str, Any]: ...
+def get_client(*, public_key: str | None = None) -> Client: ...
+def register_client_class(class_: type[Client], /) -> None: ...
+def goodbye(timeout: float | None = None) -> None: ...
+def before_fork() -> None: ...
+def after_fork_parent() -> None: ...
+def after_fork_child() -> None: ...
+def stats() -> dict[str, Any]: ...
+def on_drop(callback: _F, /) -> _F: ...
+def propagate_attributes(
+    *,
+    user_id: str | None = None,
+    session_id: str | None = None,
+    metadata: Mapping[str, Any] | None = None,
+    version: str | None = None,
+    tags: list[str] | None = None,
+    trace_name: str | None = None,
+    environment: str | None = None,
+    prompt: Any = None,
+    as_baggage: bool = False,
+) -> Block: ...
