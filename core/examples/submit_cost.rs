@@ -22,7 +22,14 @@ fn main() {
     for _ in 0..40 {
         let began = Instant::now();
         for _ in 0..2000 {
-            let start = |name, parent| Start { name, kind: ObservationType::Span, parent, trace_context: None, propagated: None, start_time: None };
+            let start = |name, parent| Start {
+                name,
+                kind: ObservationType::Span,
+                parent,
+                trace_context: None,
+                propagated: None,
+                start_time: None,
+            };
             let outer = client.start(&start("outer", None));
             outer.set(Field::Input, Value::Str(&input));
             let middle = client.start(&start("middle", Some(outer.context())));

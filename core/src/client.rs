@@ -50,7 +50,9 @@ impl Bound {
     pub(crate) fn count_forked(&self, _context: &SpanContext) {
         let client = Client::with(self.settings.clone(), self.home);
         if let Some(bound) = client.bound() {
-            bound.process.refuse(&bound.destination, Lane::Observations, DropReason::Forked, 0);
+            bound
+                .process
+                .refuse(&bound.destination, Lane::Observations, DropReason::Forked, 0);
         }
     }
 }
@@ -66,7 +68,12 @@ impl Client {
             let process = home();
             let now = process.now().mono;
             for problem in &problems {
-                process.shared().notices.add(NoticeKind::Configuration, &settings.public_key, 1, now, || problem.clone());
+                process
+                    .shared()
+                    .notices
+                    .add(NoticeKind::Configuration, &settings.public_key, 1, now, || {
+                        problem.clone()
+                    });
             }
         }
         let client = Self::with(Arc::new(settings), home);
@@ -76,13 +83,25 @@ impl Client {
     }
 
     fn with(settings: Arc<ClientSettings>, home: Home) -> Self {
-        Self { inner: Arc::new(ClientInner { settings, home, bound: ArcSwapOption::const_empty() }) }
+        Self {
+            inner: Arc::new(ClientInner {
+                settings,
+                home,
+                bound: ArcSwapOption::const_empty(),
+            }),
+        }
     }
 
     /// The latest handle of each destination with this public key.
     #[must_use]
     pub fn find(process: &Process, public_key: &str) -> Vec<Self> {
-        process.registry.lock().handles(Some(public_key)).into_iter().map(|inner| Self { inner }).collect()
+        process
+            .registry
+            .lock()
+            .handles(Some(public_key))
+            .into_iter()
+            .map(|inner| Self { inner })
+            .collect()
     }
 
     /// The only handle there is; `None` where there are none or several.
@@ -92,7 +111,11 @@ impl Client {
         if registry.len() != 1 {
             return None;
         }
-        registry.handles(None).into_iter().next().map(|inner| Self { inner })
+        registry
+            .handles(None)
+            .into_iter()
+            .next()
+            .map(|inner| Self { inner })
     }
 
     /// The settings that it was made with.
@@ -116,7 +139,8 @@ impl Client {
     /// The process that it belongs to now.
     #[must_use]
     pub fn process(&self) -> Arc<Process> {
-        self.bound().map_or_else(self.inner.home, |bound| bound.process.clone())
+        self.bound()
+            .map_or_else(self.inner.home, |bound| bound.process.clone())
     }
 
     /// Its destination, found again where that was closed or left behind by a fork.
@@ -130,7 +154,12 @@ impl Client {
         let endpoint = self.inner.settings.endpoint.as_ref()?;
         let process = (self.inner.home)();
         let destination = process.destination(&self.inner.settings, endpoint, &self.inner);
-        let bound = Arc::new(Bound { process, destination, settings: self.inner.settings.clone(), home: self.inner.home });
+        let bound = Arc::new(Bound {
+            process,
+            destination,
+            settings: self.inner.settings.clone(),
+            home: self.inner.home,
+        });
         if let Some(old) = self.inner.bound.swap(Some(bound.clone()))
             && old.process.shared.abandoned.load(Ordering::Acquire)
         {
@@ -148,17 +177,30 @@ impl Client {
         let (trace_id, parent) = match (start.trace_context, start.parent) {
             (Some((trace_id, parent)), _) => (trace_id, parent),
             // A parent that goes elsewhere, or nowhere, will never reach our server.
-            (None, Some(parent)) if parent.destination != destination || !parent.recorded => (parent.trace_id, None),
+            (None, Some(parent)) if parent.destination != destination || !parent.recorded => {
+                (parent.trace_id, None)
+            }
             (None, Some(parent)) => (parent.trace_id, Some(parent.span_id)),
             (None, None) => (TraceId::random(), None),
         };
-        let mut context = SpanContext { trace_id, span_id: SpanId::random(), destination, recorded: false };
+        let mut context = SpanContext {
+            trace_id,
+            span_id: SpanId::random(),
+            destination,
+            recorded: false,
+        };
         if !self.enabled() || !self.inner.settings.sampler.keeps(trace_id) {
             return Observation::unrecorded(context);
         }
-        let Some(bound) = self.bound() else { return Observation::unrecorded(context) };
+        let Some(bound) = self.bound() else {
+            return Observation::unrecorded(context);
+        };
         context.recorded = true;
-        let now = if start.start_time.is_some() { 0 } else { bound.process.now().unix };
+        let now = if start.start_time.is_some() {
+            0
+        } else {
+            bound.process.now().unix
+        };
         Observation::begin(bound, context, parent, start, now)
     }
 
@@ -170,7 +212,10 @@ impl Client {
     /// either, which is no error.
     pub fn score(&self, score: ScoreInput) -> Result<(), String> {
         let Some(bound) = self.bound() else { return Ok(()) };
-        if score.trace().is_some_and(|trace| !self.inner.settings.sampler.keeps(trace)) {
+        if score
+            .trace()
+            .is_some_and(|trace| !self.inner.settings.sampler.keeps(trace))
+        {
             return Ok(());
         }
         let now = bound.process.now();
@@ -182,7 +227,12 @@ impl Client {
             timeout: self.inner.settings.timeout,
         };
         let cost = item.cost();
-        match reserve(&bound.destination.budget, &bound.process.shared.budget, cost, true) {
+        match reserve(
+            &bound.destination.budget,
+            &bound.process.shared.budget,
+            cost,
+            true,
+        ) {
             Ok(()) => bound.process.submit(&bound.destination, Lane::Scores, item),
             Err(reason) => bound.process.refuse(&bound.destination, Lane::Scores, reason, 0),
         }
@@ -192,11 +242,19 @@ impl Client {
     /// Counts content that a mask function failed on: the observation goes out without it.
     pub fn count_mask_failure(&self) {
         if let Some(bound) = self.bound() {
-            let kind = NoticeKind::Dropped { lane: Lane::Observations, reason: DropReason::MaskFailed };
+            let kind = NoticeKind::Dropped {
+                lane: Lane::Observations,
+                reason: DropReason::MaskFailed,
+            };
             let now = bound.process.now().mono;
-            bound.process.shared.notices.add(kind, &bound.destination.public_key, 1, now, || {
-                "the mask function failed: the value was dropped, the observation is sent without it".into()
-            });
+            bound
+                .process
+                .shared
+                .notices
+                .add(kind, &bound.destination.public_key, 1, now, || {
+                    "the mask function failed: the value was dropped, the observation is sent without it"
+                        .into()
+                });
         }
     }
 
@@ -204,7 +262,9 @@ impl Client {
     #[must_use]
     pub fn begin_flush(&self, timeout: Duration, close: bool) -> Option<(Arc<Process>, Ticket)> {
         let bound = self.bound()?;
-        let ticket = bound.process.begin_flush_of(vec![bound.destination.clone()], timeout, close);
+        let ticket = bound
+            .process
+            .begin_flush_of(vec![bound.destination.clone()], timeout, close);
         Some((bound.process.clone(), ticket))
     }
 
@@ -222,15 +282,22 @@ impl Client {
     /// handle used again brings the destination back.
     #[must_use]
     pub fn shutdown(&self, timeout: Duration) -> Report {
-        let Some(bound) = self.bound() else { return Report::of(Vec::new()) };
+        let Some(bound) = self.bound() else {
+            return Report::of(Vec::new());
+        };
         let key = bound.destination.key;
-        bound.process.cleanup(|destination| destination.key == key, timeout).join(&bound.process)
+        bound
+            .process
+            .cleanup(|destination| destination.key == key, timeout)
+            .join(&bound.process)
     }
 
     /// The counters of one lane of its destination.
     #[must_use]
     pub fn tally(&self, lane: Lane) -> crate::report::Tally {
-        self.bound().map(|bound| bound.destination.lane(lane)).unwrap_or_default()
+        self.bound()
+            .map(|bound| bound.destination.lane(lane))
+            .unwrap_or_default()
     }
 }
 

@@ -55,7 +55,11 @@ pub const EVICTION_FLUSH: Duration = Duration::from_secs(5);
 /// Destinations being closed at once; beyond, the oldest's data is dropped.
 pub const MAX_CLOSING: usize = 64;
 /// Requests in flight: per destination, per origin, per process.
-pub const IN_FLIGHT: InFlight = InFlight { destination: 2, origin: 256, process: 512 };
+pub const IN_FLIGHT: InFlight = InFlight {
+    destination: 2,
+    origin: 256,
+    process: 512,
+};
 /// Path of the OTLP endpoint below a Langfuse base URL.
 pub const OTLP_PATH: &str = "/api/public/otel/v1/traces";
 
@@ -106,9 +110,15 @@ impl Limits {
     #[must_use]
     pub fn from_env(env: &dyn Fn(&str) -> Option<String>, problems: &mut Vec<String>) -> Self {
         let mut limits = Self::default();
-        let bytes = |name, default, problems: &mut Vec<String>| number(env, name, 1_000_000.0, 1e12, problems).map_or(default, |n| whole(n));
+        let bytes = |name, default, problems: &mut Vec<String>| {
+            number(env, name, 1_000_000.0, 1e12, problems).map_or(default, whole)
+        };
         limits.process_bytes = bytes("TRACESPOOL_MAX_BYTES", limits.process_bytes, problems);
-        limits.destination_bytes = bytes("TRACESPOOL_MAX_BYTES_PER_CLIENT", limits.destination_bytes, problems);
+        limits.destination_bytes = bytes(
+            "TRACESPOOL_MAX_BYTES_PER_CLIENT",
+            limits.destination_bytes,
+            problems,
+        );
         if let Some(count) = number(env, "TRACESPOOL_MAX_CLIENTS", 1.0, 1e6, problems) {
             limits.max_destinations = whole(count);
         }
@@ -124,12 +134,21 @@ fn whole(number: f64) -> usize {
     number as usize
 }
 
-fn number(env: &dyn Fn(&str) -> Option<String>, name: &str, min: f64, max: f64, problems: &mut Vec<String>) -> Option<f64> {
+fn number(
+    env: &dyn Fn(&str) -> Option<String>,
+    name: &str,
+    min: f64,
+    max: f64,
+    problems: &mut Vec<String>,
+) -> Option<f64> {
     let text = env(name).filter(|text| !text.trim().is_empty())?;
     match text.trim().parse::<f64>() {
         Ok(value) if (min..=max).contains(&value) => Some(value),
         _ => {
-            problems.push(format!("{name}={:?} is not a number from {min} to {max}; the default is used", shown(&text)));
+            problems.push(format!(
+                "{name}={:?} is not a number from {min} to {max}; the default is used",
+                shown(&text)
+            ));
             None
         }
     }
@@ -233,12 +252,17 @@ impl ClientSettings {
     /// Checks options against the environment. Never fails: what cannot be used is told in `problems` and the default
     /// stands; without usable keys or address the client is disabled and the application runs on.
     #[must_use]
-    pub fn resolve(options: ClientOptions, env: &dyn Fn(&str) -> Option<String>, problems: &mut Vec<String>) -> Self {
+    pub fn resolve(
+        options: ClientOptions,
+        env: &dyn Fn(&str) -> Option<String>,
+        problems: &mut Vec<String>,
+    ) -> Self {
         let set = |name: &str| env(name).filter(|text| !text.trim().is_empty());
         let given = |text: Option<String>| text.filter(|text| !text.trim().is_empty());
         let disabled = options.tracing_enabled == Some(false)
             || (options.tracing_enabled.is_none()
-                && set("LANGFUSE_TRACING_ENABLED").is_some_and(|text| text.trim().eq_ignore_ascii_case("false")));
+                && set("LANGFUSE_TRACING_ENABLED")
+                    .is_some_and(|text| text.trim().eq_ignore_ascii_case("false")));
         let public_key = given(options.public_key).or_else(|| set("LANGFUSE_PUBLIC_KEY"));
         let secret_key = given(options.secret_key).or_else(|| set("LANGFUSE_SECRET_KEY"));
         let base_url = given(options.base_url)
@@ -247,50 +271,118 @@ impl ClientSettings {
             .or_else(|| set("LANGFUSE_HOST"))
             .unwrap_or_else(|| DEFAULT_BASE_URL.to_owned());
 
-        let in_range = |value: Option<f64>, argument: &str, name: &str, min: f64, max: f64, problems: &mut Vec<String>| match value {
+        let in_range = |value: Option<f64>,
+                        argument: &str,
+                        name: &str,
+                        min: f64,
+                        max: f64,
+                        problems: &mut Vec<String>| match value {
             Some(value) if (min..=max).contains(&value) => Some(value),
             Some(value) => {
-                problems.push(format!("{argument}={value} is not a number from {min} to {max}; the default is used"));
+                problems.push(format!(
+                    "{argument}={value} is not a number from {min} to {max}; the default is used"
+                ));
                 None
             }
             None => number(env, name, min, max, problems),
         };
-        let timeout = in_range(options.timeout, "timeout", "LANGFUSE_TIMEOUT", 0.001, 3600.0, problems);
-        let flush_at = in_range(options.flush_at, "flush_at", "LANGFUSE_FLUSH_AT", 1.0, 100_000.0, problems);
-        let flush_interval = in_range(options.flush_interval, "flush_interval", "LANGFUSE_FLUSH_INTERVAL", 0.001, 3600.0, problems);
-        let sample_rate = in_range(options.sample_rate, "sample_rate", "LANGFUSE_SAMPLE_RATE", 0.0, 1.0, problems);
-        let environment = given(options.environment).or_else(|| set("LANGFUSE_TRACING_ENVIRONMENT")).and_then(|value| {
-            let lower = value.trim().to_ascii_lowercase();
-            match check_environment(&lower) {
-                Ok(()) => Some(lower),
-                Err(problem) => {
-                    problems.push(format!("{problem}; it is not sent"));
-                    None
+        let timeout = in_range(
+            options.timeout,
+            "timeout",
+            "LANGFUSE_TIMEOUT",
+            0.001,
+            3600.0,
+            problems,
+        );
+        let flush_at = in_range(
+            options.flush_at,
+            "flush_at",
+            "LANGFUSE_FLUSH_AT",
+            1.0,
+            100_000.0,
+            problems,
+        );
+        let flush_interval = in_range(
+            options.flush_interval,
+            "flush_interval",
+            "LANGFUSE_FLUSH_INTERVAL",
+            0.001,
+            3600.0,
+            problems,
+        );
+        let sample_rate = in_range(
+            options.sample_rate,
+            "sample_rate",
+            "LANGFUSE_SAMPLE_RATE",
+            0.0,
+            1.0,
+            problems,
+        );
+        let environment = given(options.environment)
+            .or_else(|| set("LANGFUSE_TRACING_ENVIRONMENT"))
+            .and_then(|value| {
+                let lower = value.trim().to_ascii_lowercase();
+                match check_environment(&lower) {
+                    Ok(()) => Some(lower),
+                    Err(problem) => {
+                        problems.push(format!("{problem}; it is not sent"));
+                        None
+                    }
                 }
-            }
-        });
+            });
         let gzip = options.gzip.or_else(|| {
-            let names = ["LANGFUSE_OTEL_COMPRESSION", "OTEL_EXPORTER_OTLP_TRACES_COMPRESSION", "OTEL_EXPORTER_OTLP_COMPRESSION"];
-            let (name, text) = names.into_iter().find_map(|name| set(name).map(|text| (name, text)))?;
+            let names = [
+                "LANGFUSE_OTEL_COMPRESSION",
+                "OTEL_EXPORTER_OTLP_TRACES_COMPRESSION",
+                "OTEL_EXPORTER_OTLP_COMPRESSION",
+            ];
+            let (name, text) = names
+                .into_iter()
+                .find_map(|name| set(name).map(|text| (name, text)))?;
             match text.trim().to_ascii_lowercase().as_str() {
                 "gzip" => Some(true),
                 "none" => Some(false),
                 _ => {
-                    problems.push(format!("{name}={:?} is neither gzip nor none; gzip is used", shown(&text)));
+                    problems.push(format!(
+                        "{name}={:?} is neither gzip nor none; gzip is used",
+                        shown(&text)
+                    ));
                     None
                 }
             }
         });
-        let otlp_path = set("LANGFUSE_OTEL_TRACES_EXPORT_PATH").map_or_else(|| OTLP_PATH.to_owned(), |path| format!("/{}", path.trim_start_matches('/')));
+        let otlp_path = set("LANGFUSE_OTEL_TRACES_EXPORT_PATH").map_or_else(
+            || OTLP_PATH.to_owned(),
+            |path| format!("/{}", path.trim_start_matches('/')),
+        );
 
         let endpoint = if disabled {
             None
         } else {
-            Self::endpoint(public_key.as_deref(), secret_key.as_deref(), &base_url, options.additional_headers, problems)
+            Self::endpoint(
+                public_key.as_deref(),
+                secret_key.as_deref(),
+                &base_url,
+                options.additional_headers,
+                problems,
+            )
         };
         let (endpoint, key) = match endpoint {
             Some((endpoint, key)) => (Some(endpoint), key),
-            None => (None, DestinationKey::new(&BaseUrl { tls: false, host: String::new(), port: 0, path: String::new() }, "", "", &[])),
+            None => (
+                None,
+                DestinationKey::new(
+                    &BaseUrl {
+                        tls: false,
+                        host: String::new(),
+                        port: 0,
+                        path: String::new(),
+                    },
+                    "",
+                    "",
+                    &[],
+                ),
+            ),
         };
         #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
         Self {
@@ -303,7 +395,9 @@ impl ClientSettings {
             flush_interval: flush_interval.map_or(FLUSH_INTERVAL, Duration::from_secs_f64),
             environment,
             release: given(options.release).or_else(|| RELEASE_VARIABLES.into_iter().find_map(set)),
-            sampler: sample_rate.and_then(|rate| Sampler::new(rate).ok()).unwrap_or(Sampler::ALL),
+            sampler: sample_rate
+                .and_then(|rate| Sampler::new(rate).ok())
+                .unwrap_or(Sampler::ALL),
             gzip: gzip.unwrap_or(true),
         }
     }
@@ -333,7 +427,9 @@ impl ClientSettings {
                 return None;
             }
         };
-        if let Err(problem) = check_header("public_key", public_key).and_then(|()| check_header("secret_key", secret_key)) {
+        if let Err(problem) =
+            check_header("public_key", public_key).and_then(|()| check_header("secret_key", secret_key))
+        {
             problems.push(format!("{problem}: nothing is traced"));
             return None;
         }
@@ -342,8 +438,18 @@ impl ClientSettings {
             let name = name.to_ascii_lowercase();
             if let Err(problem) = check_header(&name, &value) {
                 problems.push(format!("additional_headers: {problem}; it is not sent"));
-            } else if matches!(name.as_str(), "host" | "content-length" | "content-type" | "content-encoding" | "transfer-encoding" | "connection") {
-                problems.push(format!("additional_headers: {name:?} is set by the transport; it is not sent"));
+            } else if matches!(
+                name.as_str(),
+                "host"
+                    | "content-length"
+                    | "content-type"
+                    | "content-encoding"
+                    | "transfer-encoding"
+                    | "connection"
+            ) {
+                problems.push(format!(
+                    "additional_headers: {name:?} is set by the transport; it is not sent"
+                ));
             } else {
                 extra.push((name, value));
             }
@@ -355,7 +461,10 @@ impl ClientSettings {
             // Without this header rows appear with ten minutes' delay. Source: server behaviour.
             ("x-langfuse-ingestion-version".to_owned(), "4".to_owned()),
             ("x-langfuse-sdk-name".to_owned(), "tracespool".to_owned()),
-            ("x-langfuse-sdk-version".to_owned(), env!("CARGO_PKG_VERSION").to_owned()),
+            (
+                "x-langfuse-sdk-version".to_owned(),
+                env!("CARGO_PKG_VERSION").to_owned(),
+            ),
             ("x-langfuse-public-key".to_owned(), public_key.to_owned()),
         ];
         headers.retain(|(name, _)| !extra.iter().any(|(other, _)| other == name));
@@ -371,28 +480,70 @@ mod tests {
     fn resolve(options: ClientOptions, env: &[(&str, &str)]) -> (ClientSettings, Vec<String>) {
         let mut problems = Vec::new();
         let env: Vec<(String, String)> = env.iter().map(|(k, v)| ((*k).into(), (*v).into())).collect();
-        let get = move |name: &str| env.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone());
+        let get = move |name: &str| {
+            env.iter()
+                .find(|(key, _)| key == name)
+                .map(|(_, value)| value.clone())
+        };
         (ClientSettings::resolve(options, &get, &mut problems), problems)
     }
 
     fn keys() -> ClientOptions {
-        ClientOptions { public_key: Some("pk".into()), secret_key: Some("sk-secret".into()), ..ClientOptions::default() }
+        ClientOptions {
+            public_key: Some("pk".into()),
+            secret_key: Some("sk-secret".into()),
+            ..ClientOptions::default()
+        }
     }
 
     #[test]
     fn base_urls_come_in_the_sdks_order() {
         let env = [("LANGFUSE_BASE_URL", "http://a"), ("LANGFUSE_HOST", "http://b")];
         let host = |options, env: &[(&str, &str)]| resolve(options, env).0.endpoint.unwrap().url.host;
-        assert_eq!(host(ClientOptions { base_url: Some("http://x".into()), ..keys() }, &env), "x");
-        assert_eq!(host(ClientOptions { host: Some("http://h".into()), ..keys() }, &env), "a");
-        assert_eq!(host(ClientOptions { host: Some("http://h".into()), ..keys() }, &env[1..]), "h");
+        assert_eq!(
+            host(
+                ClientOptions {
+                    base_url: Some("http://x".into()),
+                    ..keys()
+                },
+                &env
+            ),
+            "x"
+        );
+        assert_eq!(
+            host(
+                ClientOptions {
+                    host: Some("http://h".into()),
+                    ..keys()
+                },
+                &env
+            ),
+            "a"
+        );
+        assert_eq!(
+            host(
+                ClientOptions {
+                    host: Some("http://h".into()),
+                    ..keys()
+                },
+                &env[1..]
+            ),
+            "h"
+        );
         assert_eq!(host(keys(), &env[1..]), "b");
         assert_eq!(host(keys(), &[]), "cloud.langfuse.com");
     }
 
     #[test]
     fn unreadable_numbers_are_told_and_do_not_stand() {
-        let (settings, problems) = resolve(keys(), &[("LANGFUSE_TIMEOUT", "soon"), ("LANGFUSE_SAMPLE_RATE", "2"), ("LANGFUSE_FLUSH_AT", "0")]);
+        let (settings, problems) = resolve(
+            keys(),
+            &[
+                ("LANGFUSE_TIMEOUT", "soon"),
+                ("LANGFUSE_SAMPLE_RATE", "2"),
+                ("LANGFUSE_FLUSH_AT", "0"),
+            ],
+        );
         assert_eq!((settings.timeout, settings.flush_at), (REQUEST_TIMEOUT, FLUSH_AT));
         assert_eq!(problems.len(), 3);
         assert!(problems[0].contains("LANGFUSE_TIMEOUT") && problems[0].contains("soon"));
@@ -404,13 +555,26 @@ mod tests {
         assert!(!settings.enabled() && problems.len() == 1 && problems[0].contains("LANGFUSE_PUBLIC_KEY"));
         let (settings, problems) = resolve(keys(), &[("LANGFUSE_TRACING_ENABLED", "False")]);
         assert!(!settings.enabled() && problems.is_empty());
-        let (settings, _) = resolve(ClientOptions { tracing_enabled: Some(true), ..keys() }, &[("LANGFUSE_TRACING_ENABLED", "false")]);
+        let (settings, _) = resolve(
+            ClientOptions {
+                tracing_enabled: Some(true),
+                ..keys()
+            },
+            &[("LANGFUSE_TRACING_ENABLED", "false")],
+        );
         assert!(settings.enabled());
     }
 
     #[test]
     fn secrets_stay_out_of_debug_and_problems() {
-        let (settings, problems) = resolve(ClientOptions { secret_key: Some("sk-secret\n".into()), base_url: Some("nonsense".into()), ..keys() }, &[]);
+        let (settings, problems) = resolve(
+            ClientOptions {
+                secret_key: Some("sk-secret\n".into()),
+                base_url: Some("nonsense".into()),
+                ..keys()
+            },
+            &[],
+        );
         assert!(!format!("{settings:?} {problems:?} {:?}", keys()).contains("sk-secret"));
         let (settings, _) = resolve(keys(), &[]);
         assert!(!format!("{settings:?}").contains("sk-secret"));
@@ -418,11 +582,24 @@ mod tests {
 
     #[test]
     fn headers_that_the_transport_owns_are_refused() {
-        let options = ClientOptions { additional_headers: vec![("Host".into(), "x".into()), ("X-A".into(), "1".into()), ("X-Langfuse-Sdk-Name".into(), "mine".into())], ..keys() };
+        let options = ClientOptions {
+            additional_headers: vec![
+                ("Host".into(), "x".into()),
+                ("X-A".into(), "1".into()),
+                ("X-Langfuse-Sdk-Name".into(), "mine".into()),
+            ],
+            ..keys()
+        };
         let (settings, problems) = resolve(options, &[]);
         let headers = settings.endpoint.unwrap().headers;
         assert_eq!(problems.len(), 1);
         assert!(headers.contains(&("x-a".into(), "1".into())));
-        assert_eq!(headers.iter().filter(|(name, _)| name == "x-langfuse-sdk-name").count(), 1);
+        assert_eq!(
+            headers
+                .iter()
+                .filter(|(name, _)| name == "x-langfuse-sdk-name")
+                .count(),
+            1
+        );
     }
 }

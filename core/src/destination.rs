@@ -54,7 +54,14 @@ struct RefusedTraces {
 }
 
 impl Destination {
-    pub(crate) fn new(id: u64, settings: &ClientSettings, endpoint: Arc<Endpoint>, bytes: usize, retired: Arc<Counters>, now: u64) -> Self {
+    pub(crate) fn new(
+        id: u64,
+        settings: &ClientSettings,
+        endpoint: Arc<Endpoint>,
+        bytes: usize,
+        retired: Arc<Counters>,
+        now: u64,
+    ) -> Self {
         Self {
             id,
             key: settings.key,
@@ -80,7 +87,8 @@ impl Destination {
     /// Where several handles ask for different batch sizes or waits, the smallest wins.
     pub(crate) fn adopt(&self, settings: &ClientSettings, now: u64) {
         self.flush_at.fetch_min(settings.flush_at, Ordering::Relaxed);
-        self.linger.fetch_min(nanos(settings.flush_interval), Ordering::Relaxed);
+        self.linger
+            .fetch_min(nanos(settings.flush_interval), Ordering::Relaxed);
         self.gzip.store(settings.gzip, Ordering::Relaxed);
         self.last_used.store(now, Ordering::Relaxed);
     }
@@ -97,7 +105,9 @@ impl Destination {
     /// Both lanes together.
     #[must_use]
     pub fn tally(&self) -> Tally {
-        self.counters.tally(Lane::Observations).plus(&self.counters.tally(Lane::Scores))
+        self.counters
+            .tally(Lane::Observations)
+            .plus(&self.counters.tally(Lane::Scores))
     }
 
     /// The counters of one lane.

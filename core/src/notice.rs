@@ -61,7 +61,14 @@ pub struct Notices {
 
 impl Notices {
     /// Adds to the notice of the same kind and destination, or begins one. `now` is monotonic nanoseconds.
-    pub fn add(&self, kind: NoticeKind, public_key: &str, count: u64, now: u64, message: impl Fn() -> String) {
+    pub fn add(
+        &self,
+        kind: NoticeKind,
+        public_key: &str,
+        count: u64,
+        now: u64,
+        message: impl Fn() -> String,
+    ) {
         // Two faulty settings are two notices; two refusals by one server are one.
         let text = (kind == NoticeKind::Configuration).then(&message);
         let mut entries = self.entries.lock();
@@ -90,8 +97,17 @@ impl Notices {
             }
         }
         let message = text.unwrap_or_else(message);
-        let notice = Notice { kind, public_key: public_key.to_owned(), message, count };
-        entries.push_back(Entry { notice, told_at: None, seen_at: now });
+        let notice = Notice {
+            kind,
+            public_key: public_key.to_owned(),
+            message,
+            count,
+        };
+        entries.push_back(Entry {
+            notice,
+            told_at: None,
+            seen_at: now,
+        });
     }
 
     /// Takes what is due: the first of a kind at once, later ones once a minute with their count. `all` ignores the
@@ -101,7 +117,9 @@ impl Notices {
         let mut entries = self.entries.lock();
         let mut due = Vec::new();
         for entry in entries.iter_mut() {
-            let waited = entry.told_at.is_none_or(|told| now.saturating_sub(told) >= PERIOD);
+            let waited = entry
+                .told_at
+                .is_none_or(|told| now.saturating_sub(told) >= PERIOD);
             if entry.notice.count > 0 && (waited || all) {
                 due.push(entry.notice.clone());
                 entry.notice.count = 0;
@@ -115,7 +133,9 @@ impl Notices {
     /// True where [`Notices::take`] could have something; a cheap guess for the hot path.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.entries.try_lock().is_some_and(|entries| entries.iter().all(|entry| entry.notice.count == 0))
+        self.entries
+            .try_lock()
+            .is_some_and(|entries| entries.iter().all(|entry| entry.notice.count == 0))
     }
 }
 
@@ -123,7 +143,10 @@ impl Notices {
 mod tests {
     use super::*;
 
-    const KIND: NoticeKind = NoticeKind::Dropped { lane: Lane::Scores, reason: DropReason::Expired };
+    const KIND: NoticeKind = NoticeKind::Dropped {
+        lane: Lane::Scores,
+        reason: DropReason::Expired,
+    };
 
     #[test]
     fn a_kind_is_told_once_a_minute_with_its_count() {

@@ -41,7 +41,11 @@ impl SpanContext {
     /// As a `traceparent` header.
     #[must_use]
     pub fn traceparent(&self) -> Traceparent {
-        Traceparent { trace_id: self.trace_id, span_id: self.span_id, sampled: self.recorded }
+        Traceparent {
+            trace_id: self.trace_id,
+            span_id: self.span_id,
+            sampled: self.recorded,
+        }
     }
 }
 
@@ -96,16 +100,31 @@ struct Entry {
 enum Id {
     Field(Field),
     /// Metadata, by where its key stands in the buffer.
-    Metadata { start: u32, len: u16, trace: bool },
+    Metadata {
+        start: u32,
+        len: u16,
+        trace: bool,
+    },
 }
 
 impl Observation {
     /// One that records nothing but has ids, so that what runs inside it stays together.
     pub(crate) fn unrecorded(context: SpanContext) -> Self {
-        Self { context, bound: None, root: false, record: Mutex::new(None) }
+        Self {
+            context,
+            bound: None,
+            root: false,
+            record: Mutex::new(None),
+        }
     }
 
-    pub(crate) fn begin(bound: Arc<Bound>, context: SpanContext, parent: Option<SpanId>, start: &Start<'_>, now: u64) -> Self {
+    pub(crate) fn begin(
+        bound: Arc<Bound>,
+        context: SpanContext,
+        parent: Option<SpanId>,
+        start: &Start<'_>,
+        now: u64,
+    ) -> Self {
         let local_root = parent.is_none() || start.trace_context.is_some();
         let mut record = Record {
             name: start.name.into(),
@@ -140,7 +159,12 @@ impl Observation {
         if let Some(propagated) = start.propagated {
             record.propagate(propagated);
         }
-        let mut observation = Self { context, bound: Some(bound), root: parent.is_none(), record: Mutex::new(None) };
+        let mut observation = Self {
+            context,
+            bound: Some(bound),
+            root: parent.is_none(),
+            record: Mutex::new(None),
+        };
         observation.settle_reservation(&mut record);
         observation.record = Mutex::new(Some(record));
         observation
@@ -155,7 +179,14 @@ impl Observation {
     /// True while values can be added and it has not ended. A caller may skip encoding what nobody would take.
     #[must_use]
     pub fn is_recording(&self) -> bool {
-        self.bound.as_ref().is_some_and(|bound| !bound.process.shared.abandoned.load(Ordering::Relaxed)) && self.record.lock().as_ref().is_some_and(|record| record.refused.is_none())
+        self.bound
+            .as_ref()
+            .is_some_and(|bound| !bound.process.shared.abandoned.load(Ordering::Relaxed))
+            && self
+                .record
+                .lock()
+                .as_ref()
+                .is_some_and(|record| record.refused.is_none())
     }
 
     /// Runs `change` on the open record; the lock is held for copying bytes only, never while an interpreter runs.
@@ -234,7 +265,9 @@ impl Observation {
             bound.count_forked(&self.context);
             return false;
         }
-        let Some(record) = self.record.lock().take() else { return false };
+        let Some(record) = self.record.lock().take() else {
+            return false;
+        };
         let process = &bound.process;
         let destination = &bound.destination;
         if let Some(reason) = record.refused {
@@ -244,7 +277,12 @@ impl Observation {
         }
         let now = process.now();
         let payload = record.finish(&self.context, end_time.unwrap_or(now.unix));
-        let item = Item { payload: Bytes::from(payload), wrapper: None, submitted: now.mono, timeout: bound.settings.timeout };
+        let item = Item {
+            payload: Bytes::from(payload),
+            wrapper: None,
+            submitted: now.mono,
+            timeout: bound.settings.timeout,
+        };
         // From here on exactly the item's bytes are held.
         let cost = item.cost();
         match cost.cmp(&record.reserved) {
@@ -270,7 +308,12 @@ impl Observation {
         if record.refused.is_none() && needed > record.reserved {
             // In steps, so that small updates do not touch the shared counters each time.
             let more = (needed - record.reserved).next_multiple_of(512);
-            match reserve(&bound.destination.budget, &bound.process.shared.budget, more, self.root) {
+            match reserve(
+                &bound.destination.budget,
+                &bound.process.shared.budget,
+                more,
+                self.root,
+            ) {
                 Ok(()) => record.reserved += more,
                 Err(reason) => record.refused = Some(reason),
             }
@@ -294,7 +337,12 @@ impl Drop for Observation {
             return;
         }
         if let Some(record) = self.record.get_mut().take() {
-            bound.process.refuse(&bound.destination, Lane::Observations, DropReason::NeverEnded, record.reserved);
+            bound.process.refuse(
+                &bound.destination,
+                Lane::Observations,
+                DropReason::NeverEnded,
+                record.reserved,
+            );
         }
     }
 }
@@ -308,8 +356,14 @@ impl Record {
     fn set_metadata(&mut self, prefix: &'static str, key: &str, value: Value<'_>, trace: bool) {
         let attributes = &self.attributes;
         let at = self.entries.iter().position(|entry| match entry.id {
-            Id::Metadata { start, len, trace: other } => {
-                other == trace && attributes.get(start as usize..start as usize + usize::from(len)) == Some(key.as_bytes())
+            Id::Metadata {
+                start,
+                len,
+                trace: other,
+            } => {
+                other == trace
+                    && attributes.get(start as usize..start as usize + usize::from(len))
+                        == Some(key.as_bytes())
             }
             Id::Field(_) => false,
         });
@@ -317,11 +371,22 @@ impl Record {
             return;
         }
         let Ok(len) = u16::try_from(key.len()) else { return };
-        self.write(at, prefix, Some(key), value, |key_at| Id::Metadata { start: key_at, len, trace });
+        self.write(at, prefix, Some(key), value, |key_at| Id::Metadata {
+            start: key_at,
+            len,
+            trace,
+        });
     }
 
     #[allow(clippy::cast_possible_truncation)] // attributes stay below OBSERVATION_BYTES by far
-    fn write(&mut self, at: Option<usize>, prefix: &str, key: Option<&str>, value: Value<'_>, id: impl FnOnce(u32) -> Id) {
+    fn write(
+        &mut self,
+        at: Option<usize>,
+        prefix: &str,
+        key: Option<&str>,
+        value: Value<'_>,
+        id: impl FnOnce(u32) -> Id,
+    ) {
         let cut;
         let value = match self.cut_to_size(value) {
             Some(text) => {
@@ -330,9 +395,15 @@ impl Record {
             }
             None => value,
         };
-        let Some(written) = otlp::attribute(&mut self.attributes, prefix, key, value) else { return };
+        let Some(written) = otlp::attribute(&mut self.attributes, prefix, key, value) else {
+            return;
+        };
         let key_at = (written.key_end - key.map_or(0, str::len)) as u32;
-        let entry = Entry { id: id(key_at), start: written.start as u32, end: written.end as u32 };
+        let entry = Entry {
+            id: id(key_at),
+            start: written.start as u32,
+            end: written.end as u32,
+        };
         match at {
             Some(at) => {
                 self.replaced = true;
@@ -350,7 +421,9 @@ impl Record {
             Value::Utf8(text) => text,
             _ => return None,
         };
-        let room = OBSERVATION_BYTES.saturating_sub(self.attributes.len()).max(KEPT_TEXT);
+        let room = OBSERVATION_BYTES
+            .saturating_sub(self.attributes.len())
+            .max(KEPT_TEXT);
         if text.len() <= room {
             return None;
         }
@@ -362,7 +435,11 @@ impl Record {
     /// Takes replaced attributes out once they are most of the buffer, so that updating one field in a loop is bounded.
     #[allow(clippy::cast_possible_truncation)]
     fn compact(&mut self) {
-        let live: usize = self.entries.iter().map(|entry| (entry.end - entry.start) as usize).sum();
+        let live: usize = self
+            .entries
+            .iter()
+            .map(|entry| (entry.end - entry.start) as usize)
+            .sum();
         if self.attributes.len() < 4096 || self.attributes.len() < live * 2 {
             return;
         }
@@ -410,9 +487,11 @@ impl Record {
         if !self.replaced {
             return otlp::span(&head, &[&self.attributes]);
         }
-        let live: Vec<&[u8]> =
-            self.entries.iter().map(|entry| &self.attributes[entry.start as usize..entry.end as usize]).collect();
+        let live: Vec<&[u8]> = self
+            .entries
+            .iter()
+            .map(|entry| &self.attributes[entry.start as usize..entry.end as usize])
+            .collect();
         otlp::span(&head, &live)
     }
 }
-

@@ -44,7 +44,9 @@ pub struct Process {
 
 impl fmt::Debug for Process {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Process").field("inbox", &self.inbox.len()).finish_non_exhaustive()
+        f.debug_struct("Process")
+            .field("inbox", &self.inbox.len())
+            .finish_non_exhaustive()
     }
 }
 
@@ -99,7 +101,11 @@ impl Process {
         let count = destination.waiting.fetch_add(1, Ordering::Relaxed) + 1;
         let bytes = destination.waiting_bytes.fetch_add(len, Ordering::Relaxed);
         destination.counters.submitted(lane, 1);
-        let command = Command::Submit { destination: destination.clone(), lane, item };
+        let command = Command::Submit {
+            destination: destination.clone(),
+            lane,
+            item,
+        };
         // The channel is unbounded in items because its bytes are bounded by the budgets.
         if self.commands.send(command).is_err() {
             return;
@@ -107,7 +113,11 @@ impl Process {
         let full = goodbye != 0 || count == flush_at || (bytes < BATCH_BYTES && bytes + len >= BATCH_BYTES);
         let first = !destination.armed.swap(true, Ordering::AcqRel);
         if first || full {
-            self.attend(if full { 0 } else { submitted.saturating_add(destination.linger()) });
+            self.attend(if full {
+                0
+            } else {
+                submitted.saturating_add(destination.linger())
+            });
         }
     }
 
@@ -118,9 +128,16 @@ impl Process {
         destination.counters.submitted(lane, 1);
         destination.counters.dropped(lane, reason, 1);
         let kind = crate::notice::NoticeKind::Dropped { lane, reason };
-        self.shared.notices.add(kind, &destination.public_key, 1, self.now().mono, || {
-            format!("{} for {} dropped: {}", lane.as_str(), destination.endpoint.url, reason.as_str())
-        });
+        self.shared
+            .notices
+            .add(kind, &destination.public_key, 1, self.now().mono, || {
+                format!(
+                    "{} for {} dropped: {}",
+                    lane.as_str(),
+                    destination.endpoint.url,
+                    reason.as_str()
+                )
+            });
     }
 
     /// Sees to it that the exporter looks at its inbox by `due`. At most one wake-up a wait: an exporter that will look
@@ -138,24 +155,46 @@ impl Process {
 
     /// Begins a flush of these destinations (`None`: all) and returns at once.
     #[must_use]
-    pub fn begin_flush(&self, destinations: Option<Vec<Arc<Destination>>>, timeout: Duration, close: bool) -> Ticket {
+    pub fn begin_flush(
+        &self,
+        destinations: Option<Vec<Arc<Destination>>>,
+        timeout: Duration,
+        close: bool,
+    ) -> Ticket {
         let asked = destinations.unwrap_or_else(|| self.registry.lock().all());
         self.begin_flush_of(asked, timeout, close)
     }
 
     /// The same for destinations that are known; takes no lock.
-    pub(crate) fn begin_flush_of(&self, asked: Vec<Arc<Destination>>, timeout: Duration, close: bool) -> Ticket {
+    pub(crate) fn begin_flush_of(
+        &self,
+        asked: Vec<Arc<Destination>>,
+        timeout: Duration,
+        close: bool,
+    ) -> Ticket {
         let (reply, answer) = bounded(1);
         let deadline = self.now().mono.saturating_add(nanos(timeout));
-        let pending: Vec<Arc<Destination>> = asked.into_iter().filter(|destination| destination.tally().pending > 0).collect();
+        let pending: Vec<Arc<Destination>> = asked
+            .into_iter()
+            .filter(|destination| destination.tally().pending > 0)
+            .collect();
         if pending.is_empty() {
             let _ = reply.try_send(Report::of(Vec::new()));
         } else {
-            let request = FlushRequest { destinations: Some(pending.clone()), deadline, close, reply };
+            let request = FlushRequest {
+                destinations: Some(pending.clone()),
+                deadline,
+                close,
+                reply,
+            };
             let _ = self.commands.send(Command::Flush(request));
             self.attend(0);
         }
-        Ticket { answer, deadline, asked: pending }
+        Ticket {
+            answer,
+            deadline,
+            asked: pending,
+        }
     }
 }
 

@@ -36,7 +36,8 @@ struct Held {
 impl Registry {
     pub(crate) fn all(&self) -> Vec<Arc<Destination>> {
         let held = self.destinations.values().map(|held| held.destination.clone());
-        held.chain(self.closing.iter().map(|(destination, _)| destination.clone())).collect()
+        held.chain(self.closing.iter().map(|(destination, _)| destination.clone()))
+            .collect()
     }
 
     /// How many destinations are held.
@@ -62,16 +63,30 @@ impl Registry {
 
     /// Takes out what matches, for closing it.
     pub(crate) fn take(&mut self, matches: impl Fn(&Destination) -> bool) -> Vec<Arc<Destination>> {
-        let keys: Vec<DestinationKey> =
-            self.destinations.iter().filter(|(_, held)| matches(&held.destination)).map(|(key, _)| *key).collect();
-        let taken = keys.iter().filter_map(|key| self.destinations.remove(key)).map(|held| held.destination);
-        taken.inspect(|destination| destination.closed.store(true, Ordering::Release)).collect()
+        let keys: Vec<DestinationKey> = self
+            .destinations
+            .iter()
+            .filter(|(_, held)| matches(&held.destination))
+            .map(|(key, _)| *key)
+            .collect();
+        let taken = keys
+            .iter()
+            .filter_map(|key| self.destinations.remove(key))
+            .map(|held| held.destination);
+        taken
+            .inspect(|destination| destination.closed.store(true, Ordering::Release))
+            .collect()
     }
 }
 
 impl Process {
     /// The destination for these settings: the one held, or a new one.
-    pub(crate) fn destination(&self, settings: &ClientSettings, endpoint: &Endpoint, handle: &Arc<ClientInner>) -> Arc<Destination> {
+    pub(crate) fn destination(
+        &self,
+        settings: &ClientSettings,
+        endpoint: &Endpoint,
+        handle: &Arc<ClientInner>,
+    ) -> Arc<Destination> {
         let now = self.now().mono;
         let mut registry = self.registry.lock();
         if let Some(held) = registry.destinations.get_mut(&settings.key) {
@@ -91,7 +106,13 @@ impl Process {
             self.shared.retired.clone(),
             now,
         ));
-        registry.destinations.insert(settings.key, Held { destination: destination.clone(), settings: handle.clone() });
+        registry.destinations.insert(
+            settings.key,
+            Held {
+                destination: destination.clone(),
+                settings: handle.clone(),
+            },
+        );
         if registry.destinations.len() > limits.max_destinations {
             self.evict(&mut registry, &destination, now);
         }
@@ -122,14 +143,21 @@ impl Process {
         }
         if registry.evicted >= THRASHING {
             registry.evicted = 0;
-            self.shared.notices.add(NoticeKind::CacheThrashing, "", 1, now, || {
-                format!("more than {} clients are in use at once; raise TRACESPOOL_MAX_CLIENTS", limits.max_destinations)
-            });
+            self.shared
+                .notices
+                .add(NoticeKind::CacheThrashing, "", 1, now, || {
+                    format!(
+                        "more than {} clients are in use at once; raise TRACESPOOL_MAX_CLIENTS",
+                        limits.max_destinations
+                    )
+                });
         }
     }
 
     fn close(&self, registry: &mut Registry, key: DestinationKey, busy: bool) {
-        let Some(held) = registry.destinations.remove(&key) else { return };
+        let Some(held) = registry.destinations.remove(&key) else {
+            return;
+        };
         held.destination.closed.store(true, Ordering::Release);
         if !busy {
             return;

@@ -71,7 +71,10 @@ impl ScoreInput {
         if self.name.is_empty() {
             return Err("score name is empty; it needs one".into());
         }
-        let targets = [&self.trace_id, &self.session_id, &self.dataset_run_id].into_iter().filter(|id| id.is_some()).count();
+        let targets = [&self.trace_id, &self.session_id, &self.dataset_run_id]
+            .into_iter()
+            .filter(|id| id.is_some())
+            .count();
         if targets != 1 {
             return Err(format!(
                 "score {:?} names {targets} of trace_id, session_id and dataset_run_id; it needs exactly one",
@@ -79,43 +82,82 @@ impl ScoreInput {
             ));
         }
         if self.observation_id.is_some() && self.trace_id.is_none() {
-            return Err(format!("score {:?} names an observation_id without its trace_id", shown(&self.name)));
+            return Err(format!(
+                "score {:?} names an observation_id without its trace_id",
+                shown(&self.name)
+            ));
         }
         let Some(value) = self.value else {
-            return Err(format!("score {:?} has no value; it takes a number or a text", shown(&self.name)));
+            return Err(format!(
+                "score {:?} has no value; it takes a number or a text",
+                shown(&self.name)
+            ));
         };
         let data_type = self.data_type.as_deref().map(str::to_ascii_uppercase);
         if let Some(data_type) = &data_type
             && !DATA_TYPES.contains(&data_type.as_str())
         {
-            return Err(format!("data_type {:?} of score {:?} is none of {DATA_TYPES:?}", shown(data_type), shown(&self.name)));
+            return Err(format!(
+                "data_type {:?} of score {:?} is none of {DATA_TYPES:?}",
+                shown(data_type),
+                shown(&self.name)
+            ));
         }
         let numeric = matches!(data_type.as_deref(), Some("NUMERIC" | "BOOLEAN"));
         let value = match (value, data_type.as_deref()) {
             (ScoreValue::Text(text), Some("NUMERIC" | "BOOLEAN")) => {
-                return Err(format!("value {:?} of score {:?} is text; its data_type takes a number", shown(&text), shown(&self.name)));
+                return Err(format!(
+                    "value {:?} of score {:?} is text; its data_type takes a number",
+                    shown(&text),
+                    shown(&self.name)
+                ));
             }
             (ScoreValue::Number(number), Some(other)) if !numeric => {
-                return Err(format!("value {number} of score {:?} is a number; {other} takes a text", shown(&self.name)));
+                return Err(format!(
+                    "value {number} of score {:?} is a number; {other} takes a text",
+                    shown(&self.name)
+                ));
             }
             (ScoreValue::Number(number), _) if !number.is_finite() => {
-                return Err(format!("value {number} of score {:?} is not finite", shown(&self.name)));
+                return Err(format!(
+                    "value {number} of score {:?} is not finite",
+                    shown(&self.name)
+                ));
             }
             (ScoreValue::Number(number), Some("BOOLEAN")) if number != 0.0 && number != 1.0 => {
-                return Err(format!("value {number} of score {:?} is not 0 or 1, which BOOLEAN takes", shown(&self.name)));
+                return Err(format!(
+                    "value {number} of score {:?} is not 0 or 1, which BOOLEAN takes",
+                    shown(&self.name)
+                ));
             }
             (ScoreValue::Text(text), Some("TEXT")) if text.is_empty() || text.chars().count() > 500 => {
-                return Err(format!("value of score {:?} has not 1 to 500 characters, which TEXT takes", shown(&self.name)));
+                return Err(format!(
+                    "value of score {:?} has not 1 to 500 characters, which TEXT takes",
+                    shown(&self.name)
+                ));
             }
             (ScoreValue::Number(number), _) => Json::from(number),
             (ScoreValue::Text(text), _) => Json::from(text),
         };
-        for (argument, id) in [("score_id", &self.id), ("trace_id", &self.trace_id), ("observation_id", &self.observation_id), ("session_id", &self.session_id)] {
-            if id.as_ref().is_some_and(|id| id.is_empty() || id.len() > 800 || id.contains('\r')) {
-                return Err(format!("{argument} of score {:?} is empty, over 800 bytes or holds a CR", shown(&self.name)));
+        for (argument, id) in [
+            ("score_id", &self.id),
+            ("trace_id", &self.trace_id),
+            ("observation_id", &self.observation_id),
+            ("session_id", &self.session_id),
+        ] {
+            if id
+                .as_ref()
+                .is_some_and(|id| id.is_empty() || id.len() > 800 || id.contains('\r'))
+            {
+                return Err(format!(
+                    "{argument} of score {:?} is empty, over 800 bytes or holds a CR",
+                    shown(&self.name)
+                ));
             }
         }
-        let id = self.id.unwrap_or_else(|| format!("{}{}", SpanId::random(), SpanId::random()));
+        let id = self
+            .id
+            .unwrap_or_else(|| format!("{}{}", SpanId::random(), SpanId::random()));
         let timestamp = rfc3339(self.timestamp.unwrap_or(now));
         let metadata = match self.metadata {
             Some(text) => match serde_json::from_slice::<Json>(&text) {
@@ -136,7 +178,10 @@ impl ScoreInput {
             ("comment", self.comment),
             ("configId", self.config_id),
             ("dataType", data_type),
-            ("environment", self.environment.or_else(|| environment.map(str::to_owned))),
+            (
+                "environment",
+                self.environment.or_else(|| environment.map(str::to_owned)),
+            ),
             ("timestamp", Some(timestamp.clone())),
         ];
         for (key, text) in texts {
@@ -149,7 +194,10 @@ impl ScoreInput {
             object.insert("metadata".into(), metadata);
         }
         let wrapper = crate::encode::scores::wrapper(&id, &timestamp);
-        Ok(EncodedScore { payload: Json::Object(object).to_string().into_bytes(), wrapper })
+        Ok(EncodedScore {
+            payload: Json::Object(object).to_string().into_bytes(),
+            wrapper,
+        })
     }
 }
 
@@ -158,15 +206,30 @@ mod tests {
     use super::*;
 
     fn score(value: ScoreValue, data_type: &str) -> ScoreInput {
-        ScoreInput { name: "n".into(), value: Some(value), data_type: Some(data_type.into()), trace_id: Some("t".into()), ..ScoreInput::default() }
+        ScoreInput {
+            name: "n".into(),
+            value: Some(value),
+            data_type: Some(data_type.into()),
+            trace_id: Some("t".into()),
+            ..ScoreInput::default()
+        }
     }
 
     #[test]
     fn ids_and_timestamps_are_always_set() {
-        let encoded = score(ScoreValue::Number(0.5), "numeric").encode(Some("prod"), 0).unwrap();
+        let encoded = score(ScoreValue::Number(0.5), "numeric")
+            .encode(Some("prod"), 0)
+            .unwrap();
         let json: Json = serde_json::from_slice(&encoded.payload).unwrap();
         assert_eq!(json["id"].as_str().unwrap().len(), 32);
-        assert_eq!((json["timestamp"].as_str(), json["environment"].as_str(), json["value"].as_f64()), (Some("1970-01-01T00:00:00.000000Z"), Some("prod"), Some(0.5)));
+        assert_eq!(
+            (
+                json["timestamp"].as_str(),
+                json["environment"].as_str(),
+                json["value"].as_f64()
+            ),
+            (Some("1970-01-01T00:00:00.000000Z"), Some("prod"), Some(0.5))
+        );
         assert_eq!(json["dataType"], "NUMERIC");
     }
 
@@ -179,10 +242,22 @@ mod tests {
             score(ScoreValue::Number(f64::NAN), "NUMERIC"),
             score(ScoreValue::Number(1.0), "STARS"),
             score(ScoreValue::Text(String::new()), "TEXT"),
-            ScoreInput { session_id: Some("s".into()), ..score(ScoreValue::Number(1.0), "NUMERIC") },
-            ScoreInput { trace_id: None, ..score(ScoreValue::Number(1.0), "NUMERIC") },
-            ScoreInput { name: String::new(), ..score(ScoreValue::Number(1.0), "NUMERIC") },
-            ScoreInput { value: None, ..score(ScoreValue::Number(1.0), "NUMERIC") },
+            ScoreInput {
+                session_id: Some("s".into()),
+                ..score(ScoreValue::Number(1.0), "NUMERIC")
+            },
+            ScoreInput {
+                trace_id: None,
+                ..score(ScoreValue::Number(1.0), "NUMERIC")
+            },
+            ScoreInput {
+                name: String::new(),
+                ..score(ScoreValue::Number(1.0), "NUMERIC")
+            },
+            ScoreInput {
+                value: None,
+                ..score(ScoreValue::Number(1.0), "NUMERIC")
+            },
         ];
         for input in bad {
             assert!(input.clone().encode(None, 0).is_err(), "{input:?}");

@@ -2,6 +2,7 @@
 //! a process has one core and a fork wants to know its threads.
 
 #![cfg(all(unix, feature = "native"))]
+#![allow(clippy::unwrap_used)] // a test: what does not hold shall fail it
 
 use std::collections::HashMap;
 use std::io::{Read, Write};
@@ -41,9 +42,14 @@ fn serve(mut stream: TcpStream, hang: bool, seen: &Sender<Seen>) {
     let (mut buffer, mut chunk) = (Vec::new(), [0; 65536]);
     while let Ok(read @ 1..) = stream.read(&mut chunk) {
         buffer.extend_from_slice(&chunk[..read]);
-        let Some(end) = buffer.windows(4).position(|four| four == b"\r\n\r\n") else { continue };
+        let Some(end) = buffer.windows(4).position(|four| four == b"\r\n\r\n") else {
+            continue;
+        };
         let head = String::from_utf8_lossy(&buffer[..end]).to_lowercase();
-        let length: usize = head.lines().find_map(|line| line.strip_prefix("content-length: ")).map_or(0, |n| n.parse().unwrap());
+        let length: usize = head
+            .lines()
+            .find_map(|line| line.strip_prefix("content-length: "))
+            .map_or(0, |n| n.parse().unwrap());
         if buffer.len() < end + 4 + length {
             continue;
         }
@@ -52,7 +58,9 @@ fn serve(mut stream: TcpStream, hang: bool, seen: &Sender<Seen>) {
         let spans = body.windows(6).filter(|six| six == b"marker").count();
         let _ = seen.send(Seen { port, spans });
         if !hang {
-            stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}").unwrap();
+            stream
+                .write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}")
+                .unwrap();
         }
     }
 }
@@ -69,8 +77,14 @@ fn client(url: &str, key: &str) -> Client {
 }
 
 fn begin(client: &Client) -> Observation {
-    let start =
-        Start { name: "marker", kind: ObservationType::Span, parent: None, trace_context: None, propagated: None, start_time: None };
+    let start = Start {
+        name: "marker",
+        kind: ObservationType::Span,
+        parent: None,
+        trace_context: None,
+        propagated: None,
+        start_time: None,
+    };
     let observation = client.start(&start);
     observation.set(Field::Input, Value::Str("x"));
     observation
@@ -78,7 +92,13 @@ fn begin(client: &Client) -> Observation {
 
 fn export_threads() -> usize {
     let tasks = std::fs::read_dir("/proc/self/task").unwrap().flatten();
-    tasks.filter(|task| std::fs::read_to_string(task.path().join("comm")).unwrap_or_default().starts_with("tracespool")).count()
+    tasks
+        .filter(|task| {
+            std::fs::read_to_string(task.path().join("comm"))
+                .unwrap_or_default()
+                .starts_with("tracespool")
+        })
+        .count()
 }
 
 fn spans(requests: &Receiver<Seen>) -> HashMap<u16, usize> {
@@ -95,7 +115,14 @@ fn a_process_lives_flushes_forks_and_says_goodbye() {
     let (hung, _keep) = server(true);
 
     // Making clients starts nothing; neither do observations of a disabled one.
-    let disabled = Client::open(ClientOptions { tracing_enabled: Some(false), ..ClientOptions::default() }, &|_| None, native::current);
+    let disabled = Client::open(
+        ClientOptions {
+            tracing_enabled: Some(false),
+            ..ClientOptions::default()
+        },
+        &|_| None,
+        native::current,
+    );
     assert!(!begin(&disabled).end(None));
     let well = client(&url, "pk-well");
     assert_eq!(export_threads(), 0);
@@ -117,7 +144,10 @@ fn a_process_lives_flushes_forks_and_says_goodbye() {
     let began = Instant::now();
     let report = dead.flush(Duration::from_millis(300));
     let took = began.elapsed();
-    assert!(took >= Duration::from_millis(290) && took < Duration::from_millis(400), "{took:?}");
+    assert!(
+        took >= Duration::from_millis(290) && took < Duration::from_millis(400),
+        "{took:?}"
+    );
     assert_eq!((report.delivered, report.pending + report.unconfirmed), (0, 1));
 
     // Nothing is lost or doubled by a fork, and the child's connections are its own.
@@ -159,7 +189,11 @@ fn a_process_lives_flushes_forks_and_says_goodbye() {
     assert!(report.complete, "{report:?}");
     assert_eq!(well.tally(Lane::Observations).delivered, 22);
     let by_port = spans(&requests);
-    assert_eq!(by_port.values().sum::<usize>(), 5, "two of the parent's, three of the child's: {by_port:?}");
+    assert_eq!(
+        by_port.values().sum::<usize>(),
+        5,
+        "two of the parent's, three of the child's: {by_port:?}"
+    );
     assert!(by_port.values().any(|spans| *spans == 3), "{by_port:?}");
 
     // A clean-up forgets, and a handle used again works again.
@@ -167,15 +201,23 @@ fn a_process_lives_flushes_forks_and_says_goodbye() {
     assert!(report.complete);
     begin(&well).end(None);
     assert!(well.flush(Duration::from_secs(5)).complete);
-    let report = native::current().cleanup(|destination| destination.public_key() == "pk-dead", Duration::from_millis(100));
+    let report = native::current().cleanup(
+        |destination| destination.public_key() == "pk-dead",
+        Duration::from_millis(100),
+    );
     let report = report.join(&native::current());
     assert_eq!(report.delivered, 0);
     assert_eq!(native::current().stats().clients, 1);
 
     // Everything that was submitted has ended somewhere.
     let stats = native::current().stats();
-    let ended = stats.observations.delivered + stats.observations.dropped.values().sum::<u64>() + stats.observations.unconfirmed;
-    assert_eq!((stats.observations.pending, stats.observations.submitted), (0, ended));
+    let ended = stats.observations.delivered
+        + stats.observations.dropped.values().sum::<u64>()
+        + stats.observations.unconfirmed;
+    assert_eq!(
+        (stats.observations.pending, stats.observations.submitted),
+        (0, ended)
+    );
     assert_eq!(stats.bytes, 0);
 
     // The goodbye has one deadline; what comes after it is counted.
@@ -183,9 +225,16 @@ fn a_process_lives_flushes_forks_and_says_goodbye() {
     begin(&well).end(None);
     let began = Instant::now();
     let report = native::exit::begin(Duration::from_millis(400)).unwrap().join();
-    assert!(began.elapsed() < Duration::from_millis(500), "{:?}", began.elapsed());
+    assert!(
+        began.elapsed() < Duration::from_millis(500),
+        "{:?}",
+        began.elapsed()
+    );
     assert_eq!((report.delivered, report.pending + report.unconfirmed), (1, 1));
     thread::sleep(Duration::from_millis(20)); // past the deadline on the real clock
     begin(&well).end(None);
-    assert_eq!(well.tally(Lane::Observations).dropped[DropReason::AfterGoodbye as usize], 1);
+    assert_eq!(
+        well.tally(Lane::Observations).dropped[DropReason::AfterGoodbye as usize],
+        1
+    );
 }

@@ -35,11 +35,54 @@ pub(crate) struct Figures {
 }
 
 const WORDS: [&str; 48] = [
-    "invoice", "customer", "refund", "policy", "shipment", "delayed", "warehouse", "agent", "answer", "question", "context",
-    "retrieval", "document", "summary", "because", "therefore", "please", "contact", "support", "within", "business", "days",
-    "order", "number", "status", "pending", "approved", "rejected", "amount", "currency", "euro", "dollar", "account", "login",
-    "password", "reset", "email", "address", "phone", "mobile", "region", "country", "language", "english", "german", "model",
-    "token", "usage",
+    "invoice",
+    "customer",
+    "refund",
+    "policy",
+    "shipment",
+    "delayed",
+    "warehouse",
+    "agent",
+    "answer",
+    "question",
+    "context",
+    "retrieval",
+    "document",
+    "summary",
+    "because",
+    "therefore",
+    "please",
+    "contact",
+    "support",
+    "within",
+    "business",
+    "days",
+    "order",
+    "number",
+    "status",
+    "pending",
+    "approved",
+    "rejected",
+    "amount",
+    "currency",
+    "euro",
+    "dollar",
+    "account",
+    "login",
+    "password",
+    "reset",
+    "email",
+    "address",
+    "phone",
+    "mobile",
+    "region",
+    "country",
+    "language",
+    "english",
+    "german",
+    "model",
+    "token",
+    "usage",
 ];
 
 /// Text of a small vocabulary: gzips about three times, as prompts do.
@@ -68,14 +111,25 @@ impl Text {
 }
 
 fn trace(client: &Client, text: &mut Text, len: usize) {
-    let start = |name, kind, parent| Start { name, kind, parent, trace_context: None, propagated: None, start_time: None };
+    let start = |name, kind, parent| Start {
+        name,
+        kind,
+        parent,
+        trace_context: None,
+        propagated: None,
+        start_time: None,
+    };
     let agent = client.start(&start("agent", ObservationType::Agent, None));
     agent.set(Field::Input, Value::Str(&text.of(len / 2)));
     let tool = client.start(&start("search", ObservationType::Tool, Some(agent.context())));
     tool.set(Field::Input, Value::Str(&text.of(len / 2)));
     tool.set(Field::Output, Value::Str(&text.of(len / 2)));
     tool.end(None);
-    let generation = client.start(&start("draft", ObservationType::Generation, Some(agent.context())));
+    let generation = client.start(&start(
+        "draft",
+        ObservationType::Generation,
+        Some(agent.context()),
+    ));
     generation.set(Field::Input, Value::Str(&text.of(len / 2)));
     generation.set(Field::Output, Value::Str(&text.of(len / 2)));
     generation.end(None);
@@ -101,10 +155,16 @@ pub(crate) fn run(scenario: &Scenario) -> Figures {
     let clients: Vec<Client> = (0..scenario.tenants)
         .map(|key| {
             let dead = scenario.dead_every > 0 && key % scenario.dead_every == 0;
-            client(key, if dead { &scenario.dead_url } else { &scenario.url }, scenario.gzip)
+            client(
+                key,
+                if dead { &scenario.dead_url } else { &scenario.url },
+                scenario.gzip,
+            )
         })
         .collect();
-    let big = scenario.big.then(|| client(usize::MAX, &scenario.url, scenario.gzip));
+    let big = scenario
+        .big
+        .then(|| client(usize::MAX, &scenario.url, scenario.gzip));
     let process = native::current();
     let mut text = Text(0x9e37_79b9_7f4a_7c15);
     // Prepared, so that making text does not compete with what is measured.
@@ -131,7 +191,14 @@ pub(crate) fn run(scenario: &Scenario) -> Figures {
         {
             // Four observations of 1 MiB: 4 MiB a batch, five times a second.
             for _ in 0..4 {
-                let start = Start { name: "big", kind: ObservationType::Span, parent: None, trace_context: None, propagated: None, start_time: None };
+                let start = Start {
+                    name: "big",
+                    kind: ObservationType::Span,
+                    parent: None,
+                    trace_context: None,
+                    propagated: None,
+                    start_time: None,
+                };
                 let observation = big.start(&start);
                 observation.set(Field::Input, Value::Str(giant));
                 observation.end(None);
@@ -149,18 +216,39 @@ pub(crate) fn run(scenario: &Scenario) -> Figures {
         .filter(|(key, _)| scenario.dead_every == 0 || key % scenario.dead_every != 0)
         .map(|(_, client)| client.tally(Lane::Observations).dropped_total())
         .sum();
-    let millis = |share| process.shared().delivery.quantile(share).map_or(f64::NAN, |duration| duration.as_secs_f64() * 1e3);
-    Figures { rate, p50: millis(0.5), p99: millis(0.99), cpu: cpu * 100.0, lag: stats.largest_lag * 1e3, lost: dropped, rss: rss() }
+    let millis = |share| {
+        process
+            .shared()
+            .delivery
+            .quantile(share)
+            .map_or(f64::NAN, |duration| duration.as_secs_f64() * 1e3)
+    };
+    Figures {
+        rate,
+        p50: millis(0.5),
+        p99: millis(0.99),
+        cpu: cpu * 100.0,
+        lag: stats.largest_lag * 1e3,
+        lost: dropped,
+        rss: rss(),
+    }
 }
 
 /// CPU seconds of the export thread, from the kernel's own account of it (nanoseconds on the run queue's CPU).
 fn exporter_cpu() -> f64 {
-    let Ok(tasks) = std::fs::read_dir("/proc/self/task") else { return f64::NAN };
+    let Ok(tasks) = std::fs::read_dir("/proc/self/task") else {
+        return f64::NAN;
+    };
     for task in tasks.flatten() {
         let name = std::fs::read_to_string(task.path().join("comm")).unwrap_or_default();
         if name.trim() == "tracespool-expo" {
             let account = std::fs::read_to_string(task.path().join("schedstat")).unwrap_or_default();
-            return account.split(' ').next().and_then(|nanos| nanos.parse::<f64>().ok()).unwrap_or(f64::NAN) / 1e9;
+            return account
+                .split(' ')
+                .next()
+                .and_then(|nanos| nanos.parse::<f64>().ok())
+                .unwrap_or(f64::NAN)
+                / 1e9;
         }
     }
     f64::NAN
@@ -169,5 +257,8 @@ fn exporter_cpu() -> f64 {
 fn rss() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    line.and_then(|text| text.trim().split(' ').next()).and_then(|digits| digits.parse::<u64>().ok()).unwrap_or(0) / 1024
+    line.and_then(|text| text.trim().split(' ').next())
+        .and_then(|digits| digits.parse::<u64>().ok())
+        .unwrap_or(0)
+        / 1024
 }

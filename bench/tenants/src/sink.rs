@@ -10,27 +10,32 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
 const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{}";
-const HEALTH: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 36\r\n\r\n{\"status\":\"OK\", \"version\":\"4.60.0\"} ";
+const HEALTH: &[u8] =
+    b"HTTP/1.1 200 OK\r\ncontent-length: 36\r\n\r\n{\"status\":\"OK\", \"version\":\"4.60.0\"} ";
 
 /// Serves until the process is killed; prints its port first.
 pub(crate) fn serve(round_trip: Duration, tls: Option<(&str, &str)>) -> std::io::Result<()> {
-    let config = tls.map(|(certificate, key)| server_config(certificate, key)).transpose()?;
+    let config = tls
+        .map(|(certificate, key)| server_config(certificate, key))
+        .transpose()?;
     let listener = TcpListener::bind("127.0.0.1:0")?;
     println!("{}", listener.local_addr()?.port());
     for stream in listener.incoming() {
         let stream = stream?;
         stream.set_nodelay(true)?;
         let config = config.clone();
-        std::thread::Builder::new().stack_size(128 * 1024).spawn(move || {
-            // A client that leaves is no error of ours.
-            let _ = match config {
-                Some(config) => match ServerConnection::new(config) {
-                    Ok(connection) => answer(StreamOwned::new(connection, stream), round_trip),
-                    Err(_) => Ok(()),
-                },
-                None => answer(stream, round_trip),
-            };
-        })?;
+        std::thread::Builder::new()
+            .stack_size(128 * 1024)
+            .spawn(move || {
+                // A client that leaves is no error of ours.
+                let _ = match config {
+                    Some(config) => match ServerConnection::new(config) {
+                        Ok(connection) => answer(StreamOwned::new(connection, stream), round_trip),
+                        Err(_) => Ok(()),
+                    },
+                    None => answer(stream, round_trip),
+                };
+            })?;
     }
     Ok(())
 }
@@ -89,6 +94,9 @@ fn answer(mut stream: impl Read + Write, round_trip: Duration) -> std::io::Resul
 fn head(buffer: &[u8]) -> Option<(usize, usize)> {
     let end = buffer.windows(4).position(|four| four == b"\r\n\r\n")? + 4;
     let text = std::str::from_utf8(&buffer[..end]).ok()?;
-    let length = text.lines().find_map(|line| line.strip_prefix("content-length: ")).and_then(|digits| digits.trim().parse().ok());
+    let length = text
+        .lines()
+        .find_map(|line| line.strip_prefix("content-length: "))
+        .and_then(|digits| digits.trim().parse().ok());
     Some((end, length.unwrap_or(0)))
 }

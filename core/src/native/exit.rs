@@ -22,7 +22,9 @@ pub fn begin(timeout: Duration) -> Option<Goodbye> {
     let process = &native.process;
     let deadline = process.now().mono.saturating_add(nanos(timeout));
     process.shared.goodbye.store(deadline, Ordering::Release);
-    Some(Goodbye { ticket: process.begin_flush(None, timeout, false) })
+    Some(Goodbye {
+        ticket: process.begin_flush(None, timeout, false),
+    })
 }
 
 impl Goodbye {

@@ -44,9 +44,15 @@ pub struct Exporter {
 enum State {
     /// No thread. What it knew stays for the next one.
     Resting(Option<Box<Work>>),
-    Running { run: Arc<Run>, thread: JoinHandle<()> },
+    Running {
+        run: Arc<Run>,
+        thread: JoinHandle<()>,
+    },
     /// Asked to hand its state back, for a fork.
-    Stopping { run: Arc<Run>, thread: JoinHandle<()> },
+    Stopping {
+        run: Arc<Run>,
+        thread: JoinHandle<()>,
+    },
     /// It has; `None` where it did not run.
     Paused(Option<Box<Work>>),
 }
@@ -60,7 +66,9 @@ struct Run {
 
 impl std::fmt::Debug for Run {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Run").field("stop", &self.stop).finish_non_exhaustive()
+        f.debug_struct("Run")
+            .field("stop", &self.stop)
+            .finish_non_exhaustive()
     }
 }
 
@@ -85,7 +93,9 @@ struct Work {
 
 impl std::fmt::Debug for Work {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Work").field("in_flight", &self.pipeline.in_flight()).finish_non_exhaustive()
+        f.debug_struct("Work")
+            .field("in_flight", &self.pipeline.in_flight())
+            .finish_non_exhaustive()
     }
 }
 
@@ -115,18 +125,23 @@ impl Exporter {
     }
 
     fn start(self: &Arc<Self>, work: Option<Box<Work>>) -> State {
-        let Some(process) = self.process.upgrade() else { return State::Resting(work) };
+        let Some(process) = self.process.upgrade() else {
+            return State::Resting(work);
+        };
         let work = work.unwrap_or_else(|| Box::new(Work::new(&process)));
         let run = Arc::new(Run::default());
         // The work crosses by a cell, so that it is not lost where the system refuses a thread.
         let cell = Arc::new(Mutex::new(Some(work)));
         let (exporter, theirs, their_cell) = (self.clone(), run.clone(), cell.clone());
-        let spawned = Builder::new().name("tracespool-export".into()).stack_size(STACK).spawn(move || {
-            let work = their_cell.lock().take();
-            if let Some(work) = work {
-                exporter.run(&theirs, &process, work);
-            }
-        });
+        let spawned = Builder::new()
+            .name("tracespool-export".into())
+            .stack_size(STACK)
+            .spawn(move || {
+                let work = their_cell.lock().take();
+                if let Some(work) = work {
+                    exporter.run(&theirs, &process, work);
+                }
+            });
         match spawned {
             Ok(thread) => State::Running { run, thread },
             Err(error) => {
@@ -180,7 +195,10 @@ impl Exporter {
     /// True while there is a thread.
     #[must_use]
     pub fn is_running(&self) -> bool {
-        matches!(&*self.state.lock(), State::Running { .. } | State::Stopping { .. })
+        matches!(
+            &*self.state.lock(),
+            State::Running { .. } | State::Stopping { .. }
+        )
     }
 
     fn run(self: Arc<Self>, run: &Arc<Run>, process: &Arc<Process>, mut work: Box<Work>) {
@@ -270,10 +288,14 @@ impl Work {
             shared.next_look.store(0, Ordering::SeqCst);
             process.attention.store(false, Ordering::SeqCst);
             let now = clock::now();
-            let Some(transport) = self.transport.as_mut() else { return End::Rest };
+            let Some(transport) = self.transport.as_mut() else {
+                return End::Rest;
+            };
             let mut more = false;
             for taken in 0.. {
-                let Ok(command) = process.inbox().try_recv() else { break };
+                let Ok(command) = process.inbox().try_recv() else {
+                    break;
+                };
                 self.pipeline.handle_command(command, now);
                 if taken >= SLICE {
                     more = true;
@@ -308,8 +330,16 @@ impl Work {
             } else if now.mono.saturating_sub(idle_since) >= REST_AFTER {
                 return End::Rest;
             }
-            let next = self.pipeline.next_timeout().unwrap_or(u64::MAX).min(self.next_sweep);
-            let mut until = if idle { next.min(idle_since + REST_AFTER) } else { next };
+            let next = self
+                .pipeline
+                .next_timeout()
+                .unwrap_or(u64::MAX)
+                .min(self.next_sweep);
+            let mut until = if idle {
+                next.min(idle_since + REST_AFTER)
+            } else {
+                next
+            };
             let lag = clock::mono().saturating_sub(now.mono);
             shared.lag.fetch_max(lag, Ordering::Relaxed);
             shared.next_look.store(until, Ordering::SeqCst);
@@ -343,9 +373,12 @@ impl Work {
     fn recover(&mut self, process: &Process) {
         let now = clock::now();
         process.shared.panics.fetch_add(1, Ordering::Relaxed);
-        process.shared.notices.add(NoticeKind::Panic, "", 1, now.mono, || {
-            "the exporter panicked; what was waiting is dropped and it begins anew".into()
-        });
+        process
+            .shared
+            .notices
+            .add(NoticeKind::Panic, "", 1, now.mono, || {
+                "the exporter panicked; what was waiting is dropped and it begins anew".into()
+            });
         if let Some(transport) = self.transport.take() {
             process.shared.budget.release(transport.buffered_bytes());
         }

@@ -101,11 +101,20 @@ fn make() -> Native {
     let envelope = Envelope::new(&resource(&env), SCOPE_LANGFUSE, crate::VERSION);
     let process = Process::new(limits, envelope, Box::new(SystemClock));
     for problem in problems {
-        process.shared.notices.add(NoticeKind::Configuration, "", 1, clock::mono(), || problem.clone());
+        process
+            .shared
+            .notices
+            .add(NoticeKind::Configuration, "", 1, clock::mono(), || {
+                problem.clone()
+            });
     }
     let exporter = Exporter::new(&process, net.clone());
     process.set_driver(Box::new(exporter.clone()));
-    Native { process, exporter, net }
+    Native {
+        process,
+        exporter,
+        net,
+    }
 }
 
 /// The resource attributes of OpenTelemetry's semantic conventions, `OTEL_SERVICE_NAME` and `OTEL_RESOURCE_ATTRIBUTES`
@@ -117,8 +126,14 @@ fn resource(env: &dyn Fn(&str) -> Option<String>) -> Vec<(String, String)> {
         ("telemetry.sdk.name".into(), "tracespool".into()),
         ("telemetry.sdk.version".into(), crate::VERSION.into()),
     ];
-    for pair in env("OTEL_RESOURCE_ATTRIBUTES").unwrap_or_default().split(',').take(64) {
-        let Some((key, value)) = pair.split_once('=') else { continue };
+    for pair in env("OTEL_RESOURCE_ATTRIBUTES")
+        .unwrap_or_default()
+        .split(',')
+        .take(64)
+    {
+        let Some((key, value)) = pair.split_once('=') else {
+            continue;
+        };
         let (key, value) = (key.trim(), percent_decoded(value.trim()));
         if !key.is_empty() && !key.starts_with("langfuse.") && value.len() <= 1024 {
             resource.retain(|(other, _)| other != key);
@@ -128,7 +143,10 @@ fn resource(env: &dyn Fn(&str) -> Option<String>) -> Vec<(String, String)> {
     let name = env("OTEL_SERVICE_NAME").filter(|name| !name.is_empty());
     if name.is_some() || !resource.iter().any(|(key, _)| key == "service.name") {
         resource.retain(|(key, _)| key != "service.name");
-        resource.push(("service.name".into(), name.unwrap_or_else(|| format!("unknown_service:{language}"))));
+        resource.push((
+            "service.name".into(),
+            name.unwrap_or_else(|| format!("unknown_service:{language}")),
+        ));
     }
     resource
 }
@@ -138,7 +156,9 @@ fn percent_decoded(text: &str) -> String {
     let mut out = Vec::with_capacity(bytes.len());
     let mut at = 0;
     while at < bytes.len() {
-        let hex = bytes.get(at + 1..at + 3).and_then(|hex| std::str::from_utf8(hex).ok());
+        let hex = bytes
+            .get(at + 1..at + 3)
+            .and_then(|hex| std::str::from_utf8(hex).ok());
         match (bytes[at], hex.and_then(|hex| u8::from_str_radix(hex, 16).ok())) {
             (b'%', Some(byte)) => {
                 out.push(byte);
@@ -161,13 +181,18 @@ mod tests {
     fn resource_attributes_come_from_the_environment() {
         let env = |name: &str| match name {
             "OTEL_SERVICE_NAME" => Some("shop".to_owned()),
-            "OTEL_RESOURCE_ATTRIBUTES" => Some("service.name=other,team=a%20b,langfuse.environment=x,broken".to_owned()),
+            "OTEL_RESOURCE_ATTRIBUTES" => {
+                Some("service.name=other,team=a%20b,langfuse.environment=x,broken".to_owned())
+            }
             _ => None,
         };
         let resource = resource(&env);
         assert!(resource.contains(&("service.name".into(), "shop".into())));
         assert!(resource.contains(&("team".into(), "a b".into())));
         assert!(!resource.iter().any(|(key, _)| key == "langfuse.environment"));
-        assert_eq!(resource.iter().filter(|(key, _)| key == "service.name").count(), 1);
+        assert_eq!(
+            resource.iter().filter(|(key, _)| key == "service.name").count(),
+            1
+        );
     }
 }

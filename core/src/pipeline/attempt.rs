@@ -31,9 +31,14 @@ pub(crate) struct Attempt {
 
 #[derive(Debug)]
 enum Work {
-    Batch { spool: u64, batch: Batch },
+    Batch {
+        spool: u64,
+        batch: Batch,
+    },
     /// Asks an origin for its version; these destinations' scores wait for the answer.
-    Version { spools: Vec<u64> },
+    Version {
+        spools: Vec<u64>,
+    },
 }
 
 impl Attempt {
@@ -63,7 +68,9 @@ impl Pipeline {
         let limits = self.shared.limits.in_flight;
         while self.attempts.len() < limits.process {
             let id = self.rotation.pop_front()?;
-            let Some(origin) = self.origins.get_mut(&id) else { continue };
+            let Some(origin) = self.origins.get_mut(&id) else {
+                continue;
+            };
             origin.rotating = false;
             // Where it is not admitted now, its timer or its next outcome puts it back.
             if !origin.admits(now.mono) || origin.in_flight >= limits.origin {
@@ -115,10 +122,16 @@ impl Pipeline {
         let payload = batch.payload(&self.shared.envelope.load(), form);
         let destination = &spool.destination;
         let (path, content_type, gzip): (Arc<str>, _, _) = match (batch.lane, form) {
-            (Lane::Observations, _) => (destination.otlp_path.clone(), "application/x-protobuf", destination.gzip.load(Ordering::Relaxed)),
+            (Lane::Observations, _) => (
+                destination.otlp_path.clone(),
+                "application/x-protobuf",
+                destination.gzip.load(Ordering::Relaxed),
+            ),
             // The servers' JSON endpoints take no compressed bodies.
             (Lane::Scores, ScoreForm::Array) => ("/api/public/scores".into(), "application/json", false),
-            (Lane::Scores, ScoreForm::Ingestion) => ("/api/public/ingestion".into(), "application/json", false),
+            (Lane::Scores, ScoreForm::Ingestion) => {
+                ("/api/public/ingestion".into(), "application/json", false)
+            }
         };
         let request = Request {
             endpoint: destination.endpoint.clone(),
@@ -146,21 +159,36 @@ impl Pipeline {
             origin.begin(suspect, now.mono);
         }
         self.suspects_in_flight += usize::from(suspect);
-        self.attempts.insert(slot, Attempt { origin: origin_id, suspect, work });
+        self.attempts.insert(
+            slot,
+            Attempt {
+                origin: origin_id,
+                suspect,
+                work,
+            },
+        );
         self.shared.requests.fetch_add(1, Ordering::Relaxed);
-        Action::Send { slot: Slot(slot), request }
+        Action::Send {
+            slot: Slot(slot),
+            request,
+        }
     }
 
     /// Asks the spool's server for its version, or waits for the answer that somebody else asked for.
     pub(super) fn ask_version(&mut self, id: u64, now: Now) {
         let Some(spool) = self.spools.get(&id) else { return };
         let (origin_id, endpoint): (u32, Arc<Endpoint>) = (spool.origin, spool.destination.endpoint.clone());
-        let Some(origin) = self.origins.get_mut(&origin_id) else { return };
+        let Some(origin) = self.origins.get_mut(&origin_id) else {
+            return;
+        };
         if origin.scores == ScoreSupport::Asked {
-            let asked = self.attempts.values_mut().find_map(|attempt| match &mut attempt.work {
-                Work::Version { spools } if attempt.origin == origin_id => Some(spools),
-                _ => None,
-            });
+            let asked = self
+                .attempts
+                .values_mut()
+                .find_map(|attempt| match &mut attempt.work {
+                    Work::Version { spools } if attempt.origin == origin_id => Some(spools),
+                    _ => None,
+                });
             if let Some(spools) = asked
                 && !spools.contains(&id)
             {
@@ -176,7 +204,10 @@ impl Pipeline {
         }
         if !origin.admits(now.mono) {
             // Look again when the breaker lets somebody through.
-            let again = origin.opens_at().unwrap_or(0).max(now.mono + nanos(Duration::from_secs(1)));
+            let again = origin
+                .opens_at()
+                .unwrap_or(0)
+                .max(now.mono + nanos(Duration::from_secs(1)));
             if let Some(spool) = self.spools.get_mut(&id) {
                 spool.not_before = again;
             }
@@ -201,7 +232,9 @@ impl Pipeline {
     /// Takes an attempt's outcome. A slot that was cancelled means nothing any more. Call
     /// [`Pipeline::poll_action`] afterwards.
     pub fn handle_outcome(&mut self, slot: Slot, outcome: &Outcome, now: Now) {
-        let Some(attempt) = self.attempts.remove(&slot.0) else { return };
+        let Some(attempt) = self.attempts.remove(&slot.0) else {
+            return;
+        };
         self.suspects_in_flight -= usize::from(attempt.suspect);
         if let Some(origin) = self.origins.get_mut(&attempt.origin) {
             origin.end(attempt.suspect);
@@ -248,27 +281,54 @@ impl Pipeline {
     }
 
     fn end_batch(&mut self, slot: Slot, id: u64, batch: Batch, outcome: &Outcome, now: Now) {
-        let Some(spool) = self.spools.get_mut(&id) else { return };
+        let Some(spool) = self.spools.get_mut(&id) else {
+            return;
+        };
         let destination = spool.destination.clone();
         spool.slots.retain(|other| *other != slot.0);
         let (lane, sent) = (batch.lane, batch.len());
         match retry::decide(outcome, lane, sent, spool.failures) {
             Verdict::Delivered { refused, unknown } => {
-                (spool.failures, spool.suspect, spool.unauthorized, spool.ordered_pause) = (0, false, false, false);
+                (
+                    spool.failures,
+                    spool.suspect,
+                    spool.unauthorized,
+                    spool.ordered_pause,
+                ) = (0, false, false, false);
                 spool.fraction = (spool.fraction / 2).max(1);
                 spool.throttle = (spool.throttle / 2).max(1);
                 self.shared.delivery.record(now.mono.saturating_sub(batch.ready));
-                let (entries, unknown) = batch.entries.split_at(usize::try_from(sent - unknown).unwrap_or(0));
-                let (taken, refused) = entries.split_at(entries.len() - usize::try_from(refused).unwrap_or(0).min(entries.len()));
+                let (entries, unknown) = batch
+                    .entries
+                    .split_at(usize::try_from(sent - unknown).unwrap_or(0));
+                let (taken, refused) = entries
+                    .split_at(entries.len() - usize::try_from(refused).unwrap_or(0).min(entries.len()));
                 self.settle(&destination, lane, taken, Fate::Delivered, now);
-                self.settle(&destination, lane, refused, Fate::Dropped(DropReason::Rejected), now);
+                self.settle(
+                    &destination,
+                    lane,
+                    refused,
+                    Fate::Dropped(DropReason::Rejected),
+                    now,
+                );
                 self.settle(&destination, lane, unknown, Fate::Unconfirmed, now);
             }
             Verdict::Refused => {
                 // The server is well; only this batch was not to its liking.
-                (spool.failures, spool.suspect, spool.unauthorized, spool.ordered_pause) = (0, false, false, false);
+                (
+                    spool.failures,
+                    spool.suspect,
+                    spool.unauthorized,
+                    spool.ordered_pause,
+                ) = (0, false, false, false);
                 self.tell(id, lane, outcome, "gave the data up", now);
-                self.settle(&destination, lane, &batch.entries, Fate::Dropped(DropReason::Rejected), now);
+                self.settle(
+                    &destination,
+                    lane,
+                    &batch.entries,
+                    Fate::Dropped(DropReason::Rejected),
+                    now,
+                );
             }
             Verdict::Split => match batch.split() {
                 Ok((first, second)) => {
@@ -283,7 +343,13 @@ impl Pipeline {
                 }
                 Err(single) => {
                     self.tell(id, lane, outcome, "gave one item up", now);
-                    self.settle(&destination, lane, &single.entries, Fate::Dropped(DropReason::TooLarge), now);
+                    self.settle(
+                        &destination,
+                        lane,
+                        &single.entries,
+                        Fate::Dropped(DropReason::TooLarge),
+                        now,
+                    );
                 }
             },
             Verdict::Retry { after, why } => {
@@ -304,7 +370,9 @@ impl Pipeline {
                 }
             }
         }
-        destination.budget.set_failing(self.spools.get(&id).is_some_and(|spool| spool.suspect));
+        destination
+            .budget
+            .set_failing(self.spools.get(&id).is_some_and(|spool| spool.suspect));
         self.look(id, now);
     }
 
@@ -318,19 +386,28 @@ impl Pipeline {
     fn tell(&self, id: u64, lane: Lane, outcome: &Outcome, what: &str, now: Now) {
         let Some(spool) = self.spools.get(&id) else { return };
         let destination = &spool.destination;
-        self.shared.notices.add(NoticeKind::Server, &destination.public_key, 1, now.mono, || {
-            let url = &destination.endpoint.url;
-            let lane = lane.as_str();
-            match outcome {
-                Outcome::Response(response) => format!("{url} answered {} to {lane}: {what}", response.status),
-                Outcome::Failed(failure) => format!("{url} did not take {lane} ({:?}: {}): {what}", failure.phase, failure.detail),
-            }
-        });
+        self.shared
+            .notices
+            .add(NoticeKind::Server, &destination.public_key, 1, now.mono, || {
+                let url = &destination.endpoint.url;
+                let lane = lane.as_str();
+                match outcome {
+                    Outcome::Response(response) => {
+                        format!("{url} answered {} to {lane}: {what}", response.status)
+                    }
+                    Outcome::Failed(failure) => format!(
+                        "{url} did not take {lane} ({:?}: {}): {what}",
+                        failure.phase, failure.detail
+                    ),
+                }
+            });
     }
 
     /// Forgets an attempt and puts its batch back to the front: the connection it was on is not to be trusted.
     pub(super) fn restart(&mut self, slot: u64, now: Now) {
-        let Some(attempt) = self.withdraw(slot) else { return };
+        let Some(attempt) = self.withdraw(slot) else {
+            return;
+        };
         match attempt.work {
             Work::Batch { spool: id, batch } => {
                 if let Some(spool) = self.spools.get_mut(&id) {

@@ -60,12 +60,21 @@ impl Flush {
             base_url: destination.endpoint.url.to_string(),
             ..DestinationReport::default()
         };
-        self.parts.insert(destination.id, Part { mark, remaining, report });
+        self.parts.insert(
+            destination.id,
+            Part {
+                mark,
+                remaining,
+                report,
+            },
+        );
     }
 
     /// Counts what became of these items. True where that was the last of this destination.
     pub(crate) fn settle(&mut self, spool: u64, entries: &[Entry], fate: Fate) -> bool {
-        let Some(part) = self.parts.get_mut(&spool) else { return false };
+        let Some(part) = self.parts.get_mut(&spool) else {
+            return false;
+        };
         let count = entries.iter().filter(|entry| entry.seq <= part.mark).count() as u64;
         part.remaining -= count;
         match fate {
@@ -78,7 +87,9 @@ impl Flush {
 
     /// How many of these items belong to this flush.
     pub(crate) fn covers<'a>(&self, spool: u64, entries: impl Iterator<Item = &'a Entry>) -> u64 {
-        self.parts.get(&spool).map_or(0, |part| entries.filter(|entry| entry.seq <= part.mark).count() as u64)
+        self.parts.get(&spool).map_or(0, |part| {
+            entries.filter(|entry| entry.seq <= part.mark).count() as u64
+        })
     }
 
     /// Ends one destination's share; `in_flight` of its items were sent and not answered.

@@ -21,13 +21,13 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-pub use self::flush::FlushRequest;
 use self::attempt::Attempt;
 use self::breaker::Origin;
 use self::flush::Flush;
+pub use self::flush::FlushRequest;
 use self::ids::IdMap;
-pub use self::queue::{ITEM_OVERHEAD, Item};
 use self::queue::Entry;
+pub use self::queue::{ITEM_OVERHEAD, Item};
 use self::retry::RetryBudget;
 use self::schedule::Class;
 use self::spool::{Fate, Spool};
@@ -130,7 +130,11 @@ impl Pipeline {
     /// Takes what a caller asks for. Call [`Pipeline::poll_action`] afterwards.
     pub fn handle_command(&mut self, command: Command, now: Now) {
         match command {
-            Command::Submit { destination, lane, item } => self.submit(destination, lane, item, now),
+            Command::Submit {
+                destination,
+                lane,
+                item,
+            } => self.submit(destination, lane, item, now),
             Command::Flush(request) => self.begin_flush(&request, now),
         }
     }
@@ -171,13 +175,19 @@ impl Pipeline {
     /// The next thing to do; call until `None`, after every other call.
     pub fn poll_action(&mut self, now: Now) -> Option<Action> {
         // Dispatching may find out that something else has to be asked first, so its actions come last once more.
-        self.actions.pop_front().or_else(|| self.dispatch(now)).or_else(|| self.actions.pop_front())
+        self.actions
+            .pop_front()
+            .or_else(|| self.dispatch(now))
+            .or_else(|| self.actions.pop_front())
     }
 
     /// True where nothing waits, nothing is in flight and nobody flushes: the exporter may end.
     #[must_use]
     pub fn is_idle(&self) -> bool {
-        self.spools.is_empty() && self.attempts.is_empty() && self.flushes.is_empty() && self.actions.is_empty()
+        self.spools.is_empty()
+            && self.attempts.is_empty()
+            && self.flushes.is_empty()
+            && self.actions.is_empty()
     }
 
     /// Attempts under way.
@@ -203,8 +213,11 @@ impl Pipeline {
         let wall = now.unix.saturating_sub(self.last_turn.unix);
         // A turn ends at the next timer at the latest, so a longer one means that the process stood still. The wall
         // clock alone may also have been set; starting attempts anew is harmless then.
-        let planned = self.next_timeout().map_or(0, |at| at.saturating_sub(self.last_turn.mono));
-        let frozen = wall > mono.saturating_add(2_000_000_000) || mono > planned.saturating_add(2_000_000_000);
+        let planned = self
+            .next_timeout()
+            .map_or(0, |at| at.saturating_sub(self.last_turn.mono));
+        let frozen =
+            wall > mono.saturating_add(2_000_000_000) || mono > planned.saturating_add(2_000_000_000);
         self.last_turn = now;
         if !frozen || self.attempts.is_empty() {
             if frozen {
@@ -222,17 +235,33 @@ impl Pipeline {
     fn submit(&mut self, destination: Arc<Destination>, lane: Lane, item: Item, now: Now) {
         let id = destination.id;
         // After the goodbye nobody knows how long there is still time.
-        let base = if self.shared.goodbye.load(Ordering::Relaxed) == 0 { destination.linger() } else { 0 };
+        let base = if self.shared.goodbye.load(Ordering::Relaxed) == 0 {
+            destination.linger()
+        } else {
+            0
+        };
         if !self.spools.contains_key(&id) {
             let origin = self.origin(&destination.endpoint.origin, now);
-            let down = self.origins.get(&origin).is_some_and(|origin| origin.opens_at().is_some());
+            let down = self
+                .origins
+                .get(&origin)
+                .is_some_and(|origin| origin.opens_at().is_some());
             destination.budget.set_failing(down);
             self.spools.insert(id, Spool::new(destination, origin));
         }
         if let Some(spool) = self.spools.get_mut(&id) {
-            let crowding = self.origins.get(&spool.origin).map_or(0, |origin| origin.crowding);
-            let crowded = if base == 0 { 0 } else { base.max(nanos(CROWDED_LINGER).min(base.saturating_add(crowding.saturating_mul(4)))) };
-            let throttled = base.saturating_mul(u64::from(spool.throttle)).min(nanos(crate::config::THROTTLED_LINGER).max(base));
+            let crowding = self
+                .origins
+                .get(&spool.origin)
+                .map_or(0, |origin| origin.crowding);
+            let crowded = if base == 0 {
+                0
+            } else {
+                base.max(nanos(CROWDED_LINGER).min(base.saturating_add(crowding.saturating_mul(4))))
+            };
+            let throttled = base
+                .saturating_mul(u64::from(spool.throttle))
+                .min(nanos(crate::config::THROTTLED_LINGER).max(base));
             let was_due = spool.timer.is_some() || spool.queued.is_some();
             spool.push(lane, item, crowded.max(throttled));
             let full = spool.lane_due(lane, now.mono);
@@ -266,24 +295,37 @@ impl Pipeline {
     /// and forgets it where there is nothing left.
     fn look(&mut self, id: u64, now: Now) {
         let max_age = nanos(self.shared.limits.max_age);
-        let Some(spool) = self.spools.get_mut(&id) else { return };
+        let Some(spool) = self.spools.get_mut(&id) else {
+            return;
+        };
         if spool.expires(max_age).is_some_and(|at| at <= now.mono) {
-            let reason = if spool.unauthorized { DropReason::Unauthorized } else { DropReason::Expired };
+            let reason = if spool.unauthorized {
+                DropReason::Unauthorized
+            } else {
+                DropReason::Expired
+            };
             let destination = spool.destination.clone();
             for (lane, entries) in spool.expire(now.mono.saturating_sub(max_age)) {
                 self.settle(&destination, lane, &entries, Fate::Dropped(reason), now);
             }
         }
-        let Some(spool) = self.spools.get_mut(&id) else { return };
+        let Some(spool) = self.spools.get_mut(&id) else {
+            return;
+        };
         if spool.is_empty() && spool.waiters.is_empty() && now.mono >= spool.not_before {
             self.forget_spool(id);
             return;
         }
-        let form = self.origins.get(&spool.origin).and_then(|origin| origin.score_form(now.mono));
+        let form = self
+            .origins
+            .get(&spool.origin)
+            .and_then(|origin| origin.score_form(now.mono));
         if form.is_none() && spool.lane_due(Lane::Scores, now.mono) && now.mono >= spool.not_before {
             self.ask_version(id, now);
         }
-        let Some(spool) = self.spools.get_mut(&id) else { return };
+        let Some(spool) = self.spools.get_mut(&id) else {
+            return;
+        };
         if spool.queued.is_none() && spool.ready(now.mono, form.is_some()) {
             let class = match (spool.suspect, spool.waiters.is_empty()) {
                 (true, _) => Class::Suspect,
@@ -303,7 +345,9 @@ impl Pipeline {
 
     fn set_timer(&mut self, id: u64, now: Now) {
         let max_age = nanos(self.shared.limits.max_age);
-        let Some(spool) = self.spools.get_mut(&id) else { return };
+        let Some(spool) = self.spools.get_mut(&id) else {
+            return;
+        };
         let due = spool
             .lanes
             .iter()
@@ -316,7 +360,11 @@ impl Pipeline {
         // Where nothing is pending, the pause itself is what to wait for.
         let due = due.unwrap_or(spool.not_before).max(spool.not_before);
         let sending = spool.queued.is_some() || spool.is_saturated();
-        let at = spool.expires(max_age).into_iter().chain((!sending && due > now.mono).then_some(due)).min();
+        let at = spool
+            .expires(max_age)
+            .into_iter()
+            .chain((!sending && due > now.mono).then_some(due))
+            .min();
         if let Some(at) = at
             && spool.timer.is_none_or(|set| at < set)
         {
@@ -352,14 +400,25 @@ impl Pipeline {
             Fate::Dropped(reason) => {
                 destination.counters.dropped(lane, reason, count);
                 let url = &destination.endpoint.url;
-                self.shared.notices.add(NoticeKind::Dropped { lane, reason }, &destination.public_key, count, now.mono, || {
-                    format!("{} for {url} dropped: {}", lane.as_str(), reason.as_str())
-                });
+                self.shared.notices.add(
+                    NoticeKind::Dropped { lane, reason },
+                    &destination.public_key,
+                    count,
+                    now.mono,
+                    || format!("{} for {url} dropped: {}", lane.as_str(), reason.as_str()),
+                );
             }
         }
-        let waiters = self.spools.get(&id).map(|spool| spool.waiters.clone()).unwrap_or_default();
+        let waiters = self
+            .spools
+            .get(&id)
+            .map(|spool| spool.waiters.clone())
+            .unwrap_or_default();
         for flush_id in waiters {
-            let finished = self.flushes.get_mut(&flush_id).is_some_and(|flush| flush.settle(id, entries, fate));
+            let finished = self
+                .flushes
+                .get_mut(&flush_id)
+                .is_some_and(|flush| flush.settle(id, entries, fate));
             if finished {
                 self.finish_part(flush_id, id, now);
             }
@@ -375,8 +434,15 @@ impl Pipeline {
         };
         let mut flush = Flush::new(request);
         for id in &ids {
-            let Some(spool) = self.spools.get_mut(id) else { continue };
-            let in_flight: u64 = spool.slots.iter().filter_map(|slot| self.attempts.get(slot)).map(Attempt::items).sum();
+            let Some(spool) = self.spools.get_mut(id) else {
+                continue;
+            };
+            let in_flight: u64 = spool
+                .slots
+                .iter()
+                .filter_map(|slot| self.attempts.get(slot))
+                .map(Attempt::items)
+                .sum();
             let pending = spool.waiting().count() as u64 + in_flight;
             if pending == 0 {
                 continue;
@@ -416,7 +482,9 @@ impl Pipeline {
                 in_flight = flush.covers(id, attempts.flat_map(Attempt::entries));
             }
         }
-        let Some(flush) = self.flushes.get_mut(&flush_id) else { return };
+        let Some(flush) = self.flushes.get_mut(&flush_id) else {
+            return;
+        };
         flush.finish(id, in_flight);
         let close = flush.close;
         if flush.answer() {
@@ -428,7 +496,9 @@ impl Pipeline {
     }
 
     fn end_flush(&mut self, flush_id: u64, now: Now) {
-        let Some(flush) = self.flushes.get(&flush_id) else { return };
+        let Some(flush) = self.flushes.get(&flush_id) else {
+            return;
+        };
         let parts: Vec<u64> = flush.parts.keys().copied().collect();
         for id in parts {
             self.finish_part(flush_id, id, now);
@@ -441,13 +511,21 @@ impl Pipeline {
         if spool.waiters.is_empty() || !spool.slots.is_empty() {
             return;
         }
-        let opens = self.origins.get(&spool.origin).and_then(Origin::opens_at).unwrap_or(0);
+        let opens = self
+            .origins
+            .get(&spool.origin)
+            .and_then(Origin::opens_at)
+            .unwrap_or(0);
         let earliest = spool.not_before.max(opens);
         if earliest <= now.mono {
             return;
         }
         for flush_id in spool.waiters.clone() {
-            if self.flushes.get(&flush_id).is_some_and(|flush| earliest >= flush.deadline) {
+            if self
+                .flushes
+                .get(&flush_id)
+                .is_some_and(|flush| earliest >= flush.deadline)
+            {
                 self.finish_part(flush_id, id, now);
             }
         }
@@ -455,11 +533,16 @@ impl Pipeline {
 
     /// Gives up everything of one destination: what waits is dropped, what is in flight stays unconfirmed.
     fn close_spool(&mut self, id: u64, reason: DropReason, now: Now) {
-        let Some(spool) = self.spools.get_mut(&id) else { return };
+        let Some(spool) = self.spools.get_mut(&id) else {
+            return;
+        };
         let destination = spool.destination.clone();
         // Everything is taken out before anything is counted: counting may end flushes, which may close it once more.
         let waiting = spool.drain();
-        let sent: Vec<_> = std::mem::take(&mut spool.slots).into_iter().filter_map(|slot| self.withdraw(slot)).collect();
+        let sent: Vec<_> = std::mem::take(&mut spool.slots)
+            .into_iter()
+            .filter_map(|slot| self.withdraw(slot))
+            .collect();
         for (lane, entries) in waiting {
             self.settle(&destination, lane, &entries, Fate::Dropped(reason), now);
         }
@@ -468,7 +551,11 @@ impl Pipeline {
                 self.settle(&destination, lane, &entries, Fate::Unconfirmed, now);
             }
         }
-        if self.spools.get(&id).is_some_and(|spool| spool.waiters.is_empty() && spool.is_empty()) {
+        if self
+            .spools
+            .get(&id)
+            .is_some_and(|spool| spool.waiters.is_empty() && spool.is_empty())
+        {
             self.forget_spool(id);
         }
     }
@@ -488,7 +575,10 @@ impl Pipeline {
         const UNUSED: u64 = 10 * SWEEP;
         let ids = &mut self.origin_ids;
         self.origins.retain(|_, origin| {
-            let keep = origin.spools > 0 || origin.in_flight > 0 || origin.rotating || now.mono.saturating_sub(origin.last_used) < UNUSED;
+            let keep = origin.spools > 0
+                || origin.in_flight > 0
+                || origin.rotating
+                || now.mono.saturating_sub(origin.last_used) < UNUSED;
             if !keep {
                 ids.remove(&origin.name);
             }

@@ -64,7 +64,13 @@ pub(crate) struct Batch {
 
 impl Batch {
     pub(crate) fn new(lane: Lane, entries: Vec<Entry>, ready: u64) -> Self {
-        Self { lane, entries, attempts: 0, ready, payload: None }
+        Self {
+            lane,
+            entries,
+            attempts: 0,
+            ready,
+            payload: None,
+        }
     }
 
     pub(crate) fn len(&self) -> u64 {
@@ -72,12 +78,20 @@ impl Batch {
     }
 
     pub(crate) fn timeout(&self) -> Duration {
-        self.entries.iter().map(|entry| entry.item.timeout).max().unwrap_or_default()
+        self.entries
+            .iter()
+            .map(|entry| entry.item.timeout)
+            .max()
+            .unwrap_or_default()
     }
 
     /// When its oldest item was submitted.
     pub(crate) fn oldest(&self) -> u64 {
-        self.entries.iter().map(|entry| entry.item.submitted).min().unwrap_or(u64::MAX)
+        self.entries
+            .iter()
+            .map(|entry| entry.item.submitted)
+            .min()
+            .unwrap_or(u64::MAX)
     }
 
     /// The request's body, made once for as long as the form stays the same.
@@ -109,7 +123,10 @@ impl Batch {
             return Err(self);
         }
         let second = self.entries.split_off(self.entries.len() / 2);
-        Ok((Self::new(self.lane, self.entries, self.ready), Self::new(self.lane, second, self.ready)))
+        Ok((
+            Self::new(self.lane, self.entries, self.ready),
+            Self::new(self.lane, second, self.ready),
+        ))
     }
 }
 
@@ -140,10 +157,14 @@ impl LaneQueue {
             Lane::Observations => (count, REQUEST_BYTES),
             Lane::Scores => (count.min(SCORE_FLUSH_AT as usize), SCORE_REQUEST_BYTES),
         };
-        debug_assert!(OBSERVATION_BYTES > limit, "an observation above the request's size goes alone");
+        debug_assert!(
+            OBSERVATION_BYTES > limit,
+            "an observation above the request's size goes alone"
+        );
         let (mut taken, mut bytes) = (0, 0);
         for entry in self.entries.iter().take(count.max(1)) {
-            let size = entry.item.payload.len() + entry.item.wrapper.as_ref().map_or(1, |wrapper| wrapper.len() + 2);
+            let size =
+                entry.item.payload.len() + entry.item.wrapper.as_ref().map_or(1, |wrapper| wrapper.len() + 2);
             if taken > 0 && bytes + size > limit {
                 break;
             }
@@ -158,7 +179,10 @@ impl LaneQueue {
             // A burst must not pin its high-water mark in each of thousands of spools.
             self.entries = VecDeque::new();
         }
-        self.bytes -= entries.iter().map(|entry| entry.item.payload.len()).sum::<usize>();
+        self.bytes -= entries
+            .iter()
+            .map(|entry| entry.item.payload.len())
+            .sum::<usize>();
         Some(Batch::new(lane, entries, self.due.min(asked)))
     }
 
@@ -174,7 +198,12 @@ mod tests {
     use super::*;
 
     fn entry(seq: u64, len: usize) -> Entry {
-        let item = Item { payload: vec![b'x'; len].into(), wrapper: None, submitted: seq, timeout: Duration::from_secs(5) };
+        let item = Item {
+            payload: vec![b'x'; len].into(),
+            wrapper: None,
+            submitted: seq,
+            timeout: Duration::from_secs(5),
+        };
         Entry { item, seq }
     }
 
@@ -184,7 +213,9 @@ mod tests {
         for (seq, len) in [(1, 10), (2, 10), (3, 3 << 20), (4, 3 << 20), (5, 8 << 20), (6, 1)] {
             queue.push(entry(seq, len));
         }
-        let sizes: Vec<usize> = std::iter::from_fn(|| queue.cut(Lane::Observations, 512, 0)).map(|batch| batch.entries.len()).collect();
+        let sizes: Vec<usize> = std::iter::from_fn(|| queue.cut(Lane::Observations, 512, 0))
+            .map(|batch| batch.entries.len())
+            .collect();
         assert_eq!(sizes, [3, 1, 1, 1]);
         assert_eq!(queue.bytes, 0);
         queue.push(entry(7, 1));
@@ -196,7 +227,10 @@ mod tests {
     fn a_retry_sends_the_same_bytes_and_a_split_loses_nothing() {
         let envelope = Envelope::new(&[], "s", "1");
         let mut batch = Batch::new(Lane::Observations, vec![entry(1, 3), entry(2, 4), entry(3, 5)], 0);
-        assert_eq!(batch.payload(&envelope, ScoreForm::Array).to_vec(), batch.payload(&envelope, ScoreForm::Array).to_vec());
+        assert_eq!(
+            batch.payload(&envelope, ScoreForm::Array).to_vec(),
+            batch.payload(&envelope, ScoreForm::Array).to_vec()
+        );
         let (first, second) = batch.split().unwrap();
         assert_eq!((first.len(), second.len()), (1, 2));
         assert!(first.split().is_err());

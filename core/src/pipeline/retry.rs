@@ -47,29 +47,56 @@ pub(crate) fn decide(outcome: &Outcome, lane: Lane, sent: u64, failures: u32) ->
         Outcome::Failed(failure) if failure.kind == FailureKind::Invalid => return Verdict::Refused,
         Outcome::Failed(failure) => {
             let while_sending = failure.phase == Phase::Send && failure.kind == FailureKind::Timeout;
-            return Verdict::Retry { after: backoff(failures), why: Why::Transport { while_sending } };
+            return Verdict::Retry {
+                after: backoff(failures),
+                why: Why::Transport { while_sending },
+            };
         }
     };
     match response.status {
         200..=299 => match lane {
             Lane::Scores => {
                 let (taken, refused) = scores::verdict(response.status, &response.body, sent);
-                Verdict::Delivered { refused, unknown: sent - taken - refused }
+                Verdict::Delivered {
+                    refused,
+                    unknown: sent - taken - refused,
+                }
             }
-            Lane::Observations if response.content_type == "application/x-protobuf" => {
-                Verdict::Delivered { refused: otlp::rejected_spans(&response.body).min(sent), unknown: 0 }
-            }
-            Lane::Observations => Verdict::Delivered { refused: 0, unknown: 0 },
+            Lane::Observations if response.content_type == "application/x-protobuf" => Verdict::Delivered {
+                refused: otlp::rejected_spans(&response.body).min(sent),
+                unknown: 0,
+            },
+            Lane::Observations => Verdict::Delivered {
+                refused: 0,
+                unknown: 0,
+            },
         },
-        401 | 403 => Verdict::Retry { after: jittered(UNAUTHORIZED_PAUSE, 0.1), why: Why::Unauthorized },
+        401 | 403 => Verdict::Retry {
+            after: jittered(UNAUTHORIZED_PAUSE, 0.1),
+            why: Why::Unauthorized,
+        },
         413 => Verdict::Split,
         429 => {
-            let after = response.retry_after.unwrap_or_default().min(MAX_RETRY_AFTER).max(backoff(failures));
-            Verdict::Retry { after, why: Why::Throttled }
+            let after = response
+                .retry_after
+                .unwrap_or_default()
+                .min(MAX_RETRY_AFTER)
+                .max(backoff(failures));
+            Verdict::Retry {
+                after,
+                why: Why::Throttled,
+            }
         }
         408 | 500..=599 => {
-            let after = response.retry_after.unwrap_or_default().min(MAX_RETRY_AFTER).max(backoff(failures));
-            Verdict::Retry { after, why: Why::Server }
+            let after = response
+                .retry_after
+                .unwrap_or_default()
+                .min(MAX_RETRY_AFTER)
+                .max(backoff(failures));
+            Verdict::Retry {
+                after,
+                why: Why::Server,
+            }
         }
         // 3xx is never followed and never a success: the data would be gone without a word.
         _ => Verdict::Refused,
@@ -100,7 +127,10 @@ impl RetryBudget {
     const MOST: f64 = 200.0;
 
     pub(crate) fn new(now: u64) -> Self {
-        Self { tokens: Self::MOST / 2.0, filled: now }
+        Self {
+            tokens: Self::MOST / 2.0,
+            filled: now,
+        }
     }
 
     /// Counts a first attempt.
@@ -128,36 +158,73 @@ mod tests {
     use crate::transport::{Failure, Response};
 
     fn answer(status: u16) -> Outcome {
-        Outcome::Response(Response { status, ..Response::default() })
+        Outcome::Response(Response {
+            status,
+            ..Response::default()
+        })
     }
 
     #[test]
     fn statuses_mean_what_the_design_says() {
         let decide = |status| decide(&answer(status), Lane::Observations, 5, 0);
         for status in [200, 202, 207] {
-            assert_eq!(decide(status), Verdict::Delivered { refused: 0, unknown: 0 }, "{status}");
+            assert_eq!(
+                decide(status),
+                Verdict::Delivered {
+                    refused: 0,
+                    unknown: 0
+                },
+                "{status}"
+            );
         }
         for status in [301, 302, 304, 400, 404, 405, 422] {
             assert_eq!(decide(status), Verdict::Refused, "{status}");
         }
         assert_eq!(decide(413), Verdict::Split);
-        for (status, why) in [(408, Why::Server), (500, Why::Server), (503, Why::Server), (429, Why::Throttled), (401, Why::Unauthorized), (403, Why::Unauthorized)] {
-            assert!(matches!(decide(status), Verdict::Retry { why: w, .. } if w == why), "{status}");
+        for (status, why) in [
+            (408, Why::Server),
+            (500, Why::Server),
+            (503, Why::Server),
+            (429, Why::Throttled),
+            (401, Why::Unauthorized),
+            (403, Why::Unauthorized),
+        ] {
+            assert!(
+                matches!(decide(status), Verdict::Retry { why: w, .. } if w == why),
+                "{status}"
+            );
         }
     }
 
     #[test]
     fn retry_after_is_a_minimum_and_clamped() {
-        let limited = |seconds| Outcome::Response(Response { status: 429, retry_after: Some(Duration::from_secs(seconds)), ..Response::default() });
+        let limited = |seconds| {
+            Outcome::Response(Response {
+                status: 429,
+                retry_after: Some(Duration::from_secs(seconds)),
+                ..Response::default()
+            })
+        };
         for (said, at_least, at_most) in [(20, 20, 20), (0, 0, 1), (1_000_000, 300, 300)] {
-            let Verdict::Retry { after, .. } = decide(&limited(said), Lane::Scores, 1, 0) else { panic!() };
-            assert!(after >= Duration::from_secs(at_least) && after <= Duration::from_secs(at_most), "{after:?}");
+            let Verdict::Retry { after, .. } = decide(&limited(said), Lane::Scores, 1, 0) else {
+                panic!()
+            };
+            assert!(
+                after >= Duration::from_secs(at_least) && after <= Duration::from_secs(at_most),
+                "{after:?}"
+            );
         }
     }
 
     #[test]
     fn a_timeout_while_sending_is_told_apart() {
-        let failed = |phase| Outcome::Failed(Failure { phase, kind: FailureKind::Timeout, detail: String::new() });
+        let failed = |phase| {
+            Outcome::Failed(Failure {
+                phase,
+                kind: FailureKind::Timeout,
+                detail: String::new(),
+            })
+        };
         let why = |phase| match decide(&failed(phase), Lane::Observations, 1, 0) {
             Verdict::Retry { why, .. } => why,
             other => panic!("{other:?}"),

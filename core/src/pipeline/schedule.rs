@@ -32,7 +32,10 @@ impl Waiting {
     /// Whose turn it is: urgent first; suspects only while `suspects` says that one more may run.
     pub(crate) fn pop(&mut self, suspects: bool) -> Option<u64> {
         let [urgent, normal, suspect] = &mut self.lines;
-        urgent.pop_front().or_else(|| normal.pop_front()).or_else(|| if suspects { suspect.pop_front() } else { None })
+        urgent
+            .pop_front()
+            .or_else(|| normal.pop_front())
+            .or_else(|| if suspects { suspect.pop_front() } else { None })
     }
 
     /// Takes one out of every line, wherever it stands.
@@ -53,7 +56,15 @@ mod tests {
         waiting.push(Class::Suspect, 1);
         waiting.push(Class::Normal, 2);
         waiting.push(Class::Urgent, 3);
-        assert_eq!((waiting.pop(true), waiting.pop(true), waiting.pop(false), waiting.pop(true)), (Some(3), Some(2), None, Some(1)));
+        assert_eq!(
+            (
+                waiting.pop(true),
+                waiting.pop(true),
+                waiting.pop(false),
+                waiting.pop(true)
+            ),
+            (Some(3), Some(2), None, Some(1))
+        );
         assert!(waiting.is_empty());
     }
 }

@@ -90,7 +90,11 @@ impl Spool {
 
     /// Items that wait, for a batch or to be sent again.
     pub(crate) fn waiting(&self) -> impl Iterator<Item = &Entry> {
-        self.lanes.iter().flat_map(|lane| lane.entries.iter().chain(lane.retries.iter().flat_map(|batch| &batch.entries)))
+        self.lanes.iter().flat_map(|lane| {
+            lane.entries
+                .iter()
+                .chain(lane.retries.iter().flat_map(|batch| &batch.entries))
+        })
     }
 
     /// Whether this lane has something to send now.
@@ -136,7 +140,10 @@ impl Spool {
                 continue;
             }
             let queue = &mut self.lanes[lane as usize];
-            let batch = queue.retries.pop_front().or_else(|| queue.cut(lane, count, asked));
+            let batch = queue
+                .retries
+                .pop_front()
+                .or_else(|| queue.cut(lane, count, asked));
             if let Some(batch) = batch {
                 self.last_lane = lane;
                 if batch.attempts == 0 {
@@ -152,7 +159,9 @@ impl Spool {
     fn taken(&self, entries: &[Entry]) {
         let bytes: usize = entries.iter().map(|entry| entry.item.payload.len()).sum();
         #[allow(clippy::cast_possible_truncation)]
-        self.destination.waiting.fetch_sub(entries.len() as u32, Ordering::Relaxed);
+        self.destination
+            .waiting
+            .fetch_sub(entries.len() as u32, Ordering::Relaxed);
         self.destination.waiting_bytes.fetch_sub(bytes, Ordering::Relaxed);
         if self.lanes.iter().all(|lane| lane.entries.is_empty()) {
             // AcqRel pairs with the caller's swap: whoever still saw `true` has already put its item into the inbox,
@@ -169,12 +178,21 @@ impl Spool {
             if queue.oldest().is_none_or(|submitted| submitted >= oldest) {
                 continue;
             }
-            let late = queue.entries.iter().take_while(|entry| entry.item.submitted < oldest).count();
+            let late = queue
+                .entries
+                .iter()
+                .take_while(|entry| entry.item.submitted < oldest)
+                .count();
             let entries: Vec<Entry> = queue.entries.drain(..late).collect();
-            queue.bytes -= entries.iter().map(|entry| entry.item.payload.len()).sum::<usize>();
+            queue.bytes -= entries
+                .iter()
+                .map(|entry| entry.item.payload.len())
+                .sum::<usize>();
             // A batch expires whole with its youngest item, so that what is sent again stays the same bytes.
-            let (old, young): (Vec<Batch>, Vec<Batch>) =
-                queue.retries.drain(..).partition(|batch| batch.entries.iter().all(|entry| entry.item.submitted < oldest));
+            let (old, young): (Vec<Batch>, Vec<Batch>) = queue
+                .retries
+                .drain(..)
+                .partition(|batch| batch.entries.iter().all(|entry| entry.item.submitted < oldest));
             queue.retries = young.into();
             if !entries.is_empty() {
                 self.taken(&entries);

@@ -31,7 +31,10 @@ fn main() -> ExitCode {
     });
     generation.set_all(&[
         (Field::Model, Value::Str("small-model")),
-        (Field::Input, Value::Str(r#"[{"role":"user","content":"What is a spool?"}]"#)),
+        (
+            Field::Input,
+            Value::Str(r#"[{"role":"user","content":"What is a spool?"}]"#),
+        ),
         (Field::Output, Value::Str("A cylinder that thread is wound on.")),
         (Field::UsageDetails, Value::Str(r#"{"input":9,"output":8}"#)),
     ]);
@@ -46,14 +49,24 @@ fn main() -> ExitCode {
         ..ScoreInput::default()
     };
     let scored = client.score(score);
-    let report = native::exit::begin(Duration::from_secs(3)).map(|goodbye| goodbye.join()).unwrap_or_default();
+    let report = native::exit::begin(Duration::from_secs(3))
+        .map(|goodbye| goodbye.join())
+        .unwrap_or_default();
     let notices = native::current().shared().notices.take(0, true);
     #[allow(clippy::print_stdout)]
     {
         for notice in &notices {
             println!("{}", notice.message);
         }
-        println!("delivered {} of {}", report.delivered, report.delivered + report.dropped + report.pending + report.unconfirmed);
+        println!(
+            "delivered {} of {}",
+            report.delivered,
+            report.delivered + report.dropped + report.pending + report.unconfirmed
+        );
     }
-    if scored.is_ok() && report.complete && report.delivered > 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    if scored.is_ok() && report.complete && report.delivered > 0 {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
 }

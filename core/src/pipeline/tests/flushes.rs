@@ -20,7 +20,15 @@ fn a_healthy_flush_is_answered_when_the_server_has_answered() {
     world.pass(100 * MS);
     let report = answer.try_recv().unwrap();
     assert!(report.complete);
-    assert_eq!((report.delivered, report.dropped, report.pending, report.unconfirmed), (95, 0, 0, 0));
+    assert_eq!(
+        (
+            report.delivered,
+            report.dropped,
+            report.pending,
+            report.unconfirmed
+        ),
+        (95, 0, 0, 0)
+    );
 }
 
 #[test]
@@ -50,7 +58,11 @@ fn whatever_the_server_does_a_flush_is_answered_by_its_deadline() {
         let sum = report.delivered + report.dropped + report.pending + report.unconfirmed;
         assert_eq!(sum, 95, "{reaction:?} {report:?}");
         assert_eq!(report.delivered, 0, "{reaction:?}");
-        assert_eq!(report.complete, report.pending + report.unconfirmed == 0, "{reaction:?}");
+        assert_eq!(
+            report.complete,
+            report.pending + report.unconfirmed == 0,
+            "{reaction:?}"
+        );
     }
 }
 
@@ -119,7 +131,12 @@ fn closing_gives_up_what_is_left_and_its_bytes() {
     assert_eq!(report.unconfirmed + report.pending, 3);
     let tally = destination.tally();
     assert_eq!(tally.pending, 0);
-    assert_eq!(tally.unconfirmed + dropped(&destination, OBSERVATIONS, DropReason::Evicted) + dropped(&destination, Lane::Scores, DropReason::Evicted), 3);
+    assert_eq!(
+        tally.unconfirmed
+            + dropped(&destination, OBSERVATIONS, DropReason::Evicted)
+            + dropped(&destination, Lane::Scores, DropReason::Evicted),
+        3
+    );
     assert_eq!((destination.bytes(), world.shared.budget.used()), (0, 0));
     world.pass(3 * SECOND);
     assert!(world.pipeline.is_idle());

@@ -48,7 +48,13 @@ fn a_full_batch_goes_at_once() {
 
 #[test]
 fn errors_of_the_server_are_tried_again_with_the_same_items() {
-    for reaction in [Reaction::Status(500, MS), Reaction::Status(503, MS), Reaction::Status(408, MS), Reaction::Refuse, Reaction::Hang] {
+    for reaction in [
+        Reaction::Status(500, MS),
+        Reaction::Status(503, MS),
+        Reaction::Status(408, MS),
+        Reaction::Refuse,
+        Reaction::Hang,
+    ] {
         let mut world = World::new();
         world.react("a", reaction.clone());
         let destination = world.destination(1, "a");
@@ -73,9 +79,18 @@ fn refusals_are_final_and_counted() {
         world.submit(&destination, OBSERVATIONS, 100);
         world.pass(20 * SECOND);
         assert_eq!(world.seen.len(), 1, "{status}");
-        assert_eq!(dropped(&destination, OBSERVATIONS, DropReason::Rejected), 1, "{status}");
+        assert_eq!(
+            dropped(&destination, OBSERVATIONS, DropReason::Rejected),
+            1,
+            "{status}"
+        );
         let notices = world.shared.notices.take(world.now.mono, true);
-        assert!(notices.iter().any(|notice| notice.message.contains(&status.to_string())), "{notices:?}");
+        assert!(
+            notices
+                .iter()
+                .any(|notice| notice.message.contains(&status.to_string())),
+            "{notices:?}"
+        );
     }
 }
 

@@ -68,7 +68,10 @@ impl World {
     }
 
     pub(super) fn with(limits: Limits) -> Self {
-        let now = Now { mono: SECOND, unix: 1_700_000_000 * SECOND };
+        let now = Now {
+            mono: SECOND,
+            unix: 1_700_000_000 * SECOND,
+        };
         let shared = Arc::new(Shared::new(limits, Envelope::new(&[], "test", "1")));
         Self {
             now,
@@ -98,7 +101,14 @@ impl World {
         let settings = ClientSettings::resolve(options, &|_| None, &mut Vec::new());
         let endpoint = Arc::new(settings.endpoint.clone().unwrap());
         let bytes = self.shared.limits.destination_bytes;
-        Arc::new(Destination::new(id, &settings, endpoint, bytes, self.shared.retired.clone(), self.now.mono))
+        Arc::new(Destination::new(
+            id,
+            &settings,
+            endpoint,
+            bytes,
+            self.shared.retired.clone(),
+            self.now.mono,
+        ))
     }
 
     pub(super) fn react(&mut self, host: &str, reaction: Reaction) {
@@ -112,23 +122,49 @@ impl World {
         let mut payload = format!("[{number}]").into_bytes();
         payload.resize(payload.len().max(len), b'.');
         let wrapper = (lane == Lane::Scores).then(|| crate::encode::scores::wrapper("id", "t"));
-        let item = Item { payload: Bytes::from(payload), wrapper, submitted: self.now.mono, timeout: Duration::from_secs(5) };
+        let item = Item {
+            payload: Bytes::from(payload),
+            wrapper,
+            submitted: self.now.mono,
+            timeout: Duration::from_secs(5),
+        };
         *self.submitted.entry(lane).or_default() += 1;
         destination.counters.submitted(lane, 1);
         if let Err(reason) = reserve(&destination.budget, &self.shared.budget, item.cost(), false) {
             destination.counters.dropped(lane, reason, 1);
             return None;
         }
-        destination.waiting.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        destination.waiting_bytes.fetch_add(item.payload.len(), std::sync::atomic::Ordering::Relaxed);
-        self.pipeline.handle_command(Command::Submit { destination: destination.clone(), lane, item }, self.now);
+        destination
+            .waiting
+            .fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        destination
+            .waiting_bytes
+            .fetch_add(item.payload.len(), std::sync::atomic::Ordering::Relaxed);
+        self.pipeline.handle_command(
+            Command::Submit {
+                destination: destination.clone(),
+                lane,
+                item,
+            },
+            self.now,
+        );
         self.settle();
         Some(number)
     }
 
-    pub(super) fn flush(&mut self, destinations: Option<Vec<Arc<Destination>>>, timeout: u64, close: bool) -> Receiver<Report> {
+    pub(super) fn flush(
+        &mut self,
+        destinations: Option<Vec<Arc<Destination>>>,
+        timeout: u64,
+        close: bool,
+    ) -> Receiver<Report> {
         let (reply, answer) = bounded(1);
-        let request = FlushRequest { destinations, deadline: self.now.mono + timeout, close, reply };
+        let request = FlushRequest {
+            destinations,
+            deadline: self.now.mono + timeout,
+            close,
+            reply,
+        };
         self.pipeline.handle_command(Command::Flush(request), self.now);
         self.settle();
         answer
@@ -151,28 +187,64 @@ impl World {
         let host = request.endpoint.url.host.clone();
         let body = request.payload.to_vec();
         let items = numbers(&body);
-        self.sent_again_after_ack += items.iter().filter(|item| self.acknowledged.contains(item)).count() as u64;
+        self.sent_again_after_ack += items
+            .iter()
+            .filter(|item| self.acknowledged.contains(item))
+            .count() as u64;
         let path = request.path.to_string();
         let reaction = match path.as_str() {
             "/api/public/health" => match self.reactions.get(&host) {
                 Some(Reaction::Hang | Reaction::Refuse) => self.reactions[&host].clone(),
                 _ => Reaction::Status(200, MS),
             },
-            _ => self.reactions.get(&host).cloned().unwrap_or(Reaction::Status(200, 75 * MS)),
+            _ => self
+                .reactions
+                .get(&host)
+                .cloned()
+                .unwrap_or(Reaction::Status(200, 75 * MS)),
         };
-        let answer = |status: u16| Response { status, ..Response::default() };
-        let failed = |phase, kind| Outcome::Failed(Failure { phase, kind, detail: "scripted".into() });
+        let answer = |status: u16| Response {
+            status,
+            ..Response::default()
+        };
+        let failed = |phase, kind| {
+            Outcome::Failed(Failure {
+                phase,
+                kind,
+                detail: "scripted".into(),
+            })
+        };
         let (after, outcome) = match reaction {
             Reaction::Status(status, after) => {
-                let body = if path.ends_with("health") { br#"{"status":"OK","version":"4.60.0"}"#.to_vec() } else { Vec::new() };
-                (after, Outcome::Response(Response { body, ..answer(status) }))
+                let body = if path.ends_with("health") {
+                    br#"{"status":"OK","version":"4.60.0"}"#.to_vec()
+                } else {
+                    Vec::new()
+                };
+                (
+                    after,
+                    Outcome::Response(Response {
+                        body,
+                        ..answer(status)
+                    }),
+                )
             }
-            Reaction::Throttle(seconds) => {
-                (10 * MS, Outcome::Response(Response { retry_after: Some(Duration::from_secs(seconds)), ..answer(429) }))
-            }
-            Reaction::Hang => (request.deadline - self.now.mono, failed(Phase::Receive, FailureKind::Timeout)),
+            Reaction::Throttle(seconds) => (
+                10 * MS,
+                Outcome::Response(Response {
+                    retry_after: Some(Duration::from_secs(seconds)),
+                    ..answer(429)
+                }),
+            ),
+            Reaction::Hang => (
+                request.deadline - self.now.mono,
+                failed(Phase::Receive, FailureKind::Timeout),
+            ),
             Reaction::Refuse => (MS, failed(Phase::Connect, FailureKind::Network)),
-            Reaction::Limit(most) => (10 * MS, Outcome::Response(answer(if body.len() > most { 413 } else { 200 }))),
+            Reaction::Limit(most) => (
+                10 * MS,
+                Outcome::Response(answer(if body.len() > most { 413 } else { 200 })),
+            ),
             Reaction::Partial(refused) if path.ends_with("scores") => {
                 let body = format!(r#"{{"accepted":0,"rejected":{refused},"errors":[]}}"#).into_bytes();
                 (10 * MS, Outcome::Response(Response { body, ..answer(207) }))
@@ -180,9 +252,13 @@ impl World {
             Reaction::Partial(_) => (10 * MS, Outcome::Response(answer(200))),
         };
         let after = after.min(request.deadline - self.now.mono);
-        self.seen.push(Seen { path, items: items.clone() });
+        self.seen.push(Seen {
+            path,
+            items: items.clone(),
+        });
         self.next_event += 1;
-        self.running.insert((self.now.mono + after, self.next_event), (slot, outcome, items));
+        self.running
+            .insert((self.now.mono + after, self.next_event), (slot, outcome, items));
     }
 
     /// Lets time pass: every timer and every answer comes at its moment.
