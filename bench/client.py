@@ -24,7 +24,7 @@ def flush(library: str, client: Any) -> None:
         client.flush()
         return
     report = client.flush(timeout=30.0)
-    if report.pending or report.unconfirmed or report.dropped:
+    if report["pending"] or report["unconfirmed"] or report["dropped"]:
         raise SystemExit(f"not delivered: {report}")
 
 

@@ -32,7 +32,7 @@ for turn in range(5):
     started = time.perf_counter()
     report = well.flush(timeout=5.0)
     took.append(time.perf_counter() - started)
-    assert (report.delivered, report.pending, report.unconfirmed) == (2, 0, 0), report
+    assert (report["delivered"], report["pending"], report["unconfirmed"]) == (2, 0, 0), report
 print(json.dumps(took))
 os._exit(0)
 """

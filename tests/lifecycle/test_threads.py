@@ -80,7 +80,7 @@ while threads() > before and time.monotonic() < deadline:
 resting = threads() - before
 trace(client)
 report = client.flush(timeout=5.0)
-print(json.dumps({"working": working, "resting": resting, "again": threads() - before, "delivered": report.delivered}))
+print(json.dumps({"working": working, "resting": resting, "again": threads() - before, "delivered": report["delivered"]}))
 """,
         timeout=60,
     )

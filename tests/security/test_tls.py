@@ -20,7 +20,7 @@ client = Client()
 with client.start_as_current_observation(name="step") as observation:
     observation.score(name="worth", value=1.0)
 report = client.flush(timeout=5.0)
-print(report.delivered, flush=True)
+print(report["delivered"], flush=True)
 os._exit(0)
 """
 
