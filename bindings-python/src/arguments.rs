@@ -2,7 +2,7 @@
 //! usable is told once and left out.
 
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyString, PyTuple};
+use pyo3::types::{PyDict, PyString};
 use tracespool_core::attr::{Field, Level, ObservationType};
 use tracespool_core::encode::otlp::Value;
 use tracespool_core::id::{SpanId, TraceId};
@@ -43,21 +43,23 @@ impl Sink for &tracespool_core::Observation {
     }
 }
 
+type Argument<'a, 'py> = Option<Borrowed<'a, 'py, PyAny>>;
+
 /// The arguments of `update` and of everything that starts an observation.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Given<'a, 'py> {
-    pub(crate) input: Option<&'a Bound<'py, PyAny>>,
-    pub(crate) output: Option<&'a Bound<'py, PyAny>>,
-    pub(crate) metadata: Option<&'a Bound<'py, PyAny>>,
-    pub(crate) version: Option<&'a Bound<'py, PyAny>>,
-    pub(crate) level: Option<&'a Bound<'py, PyAny>>,
-    pub(crate) status_message: Option<&'a Bound<'py, PyAny>>,
-    pub(crate) completion_start_time: Option<&'a Bound<'py, PyAny>>,
-    pub(crate) model: Option<&'a Bound<'py, PyAny>>,
-    pub(crate) model_parameters: Option<&'a Bound<'py, PyAny>>,
-    pub(crate) usage_details: Option<&'a Bound<'py, PyAny>>,
-    pub(crate) cost_details: Option<&'a Bound<'py, PyAny>>,
-    pub(crate) prompt: Option<&'a Bound<'py, PyAny>>,
+    pub(crate) input: Argument<'a, 'py>,
+    pub(crate) output: Argument<'a, 'py>,
+    pub(crate) metadata: Argument<'a, 'py>,
+    pub(crate) version: Argument<'a, 'py>,
+    pub(crate) level: Argument<'a, 'py>,
+    pub(crate) status_message: Argument<'a, 'py>,
+    pub(crate) completion_start_time: Argument<'a, 'py>,
+    pub(crate) model: Argument<'a, 'py>,
+    pub(crate) model_parameters: Argument<'a, 'py>,
+    pub(crate) usage_details: Argument<'a, 'py>,
+    pub(crate) cost_details: Argument<'a, 'py>,
+    pub(crate) prompt: Argument<'a, 'py>,
 }
 
 impl Given<'_, '_> {
@@ -71,10 +73,10 @@ impl Given<'_, '_> {
             return Ok(());
         }
         let scratch = &mut Scratch::take();
-        content(handle, sink, scratch, Field::Input, self.input)?;
-        content(handle, sink, scratch, Field::Output, self.output)?;
+        content(handle, sink, scratch, Field::Input, self.input.as_deref())?;
+        content(handle, sink, scratch, Field::Output, self.output.as_deref())?;
         if let Some(metadata) = self.metadata {
-            self::metadata(handle, sink, scratch, metadata)?;
+            self::metadata(handle, sink, scratch, &metadata)?;
         }
         for (field, value) in [
             (Field::Version, self.version),
@@ -84,17 +86,17 @@ impl Given<'_, '_> {
             (Field::CostDetails, self.cost_details),
         ] {
             if let Some(value) = value {
-                text(scratch, value, |text| sink.field(field, Value::Str(text)))?;
+                text(scratch, &value, |text| sink.field(field, Value::Str(text)))?;
             }
         }
         if let Some(time) = self.completion_start_time {
             // Servers read JSON here, so that even text comes with its quotes.
             scratch.clear();
-            crate::value::encode(time, scratch)?;
+            crate::value::encode(&time, scratch)?;
             sink.field(Field::CompletionStartTime, Value::Str(scratch.text()));
         }
         if let Some(message) = self.status_message {
-            text(scratch, message, |text| sink.status_message(text))?;
+            text(scratch, &message, |text| sink.status_message(text))?;
         }
         if let Some(level) = self.level {
             let word = level.str().map(|word| word.to_string_lossy().into_owned()).unwrap_or_default();
@@ -105,7 +107,7 @@ impl Given<'_, '_> {
             }
         }
         if let Some(prompt) = self.prompt
-            && let Some((name, version)) = prompt_link(prompt)
+            && let Some((name, version)) = prompt_link(&prompt)
         {
             sink.field(Field::PromptName, Value::Str(&name));
             sink.field(Field::PromptVersion, Value::Int(version));
@@ -210,23 +212,6 @@ pub(crate) fn plain(value: &Bound<'_, PyAny>) -> PyResult<String> {
     })
 }
 
-/// The name of an observation: the keyword, or the first positional argument.
-pub(crate) fn name_of<'a>(name: Option<&'a Bound<'_, PyAny>>, args: &'a Bound<'_, PyTuple>, fallback: &'a str) -> PyResult<std::borrow::Cow<'a, str>> {
-    let first;
-    let name = match name {
-        Some(name) => name,
-        None if args.is_empty() => return Ok(fallback.into()),
-        None => {
-            first = args.get_item(0)?;
-            return plain(&first).map(Into::into);
-        }
-    };
-    match name.cast::<PyString>().ok().and_then(|name| name.to_str().ok()) {
-        Some(text) => Ok(text.into()),
-        None => plain(name).map(Into::into),
-    }
-}
-
 /// What the observation is; a word that nobody knows makes it a span.
 pub(crate) fn kind_of(as_type: Option<&Bound<'_, PyAny>>, public_key: &str) -> ObservationType {
     let Some(as_type) = as_type else { return ObservationType::Span };
@@ -258,14 +243,6 @@ pub(crate) fn span_id_of(given: &Bound<'_, PyAny>, public_key: &str) -> Option<S
         problem(public_key, format!("observation id {:?} is not 16 hexadecimal digits; it is ignored", shown(&id)));
     }
     parsed
-}
-
-/// Tells of arguments that a function does not have.
-pub(crate) fn tell_unknown(function: &str, public_key: &str, unknown: Option<&Bound<'_, PyDict>>) {
-    for name in unknown.iter().flat_map(|unknown| unknown.keys()) {
-        let name = name.to_string();
-        problem(public_key, format!("{function} has no argument {:?}; it is ignored", shown(&name)));
-    }
 }
 
 /// A value as it may stand in a message: short.

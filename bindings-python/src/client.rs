@@ -4,21 +4,19 @@ use std::sync::Arc;
 
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyDict, PyFloat, PyInt, PyString, PyTuple};
-use tracespool_core::attr::{Field, ObservationType};
+use tracespool_core::attr::Field;
 use tracespool_core::config::ClientOptions;
 use tracespool_core::encode::otlp::Value;
 use tracespool_core::id::{SpanId, TraceId};
 
-use crate::arguments::{Given, kind_of, name_of, plain, shown, tell_unknown};
+use crate::arguments::{plain, shown};
 use crate::current::Current;
 use crate::control;
 use crate::flush::Ticket;
 use crate::handle::{self, Adopted, Handle};
-use crate::keywords::Keywords;
 use crate::notices::{self, problem};
-use crate::observation::{Observation, begun, place_of};
+use crate::observation::Observation;
 use crate::propagation::Block;
-use crate::scope::Scope;
 use crate::scoring;
 use crate::value::for_each_item;
 
@@ -76,7 +74,7 @@ impl Client {
 
     /// The public key of the destination.
     #[getter]
-    fn public_key(&self) -> &str {
+    pub(crate) fn public_key(&self) -> &str {
         self.handle.public_key()
     }
 
@@ -102,118 +100,6 @@ impl Client {
     #[getter]
     fn enabled(&self) -> bool {
         self.handle.core.enabled()
-    }
-
-    /// Starts an observation below the current one. It does not become the current one; end it with `end()`.
-    #[pyo3(signature = (*args, name=None, as_type=None, input=None, output=None, metadata=None, version=None, level=None,
-        status_message=None, completion_start_time=None, model=None, model_parameters=None, usage_details=None,
-        cost_details=None, prompt=None, trace_context=None, **unknown))]
-    #[pyo3(text_signature = "($self, *, name, as_type='span', input=None, output=None, metadata=None, version=None, level=None, status_message=None, completion_start_time=None, model=None, model_parameters=None, usage_details=None, cost_details=None, prompt=None, trace_context=None)")]
-    #[allow(clippy::too_many_arguments)]
-    fn start_observation<'py>(
-        &self,
-        py: Python<'py>,
-        args: &Bound<'py, PyTuple>,
-        name: Option<&Bound<'py, PyAny>>,
-        as_type: Option<&Bound<'py, PyAny>>,
-        input: Option<&Bound<'py, PyAny>>,
-        output: Option<&Bound<'py, PyAny>>,
-        metadata: Option<&Bound<'py, PyAny>>,
-        version: Option<&Bound<'py, PyAny>>,
-        level: Option<&Bound<'py, PyAny>>,
-        status_message: Option<&Bound<'py, PyAny>>,
-        completion_start_time: Option<&Bound<'py, PyAny>>,
-        model: Option<&Bound<'py, PyAny>>,
-        model_parameters: Option<&Bound<'py, PyAny>>,
-        usage_details: Option<&Bound<'py, PyAny>>,
-        cost_details: Option<&Bound<'py, PyAny>>,
-        prompt: Option<&Bound<'py, PyAny>>,
-        trace_context: Option<&Bound<'py, PyAny>>,
-        unknown: Option<&Bound<'py, PyDict>>,
-    ) -> PyResult<Bound<'py, Observation>> {
-        let given = Given {
-            input, output, metadata, version, level, status_message, completion_start_time, model, model_parameters,
-            usage_details, cost_details, prompt,
-        };
-        let key = self.handle.public_key();
-        tell_unknown("start_observation()", key, unknown);
-        let kind = kind_of(as_type, key);
-        let name = name_of(name, args, kind.as_str())?;
-        let current = Current::read(py)?;
-        let observation = Observation::start(&self.handle, &name, kind, place_of(&self.handle, &current, trace_context));
-        begun(py, observation, kind, &given)
-    }
-
-    /// Starts an observation below the current one with a `with` or `async with` block, or with each call of a function
-    /// that it decorates; inside, it is the current one.
-    #[pyo3(signature = (*args, name=None, as_type=None, input=None, output=None, metadata=None, version=None, level=None,
-        status_message=None, completion_start_time=None, model=None, model_parameters=None, usage_details=None,
-        cost_details=None, prompt=None, trace_context=None, end_on_exit=None, **unknown))]
-    #[pyo3(text_signature = "($self, *, name, as_type='span', input=None, output=None, metadata=None, version=None, level=None, status_message=None, completion_start_time=None, model=None, model_parameters=None, usage_details=None, cost_details=None, prompt=None, trace_context=None, end_on_exit=True)")]
-    #[allow(clippy::too_many_arguments)]
-    fn start_as_current_observation<'py>(
-        &self,
-        args: &Bound<'py, PyTuple>,
-        name: Option<&Bound<'py, PyAny>>,
-        as_type: Option<&Bound<'py, PyAny>>,
-        input: Option<&Bound<'py, PyAny>>,
-        output: Option<&Bound<'py, PyAny>>,
-        metadata: Option<&Bound<'py, PyAny>>,
-        version: Option<&Bound<'py, PyAny>>,
-        level: Option<&Bound<'py, PyAny>>,
-        status_message: Option<&Bound<'py, PyAny>>,
-        completion_start_time: Option<&Bound<'py, PyAny>>,
-        model: Option<&Bound<'py, PyAny>>,
-        model_parameters: Option<&Bound<'py, PyAny>>,
-        usage_details: Option<&Bound<'py, PyAny>>,
-        cost_details: Option<&Bound<'py, PyAny>>,
-        prompt: Option<&Bound<'py, PyAny>>,
-        trace_context: Option<&Bound<'py, PyAny>>,
-        end_on_exit: Option<&Bound<'py, PyAny>>,
-        unknown: Option<&Bound<'py, PyDict>>,
-    ) -> PyResult<Scope> {
-        let given = Given {
-            input, output, metadata, version, level, status_message, completion_start_time, model, model_parameters,
-            usage_details, cost_details, prompt,
-        };
-        let key = self.handle.public_key();
-        tell_unknown("start_as_current_observation()", key, unknown);
-        let kind = kind_of(as_type, key);
-        let name = name_of(name, args, kind.as_str())?;
-        let ends = end_on_exit.is_none_or(|flag| flag.is_truthy().unwrap_or(true));
-        let trace_context = crate::arguments::trace_context_of(trace_context, key);
-        Scope::plan(&self.handle, &name, kind, trace_context, ends, &given)
-    }
-
-    /// An observation without length below the current one, ended already.
-    #[pyo3(signature = (*args, **keywords))]
-    #[pyo3(text_signature = "($self, *, name, trace_context=None, input=None, output=None, metadata=None, version=None, level=None, status_message=None)")]
-    fn create_event<'py>(
-        &self,
-        py: Python<'py>,
-        args: &Bound<'py, PyTuple>,
-        keywords: Option<&Bound<'py, PyDict>>,
-    ) -> PyResult<Bound<'py, Observation>> {
-        let keywords = Keywords::read("create_event()", self.handle.public_key(), keywords)?;
-        let name = name_of(keywords.name.as_ref(), args, "event")?;
-        let current = Current::read(py)?;
-        let place = place_of(&self.handle, &current, keywords.trace_context.as_ref());
-        let observation = Observation::start(&self.handle, &name, ObservationType::Event, place);
-        begun(py, observation, ObservationType::Event, &keywords.given())
-    }
-
-    /// `update` on the current observation.
-    #[pyo3(signature = (**keywords))]
-    #[pyo3(text_signature = "($self, *, name=None, input=None, output=None, metadata=None, version=None, level=None, status_message=None)")]
-    fn update_current_span(&self, py: Python<'_>, keywords: Option<&Bound<'_, PyDict>>) -> PyResult<()> {
-        self.update_current(py, "update_current_span()", keywords)
-    }
-
-    /// `update` on the current observation; its type stays what it is.
-    #[pyo3(signature = (**keywords))]
-    #[pyo3(text_signature = "($self, *, name=None, input=None, output=None, metadata=None, version=None, level=None, status_message=None, completion_start_time=None, model=None, model_parameters=None, usage_details=None, cost_details=None, prompt=None)")]
-    fn update_current_generation(&self, py: Python<'_>, keywords: Option<&Bound<'_, PyDict>>) -> PyResult<()> {
-        self.update_current(py, "update_current_generation()", keywords)
     }
 
     /// Trace-level attributes on the current observation, as Langfuse 3.x set them.
@@ -343,13 +229,6 @@ impl Client {
             problem(self.handle.public_key(), format!("{function} outside of any observation does nothing"));
         }
         observation
-    }
-
-    fn update_current(&self, py: Python<'_>, function: &str, keywords: Option<&Bound<'_, PyDict>>) -> PyResult<()> {
-        let current = Current::read(py)?;
-        let Some(observation) = self.current(function, &current) else { return Ok(()) };
-        let keywords = Keywords::read(function, self.handle.public_key(), keywords)?;
-        observation.get().change(keywords.name.as_ref(), &keywords.given())
     }
 }
 

@@ -1,6 +1,10 @@
 //! Keyword arguments of everything that starts or changes an observation, as the interpreter passes them: no tuple, no
 //! dict, no reference. Unknown names are told, never raised.
+#![allow(unsafe_code)]
 
+use std::borrow::Cow;
+
+use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::PyString;
@@ -31,34 +35,59 @@ static INTERNED: PyOnceLock<[Py<PyString>; NAMES.len()]> = PyOnceLock::new();
 /// A call's arguments; `None` counts as not passed.
 pub(crate) struct Keywords<'a, 'py> {
     slots: [Argument<'a, 'py>; NAMES.len()],
+    /// The first positional argument, which is taken for the name.
     first: Argument<'a, 'py>,
+    /// The first name that is none of ours.
+    unknown: Argument<'a, 'py>,
+    surplus: bool,
 }
 
 impl<'a, 'py> Keywords<'a, 'py> {
-    /// Sorts a call's arguments. A single positional one is taken for the name.
-    pub(crate) fn read(
-        py: Python<'py>,
-        function: &str,
-        public_key: &str,
-        positional: &[Borrowed<'a, 'py, PyAny>],
-        named: impl Iterator<Item = (Borrowed<'a, 'py, PyString>, Borrowed<'a, 'py, PyAny>)>,
-    ) -> Self {
+    /// Sorts a call's arguments.
+    ///
+    /// # Safety
+    ///
+    /// `args` points to `count` objects and one more for each of `names`, a tuple of `str` or null; all live as long as `'a`.
+    pub(crate) unsafe fn new(py: Python<'py>, args: *const *mut ffi::PyObject, count: usize, names: *mut ffi::PyObject) -> Self {
         let interned = INTERNED.get_or_init(py, || NAMES.map(|name| PyString::intern(py, name).unbind()));
-        let mut keywords = Self { slots: [None; NAMES.len()], first: positional.first().copied() };
-        for (name, value) in named {
-            let known = interned.iter().position(|known| known.as_ptr() == name.as_ptr());
-            // Names that were made at run time are not interned.
-            let known = known.or_else(|| NAMES.iter().position(|known| name.to_str().is_ok_and(|name| *known == name)));
-            match known {
-                Some(at) if !value.is_none() => keywords.slots[at] = Some(value),
-                Some(_) => {}
-                None => tell_unknown(function, public_key, &name),
+        let mut keywords = Self { slots: [None; NAMES.len()], first: None, unknown: None, surplus: count > 1 };
+        // SAFETY: indexes stay below what the caller vouches for.
+        unsafe {
+            if count > 0 {
+                keywords.first = Some(Borrowed::from_ptr(py, *args));
+            }
+            let named = if names.is_null() { 0 } else { ffi::PyTuple_Size(names) };
+            for at in 0..named {
+                let name = ffi::PyTuple_GetItem(names, at);
+                let value = Borrowed::from_ptr(py, *args.add(count + at.unsigned_abs()));
+                let known = interned.iter().position(|known| known.as_ptr() == name);
+                match known.or_else(|| position(Borrowed::from_ptr(py, name))) {
+                    Some(at) if !value.is_none() => keywords.slots[at] = Some(value),
+                    Some(_) => {}
+                    None => keywords.unknown = Some(Borrowed::from_ptr(py, name)),
+                }
             }
         }
-        if positional.len() > 1 {
+        keywords
+    }
+
+    /// Tells of arguments that `function` does not have.
+    #[inline]
+    pub(crate) fn check(&self, function: &str, public_key: &str) {
+        if self.unknown.is_some() || self.surplus {
+            self.tell(function, public_key);
+        }
+    }
+
+    #[cold]
+    fn tell(&self, function: &str, public_key: &str) {
+        if let Some(name) = self.unknown {
+            let name = plain(&name).unwrap_or_default();
+            problem(public_key, format!("{function} has no argument {:?}; it is ignored", shown(&name)));
+        }
+        if self.surplus {
             problem(public_key, format!("{function} takes keywords only; positional arguments are ignored"));
         }
-        keywords
     }
 
     fn get(&self, name: Name) -> Argument<'a, 'py> {
@@ -84,8 +113,10 @@ impl<'a, 'py> Keywords<'a, 'py> {
     }
 
     /// The name that was given, by keyword or first.
-    pub(crate) fn name(&self) -> PyResult<Option<std::borrow::Cow<'_, str>>> {
-        let Some(name) = self.slots[Name::Name as usize].as_ref().or(self.first.as_ref()) else { return Ok(None) };
+    pub(crate) fn name(&self) -> PyResult<Option<Cow<'_, str>>> {
+        let name = self.slots[Name::Name as usize].as_ref().or(self.first.as_ref());
+        let Some(name) = name else { return Ok(None) };
+        let name: &Bound<'py, PyAny> = name;
         match name.cast::<PyString>().ok().and_then(|name| name.to_str().ok()) {
             Some(text) => Ok(Some(text.into())),
             None => plain(name).map(|text| Some(text.into())),
@@ -108,7 +139,9 @@ impl<'a, 'py> Keywords<'a, 'py> {
     }
 }
 
+/// Names that were made at run time are not interned.
 #[cold]
-fn tell_unknown(function: &str, public_key: &str, name: &Bound<'_, PyString>) {
-    problem(public_key, format!("{function} has no argument {:?}; it is ignored", shown(&name.to_string_lossy())));
+fn position(name: Borrowed<'_, '_, PyAny>) -> Option<usize> {
+    let name = name.extract::<&str>().ok()?;
+    NAMES.iter().position(|known| *known == name)
 }

@@ -5,10 +5,12 @@
 //! application's logger (`notices`) and left out.
 
 mod arguments;
+mod calls;
 mod client;
 mod control;
 mod current;
 mod draft;
+mod fastcall;
 mod flush;
 mod handle;
 mod home;
@@ -68,6 +70,7 @@ mod _native {
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
         tracespool_core::native::describe("python");
+        crate::calls::install_all(module.py())?;
         module.add("__version__", env!("CARGO_PKG_VERSION"))
     }
 }

@@ -3,19 +3,18 @@
 use std::sync::Arc;
 
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyTuple};
+use pyo3::types::PyDict;
 use tracespool_core::attr::{Field, ObservationType};
 use tracespool_core::encode::otlp::Value;
 use tracespool_core::id::{SpanId, TraceId};
 use tracespool_core::propagate::Propagated;
 use tracespool_core::{SpanContext, Start};
 
-use crate::arguments::{Given, Sink as _, kind_of, name_of, tell_unknown, trace_context_of};
+use crate::arguments::{Given, Sink as _};
 use crate::current::Current;
 use crate::handle::Handle;
 use crate::keywords::Keywords;
 use crate::notices;
-use crate::scope::Scope;
 use crate::scoring;
 
 /// An observation under way. Its methods never raise and never wait.
@@ -46,7 +45,7 @@ impl Observation {
     }
 
     /// Where its children start.
-    fn inside<'a>(&'a self, current: &'a Current<'_>) -> Place<'a> {
+    pub(crate) fn inside<'a>(&'a self, current: &'a Current<'_>) -> Place<'a> {
         let propagated = current.propagated().or(self.propagated.as_ref());
         Place { parent: Some(self.core.context()), trace_context: None, propagated }
     }
@@ -72,13 +71,12 @@ impl Observation {
         self.handle.public_key()
     }
 
-    /// Renames it and sets what was given.
-    pub(crate) fn change(&self, name: Option<&Bound<'_, PyAny>>, given: &Given<'_, '_>) -> PyResult<()> {
-        if let Some(name) = name {
-            let name = crate::arguments::plain(name)?;
+    /// Sets what was given.
+    pub(crate) fn change(&self, keywords: &Keywords<'_, '_>) -> PyResult<()> {
+        if let Some(name) = keywords.name()? {
             (&self.core).name(&name);
         }
-        given.apply(&self.handle, &mut &self.core)
+        keywords.given().apply(&self.handle, &mut &self.core)
     }
 }
 
@@ -102,42 +100,6 @@ impl Observation {
         self.core.is_recording()
     }
 
-    /// Sets what is given and leaves the rest.
-    #[pyo3(signature = (*args, name=None, input=None, output=None, metadata=None, version=None, level=None, status_message=None,
-        completion_start_time=None, model=None, model_parameters=None, usage_details=None, cost_details=None, prompt=None, **unknown))]
-    #[pyo3(text_signature = "($self, *, name=None, input=None, output=None, metadata=None, version=None, level=None, status_message=None, completion_start_time=None, model=None, model_parameters=None, usage_details=None, cost_details=None, prompt=None, **unknown)")]
-    #[allow(clippy::too_many_arguments)]
-    fn update<'py>(
-        slf: Bound<'py, Self>,
-        args: &Bound<'py, PyTuple>,
-        name: Option<&Bound<'py, PyAny>>,
-        input: Option<&Bound<'py, PyAny>>,
-        output: Option<&Bound<'py, PyAny>>,
-        metadata: Option<&Bound<'py, PyAny>>,
-        version: Option<&Bound<'py, PyAny>>,
-        level: Option<&Bound<'py, PyAny>>,
-        status_message: Option<&Bound<'py, PyAny>>,
-        completion_start_time: Option<&Bound<'py, PyAny>>,
-        model: Option<&Bound<'py, PyAny>>,
-        model_parameters: Option<&Bound<'py, PyAny>>,
-        usage_details: Option<&Bound<'py, PyAny>>,
-        cost_details: Option<&Bound<'py, PyAny>>,
-        prompt: Option<&Bound<'py, PyAny>>,
-        unknown: Option<&Bound<'py, PyDict>>,
-    ) -> PyResult<Bound<'py, Self>> {
-        let this = slf.get();
-        let given = Given {
-            input, output, metadata, version, level, status_message, completion_start_time, model, model_parameters,
-            usage_details, cost_details, prompt,
-        };
-        this.change(name, &given)?;
-        if !args.is_empty() {
-            notices::problem(this.public_key(), "update() takes keywords only; positional arguments are ignored");
-        }
-        tell_unknown("update()", this.public_key(), unknown);
-        Ok(slf)
-    }
-
     /// Ends the observation at `end_time` (nanoseconds since 1970), now by default, and hands it over for sending. A second
     /// call does nothing.
     #[pyo3(signature = (*, end_time=None))]
@@ -152,55 +114,6 @@ impl Observation {
         });
         this.finish(slf.py(), time);
         slf
-    }
-
-    /// Starts an observation below this one. It does not become the current one; end it with `end()`.
-    #[pyo3(signature = (*args, **keywords))]
-    #[pyo3(text_signature = "($self, *, name, as_type='span', input=None, output=None, metadata=None, version=None, level=None, status_message=None, completion_start_time=None, model=None, model_parameters=None, usage_details=None, cost_details=None, prompt=None)")]
-    fn start_observation<'py>(
-        slf: &Bound<'py, Self>,
-        args: &Bound<'py, PyTuple>,
-        keywords: Option<&Bound<'py, PyDict>>,
-    ) -> PyResult<Bound<'py, Self>> {
-        let this = slf.get();
-        let keywords = Keywords::read("start_observation()", this.public_key(), keywords)?;
-        let current = Current::read(slf.py())?;
-        let kind = kind_of(keywords.as_type.as_ref(), this.public_key());
-        let name = name_of(keywords.name.as_ref(), args, kind.as_str())?;
-        let child = Self::start(&this.handle, &name, kind, this.inside(&current));
-        begun(slf.py(), child, kind, &keywords.given())
-    }
-
-    /// Starts an observation below this one with a `with` block; inside it, it is the current one.
-    #[pyo3(signature = (*args, **keywords))]
-    #[pyo3(text_signature = "($self, *, name, as_type='span', input=None, output=None, metadata=None, version=None, level=None, status_message=None, completion_start_time=None, model=None, model_parameters=None, usage_details=None, cost_details=None, prompt=None, end_on_exit=True)")]
-    fn start_as_current_observation<'py>(
-        slf: &Bound<'py, Self>,
-        args: &Bound<'py, PyTuple>,
-        keywords: Option<&Bound<'py, PyDict>>,
-    ) -> PyResult<Scope> {
-        let this = slf.get();
-        let keywords = Keywords::read("start_as_current_observation()", this.public_key(), keywords)?;
-        let kind = kind_of(keywords.as_type.as_ref(), this.public_key());
-        let name = name_of(keywords.name.as_ref(), args, kind.as_str())?;
-        Scope::plan(&this.handle, &name, kind, None, keywords.end_on_exit(), &keywords.given())
-            .map(|scope| scope.below(slf.clone().unbind()))
-    }
-
-    /// An observation without length below this one, ended already.
-    #[pyo3(signature = (*args, **keywords))]
-    #[pyo3(text_signature = "($self, *, name, input=None, output=None, metadata=None, version=None, level=None, status_message=None)")]
-    fn create_event<'py>(
-        slf: &Bound<'py, Self>,
-        args: &Bound<'py, PyTuple>,
-        keywords: Option<&Bound<'py, PyDict>>,
-    ) -> PyResult<Bound<'py, Self>> {
-        let this = slf.get();
-        let keywords = Keywords::read("create_event()", this.public_key(), keywords)?;
-        let current = Current::read(slf.py())?;
-        let name = name_of(keywords.name.as_ref(), args, "event")?;
-        let child = Self::start(&this.handle, &name, ObservationType::Event, this.inside(&current));
-        begun(slf.py(), child, ObservationType::Event, &keywords.given())
     }
 
     /// Scores this observation.
@@ -264,23 +177,10 @@ pub(crate) fn begun<'py>(
     observation: Observation,
     kind: ObservationType,
     given: &Given<'_, 'py>,
-) -> PyResult<Bound<'py, Observation>> {
+) -> PyResult<Bound<'py, PyAny>> {
     given.apply(&observation.handle, &mut &observation.core)?;
     if kind == ObservationType::Event {
         observation.finish(py, None);
     }
-    Bound::new(py, observation)
-}
-
-/// The trace context of a call, checked.
-pub(crate) fn place_of<'a>(
-    handle: &Handle,
-    current: &'a Current<'_>,
-    trace_context: Option<&Bound<'_, PyAny>>,
-) -> Place<'a> {
-    Place {
-        parent: current.observation().map(|observation| observation.get().core.context()),
-        trace_context: trace_context_of(trace_context, handle.public_key()),
-        propagated: current.propagated(),
-    }
+    Bound::new(py, observation).map(Bound::into_any)
 }

@@ -10,7 +10,7 @@ use tracespool_core::attr::{Field, ObservationType};
 use tracespool_core::encode::otlp::Value;
 use tracespool_core::id::TraceId;
 
-use crate::arguments::{content, kind_of, plain, shown, span_id_of, tell_unknown};
+use crate::arguments::{content, kind_of, plain, shown, span_id_of};
 use crate::current::{self, Current};
 use crate::handle::{self, Handle};
 use crate::notices::problem;
@@ -42,7 +42,9 @@ impl Observer {
         transform: Option<Py<PyAny>>,
         unknown: Option<&Bound<'_, PyDict>>,
     ) -> PyResult<Self> {
-        tell_unknown("observe()", "", unknown);
+        for name in unknown.iter().flat_map(|unknown| unknown.keys()) {
+            problem("", format!("observe() has no argument {:?}; it is ignored", shown(&plain(&name)?)));
+        }
         let transform = Mutex::new(transform);
         Ok(Self { name: plain(name)?, kind: kind_of(as_type, ""), capture_input, capture_output, skip: usize::from(skip_first), transform })
     }

@@ -2,8 +2,8 @@
 //! and empty destinations first; others are closed with a flush.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Weak};
 
 use crate::client::ClientInner;
 use crate::config::{ClientSettings, EVICTION_FLUSH, MAX_CLOSING};
@@ -24,6 +24,8 @@ pub struct Registry {
     /// Destinations that have been evicted with data in them.
     closing: VecDeque<(Arc<Destination>, Ticket)>,
     evicted: u32,
+    /// Closed destinations that somebody still holds: their counts are not yet among the retired ones.
+    closed: Vec<Weak<Destination>>,
 }
 
 #[derive(Debug)]
@@ -34,10 +36,21 @@ struct Held {
 }
 
 impl Registry {
+    /// Every destination that still holds or counts something, closed ones included.
     pub(crate) fn all(&self) -> Vec<Arc<Destination>> {
         let held = self.destinations.values().map(|held| held.destination.clone());
-        held.chain(self.closing.iter().map(|(destination, _)| destination.clone()))
-            .collect()
+        held.chain(self.closed.iter().filter_map(Weak::upgrade)).collect()
+    }
+
+    /// Takes one out for good.
+    fn remove(&mut self, key: DestinationKey) -> Option<Arc<Destination>> {
+        let destination = self.destinations.remove(&key)?.destination;
+        destination.closed.store(true, Ordering::Release);
+        if self.closed.len() >= 64 && self.closed.len().is_power_of_two() {
+            self.closed.retain(|closed| closed.strong_count() > 0);
+        }
+        self.closed.push(Arc::downgrade(&destination));
+        Some(destination)
     }
 
     /// How many destinations are held.
@@ -69,13 +82,7 @@ impl Registry {
             .filter(|(_, held)| matches(&held.destination))
             .map(|(key, _)| *key)
             .collect();
-        let taken = keys
-            .iter()
-            .filter_map(|key| self.destinations.remove(key))
-            .map(|held| held.destination);
-        taken
-            .inspect(|destination| destination.closed.store(true, Ordering::Release))
-            .collect()
+        keys.into_iter().filter_map(|key| self.remove(key)).collect()
     }
 }
 
@@ -155,10 +162,9 @@ impl Process {
     }
 
     fn close(&self, registry: &mut Registry, key: DestinationKey, busy: bool) {
-        let Some(held) = registry.destinations.remove(&key) else {
+        let Some(destination) = registry.remove(key) else {
             return;
         };
-        held.destination.closed.store(true, Ordering::Release);
         if !busy {
             return;
         }
@@ -168,8 +174,8 @@ impl Process {
                 drop(self.begin_flush_of(vec![oldest], std::time::Duration::ZERO, true));
             }
         }
-        let ticket = self.begin_flush_of(vec![held.destination.clone()], EVICTION_FLUSH, true);
-        registry.closing.push_back((held.destination, ticket));
+        let ticket = self.begin_flush_of(vec![destination.clone()], EVICTION_FLUSH, true);
+        registry.closing.push_back((destination, ticket));
     }
 
     /// Forgets what has been idle for its time. Drivers call this now and then.

@@ -133,12 +133,12 @@ fn a_process_lives_flushes_forks_and_says_goodbye() {
     for _ in 0..20 {
         begin(&well).end(None);
     }
-    assert_eq!(export_threads(), 1);
     let began = Instant::now();
     let report = well.flush(Duration::from_secs(5));
     assert!(report.complete && report.delivered == 20, "{report:?}");
     assert!(began.elapsed() < Duration::from_millis(500));
     assert_eq!(spans(&requests).values().sum::<usize>(), 20);
+    assert_eq!(export_threads(), 1);
 
     // A hung server costs the deadline and no more.
     let began = Instant::now();
@@ -154,7 +154,12 @@ fn a_process_lives_flushes_forks_and_says_goodbye() {
     let kept = begin(&well);
     begin(&well).end(None);
     fork::before();
-    assert_eq!(export_threads(), 0, "the thread hands its state back");
+    // A joined thread may still be listed for some microseconds.
+    let gone = (0..100).any(|_| {
+        thread::sleep(Duration::from_micros(200));
+        export_threads() == 0
+    });
+    assert!(gone, "the thread hands its state back");
     #[allow(unsafe_code)]
     // SAFETY: the child runs this crate's code only and leaves by `_exit`.
     let child = unsafe { libc::fork() };

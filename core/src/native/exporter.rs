@@ -53,8 +53,11 @@ enum State {
         run: Arc<Run>,
         thread: JoinHandle<()>,
     },
-    /// It has; `None` where it did not run.
-    Paused(Option<Box<Work>>),
+    /// It has; the thread is at its end.
+    Paused {
+        work: Option<Box<Work>>,
+        thread: Option<JoinHandle<()>>,
+    },
 }
 
 /// One life of the thread.
@@ -109,7 +112,7 @@ impl Driver for Arc<Exporter> {
                 *state = self.start(work);
             }
             // It looks at its inbox when it goes on.
-            State::Stopping { .. } | State::Paused(_) => {}
+            State::Stopping { .. } | State::Paused { .. } => {}
         }
     }
 }
@@ -173,16 +176,23 @@ impl Exporter {
                 return;
             }
         }
+        let ended = match &mut *state {
+            State::Paused { thread, .. } => thread.take(),
+            _ => None,
+        };
+        drop(state);
+        if let Some(thread) = ended {
+            // It has nothing left to do but to return, and the system must not count it any more.
+            let _ = thread.join();
+        }
     }
 
     /// Goes on after a fork, in the parent.
     pub(crate) fn resume(self: &Arc<Self>) {
         let mut state = self.state.lock();
         *state = match std::mem::replace(&mut *state, State::Resting(None)) {
-            State::Paused(work) => match work {
-                Some(work) => self.start(Some(work)),
-                None => State::Resting(None),
-            },
+            State::Paused { work: Some(work), .. } => self.start(Some(work)),
+            State::Paused { work: None, .. } => State::Resting(None),
             State::Stopping { run, thread } => {
                 // It did not stop in time; it looks at this flag under the lock before it does.
                 run.stop.store(false, Ordering::Release);
@@ -225,8 +235,7 @@ impl Exporter {
                     let mut state = self.state.lock();
                     if run.stop.load(Ordering::Acquire) {
                         process.shared.next_look.store(u64::MAX, Ordering::SeqCst);
-                        let before = std::mem::replace(&mut *state, State::Paused(Some(work)));
-                        drop(before);
+                        Self::hand_back(&mut state, work);
                         self.changed.notify_all();
                         return;
                     }
@@ -238,6 +247,17 @@ impl Exporter {
                 Err(_) => work.recover(process),
             }
         }
+    }
+
+    fn hand_back(state: &mut State, work: Box<Work>) {
+        let thread = match std::mem::replace(state, State::Resting(None)) {
+            State::Stopping { thread, .. } | State::Running { thread, .. } => Some(thread),
+            State::Resting(_) | State::Paused { .. } => None,
+        };
+        *state = State::Paused {
+            work: Some(work),
+            thread,
+        };
     }
 
     /// Ends the thread's life, unless somebody wants something: then the work comes back.
@@ -253,7 +273,7 @@ impl Exporter {
         if let State::Running { .. } = &*state {
             *state = State::Resting(Some(work));
         } else {
-            *state = State::Paused(Some(work));
+            Self::hand_back(&mut state, work);
             self.changed.notify_all();
         }
         None

@@ -1,0 +1,164 @@
+//! The calls on clients and observations that take an observation's values; see [`crate::fastcall`].
+
+use std::ffi::CStr;
+
+use pyo3::prelude::*;
+use tracespool_core::attr::ObservationType;
+
+use crate::arguments::{kind_of, trace_context_of};
+use crate::client::Client;
+use crate::current::Current;
+use crate::fastcall::{Method, install};
+use crate::keywords::Keywords;
+use crate::notices::problem;
+use crate::observation::{Observation, Place, begun};
+use crate::scope::Scope;
+
+/// `class method "signature" "documentation" (receiver, keywords) body`, each a type that implements [`Method`].
+macro_rules! methods {
+    ($($class:ident $method:ident $signature:literal $doc:literal ($of:ident, $keywords:ident) $body:block)*) => {
+        /// Puts the methods into their classes.
+        ///
+        /// # Errors
+        ///
+        /// The interpreter is out of memory.
+        pub(crate) fn install_all(py: Python<'_>) -> PyResult<()> {
+            $({
+                struct This;
+                impl Method for This {
+                    type Of = $class;
+                    const NAME: &'static CStr = nul(concat!(stringify!($method), "\0"));
+                    const DOC: &'static CStr = nul(concat!(stringify!($method), $signature, "\n--\n\n", $doc, "\0"));
+
+                    fn call<'py>($of: &Bound<'py, $class>, $keywords: Keywords<'_, 'py>) -> PyResult<Bound<'py, PyAny>> {
+                        $keywords.check(concat!(stringify!($method), "()"), $of.get().public_key());
+                        $body
+                    }
+                }
+                install::<This>(py)?;
+            })*
+            Ok(())
+        }
+    };
+}
+
+/// A literal that ends with NUL as a C string.
+const fn nul(text: &'static str) -> &'static CStr {
+    match CStr::from_bytes_with_nul(text.as_bytes()) {
+        Ok(text) => text,
+        Err(_) => c"",
+    }
+}
+
+methods! {
+    Client start_observation
+    "($self, *, name, as_type='span', input=None, output=None, metadata=None, version=None, level=None, status_message=None, completion_start_time=None, model=None, model_parameters=None, usage_details=None, cost_details=None, prompt=None, trace_context=None)"
+    "Starts an observation below the current one. It does not become the current one; end it with `end()`."
+    (of, keywords) {
+        start(of, &keywords, None)
+    }
+
+    Client start_as_current_observation
+    "($self, *, name, as_type='span', input=None, output=None, metadata=None, version=None, level=None, status_message=None, completion_start_time=None, model=None, model_parameters=None, usage_details=None, cost_details=None, prompt=None, trace_context=None, end_on_exit=True)"
+    "Starts an observation below the current one with a `with` or `async with` block, or with each call of a function that it decorates; inside, it is the current one."
+    (of, keywords) {
+        let handle = &of.get().handle;
+        let key = handle.public_key();
+        let kind = kind_of(keywords.as_type().as_deref(), key);
+        let name = keywords.name()?.unwrap_or(kind.as_str().into());
+        let trace_context = trace_context_of(keywords.trace_context().as_deref(), key);
+        let scope = Scope::plan(handle, &name, kind, trace_context, keywords.end_on_exit(), &keywords.given())?;
+        Bound::new(of.py(), scope).map(Bound::into_any)
+    }
+
+    Client create_event
+    "($self, *, name, trace_context=None, input=None, output=None, metadata=None, version=None, level=None, status_message=None)"
+    "An observation without length below the current one, ended already."
+    (of, keywords) {
+        start(of, &keywords, Some(ObservationType::Event))
+    }
+
+    Client update_current_span
+    "($self, *, name=None, input=None, output=None, metadata=None, version=None, level=None, status_message=None)"
+    "`update` on the current observation."
+    (of, keywords) {
+        update_current(of, &keywords, "update_current_span()")
+    }
+
+    Client update_current_generation
+    "($self, *, name=None, input=None, output=None, metadata=None, version=None, level=None, status_message=None, completion_start_time=None, model=None, model_parameters=None, usage_details=None, cost_details=None, prompt=None)"
+    "`update` on the current observation; its type stays what it is."
+    (of, keywords) {
+        update_current(of, &keywords, "update_current_generation()")
+    }
+
+    Observation update
+    "($self, *, name=None, input=None, output=None, metadata=None, version=None, level=None, status_message=None, completion_start_time=None, model=None, model_parameters=None, usage_details=None, cost_details=None, prompt=None, **unknown)"
+    "Sets what is given and leaves the rest."
+    (of, keywords) {
+        of.get().change(&keywords)?;
+        Ok(of.clone().into_any())
+    }
+
+    Observation start_observation
+    "($self, *, name, as_type='span', input=None, output=None, metadata=None, version=None, level=None, status_message=None, completion_start_time=None, model=None, model_parameters=None, usage_details=None, cost_details=None, prompt=None)"
+    "Starts an observation below this one. It does not become the current one; end it with `end()`."
+    (of, keywords) {
+        start_inside(of, &keywords, None)
+    }
+
+    Observation start_as_current_observation
+    "($self, *, name, as_type='span', input=None, output=None, metadata=None, version=None, level=None, status_message=None, completion_start_time=None, model=None, model_parameters=None, usage_details=None, cost_details=None, prompt=None, end_on_exit=True)"
+    "Starts an observation below this one with a `with` or `async with` block; inside, it is the current one."
+    (of, keywords) {
+        let this = of.get();
+        let kind = kind_of(keywords.as_type().as_deref(), this.public_key());
+        let name = keywords.name()?.unwrap_or(kind.as_str().into());
+        let scope = Scope::plan(&this.handle, &name, kind, None, keywords.end_on_exit(), &keywords.given())?;
+        Bound::new(of.py(), scope.below(of.clone().unbind())).map(Bound::into_any)
+    }
+
+    Observation create_event
+    "($self, *, name, input=None, output=None, metadata=None, version=None, level=None, status_message=None)"
+    "An observation without length below this one, ended already."
+    (of, keywords) {
+        start_inside(of, &keywords, Some(ObservationType::Event))
+    }
+}
+
+/// Starts an observation below the current one.
+fn start<'py>(of: &Bound<'py, Client>, keywords: &Keywords<'_, 'py>, kind: Option<ObservationType>) -> PyResult<Bound<'py, PyAny>> {
+    let handle = &of.get().handle;
+    let key = handle.public_key();
+    let kind = kind.unwrap_or_else(|| kind_of(keywords.as_type().as_deref(), key));
+    let name = keywords.name()?.unwrap_or(kind.as_str().into());
+    let current = Current::read(of.py())?;
+    let place = Place {
+        parent: current.observation().map(|observation| observation.get().core.context()),
+        trace_context: trace_context_of(keywords.trace_context().as_deref(), key),
+        propagated: current.propagated(),
+    };
+    begun(of.py(), Observation::start(handle, &name, kind, place), kind, &keywords.given())
+}
+
+/// Starts an observation below another.
+fn start_inside<'py>(
+    of: &Bound<'py, Observation>,
+    keywords: &Keywords<'_, 'py>,
+    kind: Option<ObservationType>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let this = of.get();
+    let kind = kind.unwrap_or_else(|| kind_of(keywords.as_type().as_deref(), this.public_key()));
+    let name = keywords.name()?.unwrap_or(kind.as_str().into());
+    let current = Current::read(of.py())?;
+    begun(of.py(), Observation::start(&this.handle, &name, kind, this.inside(&current)), kind, &keywords.given())
+}
+
+fn update_current<'py>(of: &Bound<'py, Client>, keywords: &Keywords<'_, 'py>, function: &str) -> PyResult<Bound<'py, PyAny>> {
+    let current = Current::read(of.py())?;
+    match current.observation() {
+        Some(observation) => observation.get().change(keywords)?,
+        None => problem(of.get().public_key(), format!("{function} outside of any observation does nothing")),
+    }
+    Ok(of.py().None().into_bound(of.py()))
+}
