@@ -99,11 +99,20 @@ impl Given<'_, '_> {
             text(scratch, &message, |text| sink.status_message(text))?;
         }
         if let Some(level) = self.level {
-            let word = level.str().map(|word| word.to_string_lossy().into_owned()).unwrap_or_default();
+            let word = level
+                .str()
+                .map(|word| word.to_string_lossy().into_owned())
+                .unwrap_or_default();
             // An enum's `str` names its class too.
             match Level::parse(word.rsplit('.').next().unwrap_or_default()) {
                 Some(level) => sink.level(level),
-                None => problem(handle.public_key(), format!("level {:?} is none of DEBUG, DEFAULT, WARNING, ERROR; it is ignored", shown(&word))),
+                None => problem(
+                    handle.public_key(),
+                    format!(
+                        "level {:?} is none of DEBUG, DEFAULT, WARNING, ERROR; it is ignored",
+                        shown(&word)
+                    ),
+                ),
             }
         }
         if let Some(prompt) = self.prompt
@@ -122,10 +131,16 @@ pub(crate) fn prompt_link(prompt: &Bound<'_, PyAny>) -> Option<(String, i64)> {
         let name = prompt.get_item("name").ok()??.extract().ok()?;
         return Some((name, prompt.get_item("version").ok()??.extract().ok()?));
     }
-    if prompt.getattr("is_fallback").is_ok_and(|fallback| fallback.is_truthy().unwrap_or(false)) {
+    if prompt
+        .getattr("is_fallback")
+        .is_ok_and(|fallback| fallback.is_truthy().unwrap_or(false))
+    {
         return None;
     }
-    Some((prompt.getattr("name").ok()?.extract().ok()?, prompt.getattr("version").ok()?.extract().ok()?))
+    Some((
+        prompt.getattr("name").ok()?.extract().ok()?,
+        prompt.getattr("version").ok()?.extract().ok()?,
+    ))
 }
 
 /// Input or output: masked, `None` is nothing, text as it is, the rest as JSON.
@@ -150,7 +165,12 @@ pub(crate) fn content(
 }
 
 /// One attribute for each top-level key; what is no mapping is one attribute.
-fn metadata(handle: &Handle, sink: &mut impl Sink, scratch: &mut Scratch, given: &Bound<'_, PyAny>) -> PyResult<()> {
+fn metadata(
+    handle: &Handle,
+    sink: &mut impl Sink,
+    scratch: &mut Scratch,
+    given: &Bound<'_, PyAny>,
+) -> PyResult<()> {
     let masked;
     let given = if handle.masked() {
         match handle.mask(given)? {
@@ -167,7 +187,9 @@ fn metadata(handle: &Handle, sink: &mut impl Sink, scratch: &mut Scratch, given:
         given
     };
     let Ok(dict) = given.cast::<PyDict>() else {
-        return text(scratch, given, |text| sink.field(Field::Metadata, Value::Str(text)));
+        return text(scratch, given, |text| {
+            sink.field(Field::Metadata, Value::Str(text))
+        });
     };
     for_each_item(dict, |key, value| {
         scratch.clear();
@@ -214,8 +236,13 @@ pub(crate) fn plain(value: &Bound<'_, PyAny>) -> PyResult<String> {
 
 /// What the observation is; a word that nobody knows makes it a span.
 pub(crate) fn kind_of(as_type: Option<&Bound<'_, PyAny>>, public_key: &str) -> ObservationType {
-    let Some(as_type) = as_type else { return ObservationType::Span };
-    let word = as_type.cast::<PyString>().ok().and_then(|word| word.to_str().ok());
+    let Some(as_type) = as_type else {
+        return ObservationType::Span;
+    };
+    let word = as_type
+        .cast::<PyString>()
+        .ok()
+        .and_then(|word| word.to_str().ok());
     word.and_then(ObservationType::parse).unwrap_or_else(|| {
         let given = plain(as_type).unwrap_or_default();
         problem(public_key, format!("as_type {:?} is none of span, generation, event, embedding, agent, tool, chain, retriever, evaluator, guardrail; span is used", shown(&given)));
@@ -224,15 +251,27 @@ pub(crate) fn kind_of(as_type: Option<&Bound<'_, PyAny>>, public_key: &str) -> O
 }
 
 /// `{"trace_id": ..., "parent_span_id": ...}`; ids that no server would take are told and left out.
-pub(crate) fn trace_context_of(given: Option<&Bound<'_, PyAny>>, public_key: &str) -> Option<(TraceId, Option<SpanId>)> {
+pub(crate) fn trace_context_of(
+    given: Option<&Bound<'_, PyAny>>,
+    public_key: &str,
+) -> Option<(TraceId, Option<SpanId>)> {
     let given = given?;
     let item = |key: &str| given.get_item(key).ok().filter(|value| !value.is_none());
     let trace_id = item("trace_id").and_then(|id| plain(&id).ok());
     let Some(trace) = trace_id.as_deref().and_then(TraceId::parse) else {
-        problem(public_key, format!("trace_context: trace_id {:?} is not 32 hexadecimal digits; it is ignored", shown(&trace_id.unwrap_or_default())));
+        problem(
+            public_key,
+            format!(
+                "trace_context: trace_id {:?} is not 32 hexadecimal digits; it is ignored",
+                shown(&trace_id.unwrap_or_default())
+            ),
+        );
         return None;
     };
-    Some((trace, item("parent_span_id").and_then(|id| span_id_of(&id, public_key))))
+    Some((
+        trace,
+        item("parent_span_id").and_then(|id| span_id_of(&id, public_key)),
+    ))
 }
 
 /// An observation's id as an argument.
@@ -240,7 +279,13 @@ pub(crate) fn span_id_of(given: &Bound<'_, PyAny>, public_key: &str) -> Option<S
     let id = plain(given).unwrap_or_default();
     let parsed = SpanId::parse(&id);
     if parsed.is_none() {
-        problem(public_key, format!("observation id {:?} is not 16 hexadecimal digits; it is ignored", shown(&id)));
+        problem(
+            public_key,
+            format!(
+                "observation id {:?} is not 16 hexadecimal digits; it is ignored",
+                shown(&id)
+            ),
+        );
     }
     parsed
 }

@@ -127,18 +127,29 @@ methods! {
 }
 
 /// Starts an observation below the current one.
-fn start<'py>(of: &Bound<'py, Client>, keywords: &Keywords<'_, 'py>, kind: Option<ObservationType>) -> PyResult<Bound<'py, PyAny>> {
+fn start<'py>(
+    of: &Bound<'py, Client>,
+    keywords: &Keywords<'_, 'py>,
+    kind: Option<ObservationType>,
+) -> PyResult<Bound<'py, PyAny>> {
     let handle = &of.get().handle;
     let key = handle.public_key();
     let kind = kind.unwrap_or_else(|| kind_of(keywords.as_type().as_deref(), key));
     let name = keywords.name()?.unwrap_or(kind.as_str().into());
     let current = Current::read(of.py())?;
     let place = Place {
-        parent: current.observation().map(|observation| observation.get().core.context()),
+        parent: current
+            .observation()
+            .map(|observation| observation.get().core.context()),
         trace_context: trace_context_of(keywords.trace_context().as_deref(), key),
         propagated: current.propagated(),
     };
-    begun(of.py(), Observation::start(handle, &name, kind, place), kind, &keywords.given())
+    begun(
+        of.py(),
+        Observation::start(handle, &name, kind, place),
+        kind,
+        &keywords.given(),
+    )
 }
 
 /// Starts an observation below another.
@@ -151,14 +162,26 @@ fn start_inside<'py>(
     let kind = kind.unwrap_or_else(|| kind_of(keywords.as_type().as_deref(), this.public_key()));
     let name = keywords.name()?.unwrap_or(kind.as_str().into());
     let current = Current::read(of.py())?;
-    begun(of.py(), Observation::start(&this.handle, &name, kind, this.inside(&current)), kind, &keywords.given())
+    begun(
+        of.py(),
+        Observation::start(&this.handle, &name, kind, this.inside(&current)),
+        kind,
+        &keywords.given(),
+    )
 }
 
-fn update_current<'py>(of: &Bound<'py, Client>, keywords: &Keywords<'_, 'py>, function: &str) -> PyResult<Bound<'py, PyAny>> {
+fn update_current<'py>(
+    of: &Bound<'py, Client>,
+    keywords: &Keywords<'_, 'py>,
+    function: &str,
+) -> PyResult<Bound<'py, PyAny>> {
     let current = Current::read(of.py())?;
     match current.observation() {
         Some(observation) => observation.get().change(keywords)?,
-        None => problem(of.get().public_key(), format!("{function} outside of any observation does nothing")),
+        None => problem(
+            of.get().public_key(),
+            format!("{function} outside of any observation does nothing"),
+        ),
     }
     Ok(of.py().None().into_bound(of.py()))
 }

@@ -10,8 +10,8 @@ use tracespool_core::encode::otlp::Value;
 use tracespool_core::id::{SpanId, TraceId};
 
 use crate::arguments::{plain, shown};
-use crate::current::Current;
 use crate::control;
+use crate::current::Current;
 use crate::flush::Ticket;
 use crate::handle::{self, Adopted, Handle};
 use crate::notices::{self, problem};
@@ -28,7 +28,12 @@ pub(crate) struct Client {
 
 /// What Langfuse's SDK takes and this one has no use for.
 const WITHOUT_EFFECT: [&str; 7] = [
-    "httpx_client", "media_upload_thread_count", "mask_otel_spans", "should_export_span", "tracer_provider", "id_generator",
+    "httpx_client",
+    "media_upload_thread_count",
+    "mask_otel_spans",
+    "should_export_span",
+    "tracer_provider",
+    "id_generator",
     "span_exporter",
 ];
 
@@ -36,12 +41,16 @@ const WITHOUT_EFFECT: [&str; 7] = [
 impl Client {
     #[new]
     #[pyo3(signature = (*args, **options))]
-    #[pyo3(text_signature = "(*, public_key=None, secret_key=None, base_url=None, host=None, timeout=None, httpx_client=None, debug=False, tracing_enabled=True, flush_at=None, flush_interval=None, environment=None, release=None, media_upload_thread_count=None, sample_rate=None, mask=None, mask_otel_spans=None, should_export_span=None, additional_headers=None, tracer_provider=None, id_generator=None, span_exporter=None, otel_compression=None)")]
+    #[pyo3(
+        text_signature = "(*, public_key=None, secret_key=None, base_url=None, host=None, timeout=None, httpx_client=None, debug=False, tracing_enabled=True, flush_at=None, flush_interval=None, environment=None, release=None, media_upload_thread_count=None, sample_rate=None, mask=None, mask_otel_spans=None, should_export_span=None, additional_headers=None, tracer_provider=None, id_generator=None, span_exporter=None, otel_compression=None)"
+    )]
     fn new(py: Python<'_>, args: &Bound<'_, PyTuple>, options: Option<&Bound<'_, PyDict>>) -> PyResult<Self> {
         if let Some(adopted) = options.and_then(|options| options.get_item("_handle").ok().flatten())
             && let Ok(adopted) = adopted.cast::<Adopted>()
         {
-            return Ok(Self { handle: adopted.get().handle.clone() });
+            return Ok(Self {
+                handle: adopted.get().handle.clone(),
+            });
         }
         let mut asked = ClientOptions::default();
         let mut mask = None;
@@ -81,7 +90,13 @@ impl Client {
     /// The server's base URL; empty for a client that records nothing.
     #[getter]
     fn base_url(&self) -> String {
-        self.handle.core.settings().endpoint.as_ref().map(|endpoint| endpoint.url.to_string()).unwrap_or_default()
+        self.handle
+            .core
+            .settings()
+            .endpoint
+            .as_ref()
+            .map(|endpoint| endpoint.url.to_string())
+            .unwrap_or_default()
     }
 
     /// The environment that is stamped on everything.
@@ -104,7 +119,9 @@ impl Client {
 
     /// Trace-level attributes on the current observation, as Langfuse 3.x set them.
     #[pyo3(signature = (**keywords))]
-    #[pyo3(text_signature = "($self, *, name=None, user_id=None, session_id=None, version=None, input=None, output=None, metadata=None, tags=None, public=None)")]
+    #[pyo3(
+        text_signature = "($self, *, name=None, user_id=None, session_id=None, version=None, input=None, output=None, metadata=None, tags=None, public=None)"
+    )]
     fn update_current_trace(&self, py: Python<'_>, keywords: Option<&Bound<'_, PyDict>>) -> PyResult<()> {
         match self.current("update_current_trace()", &Current::read(py)?) {
             Some(observation) => crate::propagation::update_trace(observation.get(), keywords),
@@ -150,28 +167,48 @@ impl Client {
 
     /// Scores a trace, an observation, a session or a dataset run. Only queues it.
     #[pyo3(signature = (**keywords))]
-    #[pyo3(text_signature = "($self, *, name, value, session_id=None, dataset_run_id=None, trace_id=None, observation_id=None, score_id=None, data_type=None, comment=None, config_id=None, metadata=None, timestamp=None, environment=None)")]
+    #[pyo3(
+        text_signature = "($self, *, name, value, session_id=None, dataset_run_id=None, trace_id=None, observation_id=None, score_id=None, data_type=None, comment=None, config_id=None, metadata=None, timestamp=None, environment=None)"
+    )]
     fn create_score(&self, keywords: Option<&Bound<'_, PyDict>>) -> PyResult<()> {
         scoring::submit(&self.handle, keywords, None, None)
     }
 
     /// Scores the current observation.
     #[pyo3(signature = (**keywords))]
-    #[pyo3(text_signature = "($self, *, name, value, score_id=None, data_type=None, comment=None, config_id=None, metadata=None)")]
+    #[pyo3(
+        text_signature = "($self, *, name, value, score_id=None, data_type=None, comment=None, config_id=None, metadata=None)"
+    )]
     fn score_current_span(&self, py: Python<'_>, keywords: Option<&Bound<'_, PyDict>>) -> PyResult<()> {
         let current = Current::read(py)?;
-        let Some(observation) = self.current("score_current_span()", &current) else { return Ok(()) };
+        let Some(observation) = self.current("score_current_span()", &current) else {
+            return Ok(());
+        };
         let context = observation.get().core.context();
-        scoring::submit(&self.handle, keywords, Some(context.trace_id.to_string()), Some(context.span_id.to_string()))
+        scoring::submit(
+            &self.handle,
+            keywords,
+            Some(context.trace_id.to_string()),
+            Some(context.span_id.to_string()),
+        )
     }
 
     /// Scores the current trace.
     #[pyo3(signature = (**keywords))]
-    #[pyo3(text_signature = "($self, *, name, value, score_id=None, data_type=None, comment=None, config_id=None, metadata=None)")]
+    #[pyo3(
+        text_signature = "($self, *, name, value, score_id=None, data_type=None, comment=None, config_id=None, metadata=None)"
+    )]
     fn score_current_trace(&self, py: Python<'_>, keywords: Option<&Bound<'_, PyDict>>) -> PyResult<()> {
         let current = Current::read(py)?;
-        let Some(observation) = self.current("score_current_trace()", &current) else { return Ok(()) };
-        scoring::submit(&self.handle, keywords, Some(observation.get().core.context().trace_id.to_string()), None)
+        let Some(observation) = self.current("score_current_trace()", &current) else {
+            return Ok(());
+        };
+        scoring::submit(
+            &self.handle,
+            keywords,
+            Some(observation.get().core.context().trace_id.to_string()),
+            None,
+        )
     }
 
     /// A block inside which this is the client of `observe` and `get_client()`.
@@ -223,10 +260,17 @@ impl Client {
 }
 
 impl Client {
-    fn current<'a, 'py>(&self, function: &str, current: &'a Current<'py>) -> Option<&'a Bound<'py, Observation>> {
+    fn current<'a, 'py>(
+        &self,
+        function: &str,
+        current: &'a Current<'py>,
+    ) -> Option<&'a Bound<'py, Observation>> {
         let observation = current.observation();
         if observation.is_none() {
-            problem(self.handle.public_key(), format!("{function} outside of any observation does nothing"));
+            problem(
+                self.handle.public_key(),
+                format!("{function} outside of any observation does nothing"),
+            );
         }
         observation
     }
@@ -244,12 +288,27 @@ pub(crate) fn create_trace_id(seed: Option<&Bound<'_, PyAny>>) -> PyResult<Strin
 }
 
 /// Reads one option; what is not usable is told by name, never by value.
-fn take(asked: &mut ClientOptions, mask: &mut Option<Py<PyAny>>, name: &str, value: &Bound<'_, PyAny>, problems: &mut Vec<String>) {
+fn take(
+    asked: &mut ClientOptions,
+    mask: &mut Option<Py<PyAny>>,
+    name: &str,
+    value: &Bound<'_, PyAny>,
+    problems: &mut Vec<String>,
+) {
     let mut wrong = |wanted: &str| problems.push(format!("{name} is no {wanted}; it is ignored"));
-    let text = || value.cast::<PyString>().ok().map(|text| text.to_string_lossy().into_owned());
+    let text = || {
+        value
+            .cast::<PyString>()
+            .ok()
+            .map(|text| text.to_string_lossy().into_owned())
+    };
     let number = || {
         let number = value.is_instance_of::<PyFloat>() || value.is_instance_of::<PyInt>();
-        if number && !value.is_instance_of::<PyBool>() { value.extract::<f64>().ok() } else { None }
+        if number && !value.is_instance_of::<PyBool>() {
+            value.extract::<f64>().ok()
+        } else {
+            None
+        }
     };
     macro_rules! put {
         ($field:ident, $read:expr, $wanted:literal) => {
@@ -281,7 +340,9 @@ fn take(asked: &mut ClientOptions, mask: &mut Option<Py<PyAny>>, name: &str, val
         "debug" => {
             if value.is_truthy().unwrap_or(false) {
                 let py = value.py();
-                let _ = py.import("tracespool._notices").and_then(|notices| notices.call_method0("debug"));
+                let _ = py
+                    .import("tracespool._notices")
+                    .and_then(|notices| notices.call_method0("debug"));
             }
         }
         "otel_compression" => match text().as_deref() {
@@ -301,13 +362,20 @@ fn take(asked: &mut ClientOptions, mask: &mut Option<Py<PyAny>>, name: &str, val
                 for (name, value) in headers {
                     match (name.extract::<String>(), value.extract::<String>()) {
                         (Ok(name), Ok(value)) => asked.additional_headers.push((name, value)),
-                        _ => problems.push("additional_headers holds what is no str; that header is not sent".to_owned()),
+                        _ => problems.push(
+                            "additional_headers holds what is no str; that header is not sent".to_owned(),
+                        ),
                     }
                 }
             }
             Err(_) => wrong("dict"),
         },
-        _ if WITHOUT_EFFECT.contains(&name) => problems.push(format!("{name} has no effect here; see docs/compatibility.md")),
-        _ => problems.push(format!("Client() has no argument {:?}; it is ignored", shown(name))),
+        _ if WITHOUT_EFFECT.contains(&name) => {
+            problems.push(format!("{name} has no effect here; see docs/compatibility.md"))
+        }
+        _ => problems.push(format!(
+            "Client() has no argument {:?}; it is ignored",
+            shown(name)
+        )),
     }
 }

@@ -13,7 +13,9 @@ const PROJECTS: &str = "/api/public/projects";
 /// Whether the server takes the keys.
 pub(crate) fn auth_check(py: Python<'_>, handle: &Handle) -> bool {
     let settings = handle.core.settings();
-    let Some(endpoint) = &settings.endpoint else { return false };
+    let Some(endpoint) = &settings.endpoint else {
+        return false;
+    };
     let outcome = py.detach(|| control::get(&net(), endpoint, PROJECTS, settings.timeout));
     let sentence = match outcome {
         Outcome::Response(response) if (200..300).contains(&response.status) => return true,

@@ -18,15 +18,27 @@ struct Variable {
     set: Py<PyAny>,
 }
 
+/// Made at import; see [`crate::names`] for why nothing is made later.
 static VARIABLE: PyOnceLock<Variable> = PyOnceLock::new();
 
 fn variable(py: Python<'_>) -> PyResult<&Variable> {
     VARIABLE.get_or_try_init(py, || {
         let options = PyDict::new(py);
         options.set_item("default", py.None())?;
-        let variable = py.import("_contextvars")?.getattr("ContextVar")?.call(("tracespool",), Some(&options))?;
-        Ok(Variable { get: variable.getattr("get")?.unbind(), set: variable.getattr("set")?.unbind() })
+        let variable = py
+            .import("_contextvars")?
+            .getattr("ContextVar")?
+            .call(("tracespool",), Some(&options))?;
+        Ok(Variable {
+            get: variable.getattr("get")?.unbind(),
+            set: variable.getattr("set")?.unbind(),
+        })
     })
+}
+
+/// Makes the variable: at import.
+pub(crate) fn init(py: Python<'_>) -> PyResult<()> {
+    variable(py).map(drop)
 }
 
 /// What is current besides, or instead of, an observation.
@@ -51,7 +63,10 @@ impl<'py> Current<'py> {
         if let Ok(observation) = self.0.cast_exact::<Observation>() {
             return Some(observation);
         }
-        self.record()?.observation.as_ref().map(|observation| observation.bind(self.0.py()))
+        self.record()?
+            .observation
+            .as_ref()
+            .map(|observation| observation.bind(self.0.py()))
     }
 
     /// The attributes that new observations carry.
@@ -88,7 +103,11 @@ pub(crate) fn set(value: &Bound<'_, PyAny>) -> PyResult<()> {
     // new reference or null with an exception set. Unlike `call1` this makes no tuple, on the way of every observation.
     #[allow(unsafe_code)]
     unsafe {
-        let token = pyo3::ffi::PyObject_CallFunctionObjArgs(method, value.as_ptr(), std::ptr::null_mut::<pyo3::ffi::PyObject>());
+        let token = pyo3::ffi::PyObject_CallFunctionObjArgs(
+            method,
+            value.as_ptr(),
+            std::ptr::null_mut::<pyo3::ffi::PyObject>(),
+        );
         Bound::from_owned_ptr_or_err(py, token).map(drop)
     }
 }
@@ -97,8 +116,17 @@ pub(crate) fn set(value: &Bound<'_, PyAny>) -> PyResult<()> {
 /// elsewhere) that context's own value stands, unless it is an observation that has ended.
 pub(crate) fn leave(mine: &Bound<'_, PyAny>, previous: &Bound<'_, PyAny>) -> PyResult<()> {
     let current = Current::read(mine.py())?;
-    let ended = || current.0.cast_exact::<Observation>().is_ok_and(|observation| observation.get().core.has_ended());
-    if current.0.is(mine) || ended() { set(previous) } else { Ok(()) }
+    let ended = || {
+        current
+            .0
+            .cast_exact::<Observation>()
+            .is_ok_and(|observation| observation.get().core.has_ended())
+    };
+    if current.0.is(mine) || ended() {
+        set(previous)
+    } else {
+        Ok(())
+    }
 }
 
 /// What is current: to be set in another thread.
@@ -119,11 +147,15 @@ pub(crate) fn set_current(record: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
 /// The current trace's id, `None` outside of any.
 #[pyfunction]
 pub(crate) fn get_current_trace_id(py: Python<'_>) -> PyResult<Option<String>> {
-    Ok(Current::read(py)?.observation().map(|observation| observation.get().core.context().trace_id.to_string()))
+    Ok(Current::read(py)?
+        .observation()
+        .map(|observation| observation.get().core.context().trace_id.to_string()))
 }
 
 /// The current observation's id, `None` outside of any.
 #[pyfunction]
 pub(crate) fn get_current_observation_id(py: Python<'_>) -> PyResult<Option<String>> {
-    Ok(Current::read(py)?.observation().map(|observation| observation.get().core.context().span_id.to_string()))
+    Ok(Current::read(py)?
+        .observation()
+        .map(|observation| observation.get().core.context().span_id.to_string()))
 }

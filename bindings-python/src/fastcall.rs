@@ -65,7 +65,9 @@ pub(crate) fn install<M: Method>(py: Python<'_>) -> PyResult<()> {
     let class = py.get_type::<M::Of>();
     let definition = Box::leak(Box::new(ffi::PyMethodDef {
         ml_name: M::NAME.as_ptr(),
-        ml_meth: ffi::PyMethodDefPointer { PyCFunctionFastWithKeywords: fastcall_cfunction_with_keywords::<Way<M>> },
+        ml_meth: ffi::PyMethodDefPointer {
+            PyCFunctionFastWithKeywords: fastcall_cfunction_with_keywords::<Way<M>>,
+        },
         ml_flags: ffi::METH_FASTCALL | ffi::METH_KEYWORDS,
         ml_doc: M::DOC.as_ptr(),
     }));

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
-use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
 use tracespool_core::destination::Destination;
@@ -33,7 +32,10 @@ pub(crate) struct Ticket {
 
 impl Ticket {
     fn new(under_way: Option<(Arc<Process>, process::Ticket)>) -> Self {
-        Self { under_way, report: Mutex::new(None) }
+        Self {
+            under_way,
+            report: Mutex::new(None),
+        }
     }
 
     pub(crate) fn of(handle: &Handle, timeout: f64, close: bool) -> Self {
@@ -42,7 +44,9 @@ impl Ticket {
 
     /// Of a client that is forgotten afterwards.
     pub(crate) fn closing(handle: &Handle, timeout: f64) -> Self {
-        let Some(endpoint) = &handle.core.settings().endpoint else { return Self::new(None) };
+        let Some(endpoint) = &handle.core.settings().endpoint else {
+            return Self::new(None);
+        };
         let process = handle.core.process();
         let same = |other: &Endpoint| other.url == endpoint.url && other.headers == endpoint.headers;
         let ticket = process.cleanup(|destination| same(destination.endpoint()), seconds(timeout));
@@ -57,17 +61,25 @@ impl Ticket {
     }
 
     fn look(&self, slice: Duration) -> Option<Report> {
-        let Some((process, ticket)) = &self.under_way else { return Some(Report::of(Vec::new())) };
+        let Some((process, ticket)) = &self.under_way else {
+            return Some(Report::of(Vec::new()));
+        };
         if let Some(report) = self.report.lock().as_ref() {
             return Some(report.clone());
         }
-        let report = if slice.is_zero() { ticket.poll() } else { ticket.wait(slice, process) };
+        let report = if slice.is_zero() {
+            ticket.poll()
+        } else {
+            ticket.wait(slice, process)
+        };
         report.inspect(|report| *self.report.lock() = Some(report.clone()))
     }
 
     /// What can be said now.
     fn so_far(&self) -> Report {
-        self.look(Duration::ZERO).or_else(|| self.under_way.as_ref().map(|(_, ticket)| ticket.give_up())).unwrap_or_default()
+        self.look(Duration::ZERO)
+            .or_else(|| self.under_way.as_ref().map(|(_, ticket)| ticket.give_up()))
+            .unwrap_or_default()
     }
 
     /// Waits for `timeout` at most.
@@ -106,17 +118,28 @@ impl Ticket {
 
 /// `time.sleep` where gevent has put its own in its place: waiting in the core would stop all greenlets of the thread.
 fn patched_sleep(py: Python<'_>) -> Option<Bound<'_, PyAny>> {
-    let modules = py.import(intern!(py, "sys")).ok()?.getattr(intern!(py, "modules")).ok()?;
+    let modules = py.import("sys").ok()?.getattr("modules").ok()?;
     let monkey = modules.get_item("gevent.monkey").ok()?;
-    let patched = monkey.call_method1("is_module_patched", ("time",)).ok()?.is_truthy().ok()?;
-    if patched { py.import(intern!(py, "time")).ok()?.getattr(intern!(py, "sleep")).ok() } else { None }
+    let patched = monkey
+        .call_method1("is_module_patched", ("time",))
+        .ok()?
+        .is_truthy()
+        .ok()?;
+    if patched {
+        py.import("time").ok()?.getattr("sleep").ok()
+    } else {
+        None
+    }
 }
 
 #[pymethods]
 impl Ticket {
     /// The report once it has come, else `None`.
     fn poll<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyDict>>> {
-        let report = self.look(Duration::ZERO).map(|report| dict(py, &report)).transpose()?;
+        let report = self
+            .look(Duration::ZERO)
+            .map(|report| dict(py, &report))
+            .transpose()?;
         if report.is_some() {
             notices::deliver(py, false);
         }
@@ -139,26 +162,47 @@ impl Ticket {
 }
 
 fn dict<'py>(py: Python<'py>, report: &Report) -> PyResult<Bound<'py, PyDict>> {
-    let Report { complete, delivered, dropped, pending, unconfirmed, destinations } = report;
+    let Report {
+        complete,
+        delivered,
+        dropped,
+        pending,
+        unconfirmed,
+        destinations,
+    } = report;
     let out = counts(py, *delivered, *dropped, *pending, *unconfirmed)?;
-    out.set_item(intern!(py, "complete"), complete)?;
+    out.set_item("complete", complete)?;
     let parts = PyList::empty(py);
-    for DestinationReport { public_key, base_url, delivered, dropped, pending, unconfirmed } in destinations {
+    for DestinationReport {
+        public_key,
+        base_url,
+        delivered,
+        dropped,
+        pending,
+        unconfirmed,
+    } in destinations
+    {
         let part = counts(py, *delivered, *dropped, *pending, *unconfirmed)?;
-        part.set_item(intern!(py, "public_key"), public_key)?;
-        part.set_item(intern!(py, "base_url"), base_url)?;
+        part.set_item("public_key", public_key)?;
+        part.set_item("base_url", base_url)?;
         parts.append(part)?;
     }
-    out.set_item(intern!(py, "destinations"), parts)?;
+    out.set_item("destinations", parts)?;
     Ok(out)
 }
 
-fn counts<'py>(py: Python<'py>, delivered: u64, dropped: u64, pending: u64, unconfirmed: u64) -> PyResult<Bound<'py, PyDict>> {
+fn counts<'py>(
+    py: Python<'py>,
+    delivered: u64,
+    dropped: u64,
+    pending: u64,
+    unconfirmed: u64,
+) -> PyResult<Bound<'py, PyDict>> {
     let out = PyDict::new(py);
-    out.set_item(intern!(py, "delivered"), delivered)?;
-    out.set_item(intern!(py, "dropped"), dropped)?;
-    out.set_item(intern!(py, "pending"), pending)?;
-    out.set_item(intern!(py, "unconfirmed"), unconfirmed)?;
+    out.set_item("delivered", delivered)?;
+    out.set_item("dropped", dropped)?;
+    out.set_item("pending", pending)?;
+    out.set_item("unconfirmed", unconfirmed)?;
     Ok(out)
 }
 
@@ -183,19 +227,32 @@ pub(crate) fn cleanup_client<'py>(
     timeout: f64,
 ) -> PyResult<Bound<'py, PyDict>> {
     let authorization = secret_key.map(|secret| basic_auth(public_key, secret));
-    let base_url = base_url.map(|url| BaseUrl::parse(url).map_or_else(|_| url.to_owned(), |url| url.to_string()));
+    let base_url =
+        base_url.map(|url| BaseUrl::parse(url).map_or_else(|_| url.to_owned(), |url| url.to_string()));
     let matches = |key: &str, endpoint: &Endpoint| {
         key == public_key
-            && base_url.as_ref().is_none_or(|url| *url == endpoint.url.to_string())
+            && base_url
+                .as_ref()
+                .is_none_or(|url| *url == endpoint.url.to_string())
             && authorization.as_ref().is_none_or(|wanted| {
-                endpoint.headers.iter().any(|(name, value)| name == "authorization" && value == wanted)
+                endpoint
+                    .headers
+                    .iter()
+                    .any(|(name, value)| name == "authorization" && value == wanted)
             })
     };
     crate::handle::forget(|handle| {
         let settings = handle.core.settings();
-        settings.endpoint.as_ref().is_some_and(|endpoint| matches(&settings.public_key, endpoint))
+        settings
+            .endpoint
+            .as_ref()
+            .is_some_and(|endpoint| matches(&settings.public_key, endpoint))
     });
-    Ticket::cleanup(|destination| matches(destination.public_key(), destination.endpoint()), timeout).wait(py, Some(timeout))
+    Ticket::cleanup(
+        |destination| matches(destination.public_key(), destination.endpoint()),
+        timeout,
+    )
+    .wait(py, Some(timeout))
 }
 
 /// `cleanup_client` for all at once, under one deadline.

@@ -5,15 +5,14 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 use pyo3::exceptions::PyException;
-use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyType};
 use tracespool_core::config::ClientOptions;
 
 use crate::client::Client;
 use crate::current::Current;
 use crate::home::home;
+use crate::names::names;
 use crate::notices::problem;
 
 /// Handles remembered at most; as many as the core holds destinations.
@@ -31,12 +30,19 @@ pub(crate) struct Handle {
 
 impl Handle {
     pub(crate) fn new(core: tracespool_core::Client, mask: Option<Py<PyAny>>) -> Self {
-        Self { core, masked: mask.is_some(), mask: Mutex::new(mask) }
+        Self {
+            core,
+            masked: mask.is_some(),
+            mask: Mutex::new(mask),
+        }
     }
 
     /// Makes a core client from the environment and what is passed.
     pub(crate) fn open(options: ClientOptions, mask: Option<Py<PyAny>>) -> Self {
-        Self::new(tracespool_core::Client::open(options, &|name| std::env::var(name).ok(), home), mask)
+        Self::new(
+            tracespool_core::Client::open(options, &|name| std::env::var(name).ok(), home),
+            mask,
+        )
     }
 
     pub(crate) fn public_key(&self) -> &str {
@@ -60,7 +66,7 @@ impl Handle {
         let answer = match mask {
             Some(mask) => {
                 let data = PyDict::new(py);
-                data.set_item(intern!(py, "data"), value)?;
+                data.set_item(names(py).data.bind(py), value)?;
                 mask.bind(py).call((), Some(&data))
             }
             // The collector took the mask away from a client that nobody can reach; its observations still live.
@@ -78,7 +84,10 @@ impl Handle {
 
     pub(crate) fn traverse(&self, visit: &pyo3::PyVisit<'_>) -> Result<(), pyo3::PyTraverseError> {
         // A lock that is taken means that somebody uses the client: not garbage. No thread can be waiting inside it.
-        self.mask.try_lock().and_then(|mask| mask.as_ref().map(|mask| visit.call(mask))).unwrap_or(Ok(()))
+        self.mask
+            .try_lock()
+            .and_then(|mask| mask.as_ref().map(|mask| visit.call(mask)))
+            .unwrap_or(Ok(()))
     }
 
     pub(crate) fn clear(&self) {
@@ -95,8 +104,8 @@ struct Held {
 
 /// Oldest first. The lock is held for looking and for moving references only.
 static HANDLES: Mutex<Vec<Held>> = Mutex::new(Vec::new());
-static CLIENT_CLASS: PyOnceLock<Py<PyType>> = PyOnceLock::new();
-static DISABLED: PyOnceLock<Py<Client>> = PyOnceLock::new();
+static CLIENT_CLASS: Mutex<Option<Py<PyType>>> = Mutex::new(None);
+static DISABLED: Mutex<Option<Py<Client>>> = Mutex::new(None);
 
 /// Remembers a client as the latest of its destination.
 pub(crate) fn remember(client: &Bound<'_, Client>) {
@@ -105,7 +114,11 @@ pub(crate) fn remember(client: &Bound<'_, Client>) {
         return;
     }
     let destination = handle.core.destination_key();
-    let held = Held { client: client.clone().unbind(), destination, public_key: handle.public_key().to_owned() };
+    let held = Held {
+        client: client.clone().unbind(),
+        destination,
+        public_key: handle.public_key().to_owned(),
+    };
     let forgotten = {
         let mut handles = HANDLES.lock();
         let at = handles.iter().position(|held| held.destination == destination);
@@ -122,7 +135,9 @@ pub(crate) fn forget(matches: impl Fn(&Handle) -> bool) {
     let mut forgotten = Vec::new();
     {
         let mut handles = HANDLES.lock();
-        let (gone, kept) = std::mem::take(&mut *handles).into_iter().partition(|held| matches(&held.client.get().handle));
+        let (gone, kept) = std::mem::take(&mut *handles)
+            .into_iter()
+            .partition(|held| matches(&held.client.get().handle));
         *handles = kept;
         forgotten.extend(gone.into_iter().map(|held: Held| held.client));
     }
@@ -132,7 +147,11 @@ pub(crate) fn forget(matches: impl Fn(&Handle) -> bool) {
 /// The latest client of this public key.
 fn find<'py>(py: Python<'py>, public_key: &str) -> Option<Bound<'py, Client>> {
     let handles = HANDLES.lock();
-    handles.iter().rev().find(|held| held.public_key == public_key).map(|held| held.client.bind(py).clone())
+    handles
+        .iter()
+        .rev()
+        .find(|held| held.public_key == public_key)
+        .map(|held| held.client.bind(py).clone())
 }
 
 fn only<'py>(py: Python<'py>) -> Option<Bound<'py, Client>> {
@@ -146,11 +165,21 @@ fn only<'py>(py: Python<'py>) -> Option<Bound<'py, Client>> {
 pub(crate) fn object<'py>(py: Python<'py>, handle: &Arc<Handle>) -> PyResult<Bound<'py, Client>> {
     let known = {
         let handles = HANDLES.lock();
-        handles.iter().rev().map(|held| held.client.bind(py)).find(|client| Arc::ptr_eq(&client.get().handle, handle)).cloned()
+        handles
+            .iter()
+            .rev()
+            .map(|held| held.client.bind(py))
+            .find(|client| Arc::ptr_eq(&client.get().handle, handle))
+            .cloned()
     };
     match known {
         Some(client) => Ok(client),
-        None => wrap(py, Adopted { handle: handle.clone() }),
+        None => wrap(
+            py,
+            Adopted {
+                handle: handle.clone(),
+            },
+        ),
     }
 }
 
@@ -162,16 +191,17 @@ pub(crate) struct Adopted {
 
 fn wrap(py: Python<'_>, adopted: Adopted) -> PyResult<Bound<'_, Client>> {
     let options = PyDict::new(py);
-    options.set_item(intern!(py, "_handle"), Py::new(py, adopted)?)?;
-    let class = CLIENT_CLASS.get(py).map_or_else(|| py.get_type::<Client>(), |class| class.bind(py).clone());
+    options.set_item("_handle", Py::new(py, adopted)?)?;
+    let class = CLIENT_CLASS.lock().as_ref().map(|class| class.bind(py).clone());
+    let class = class.unwrap_or_else(|| py.get_type::<Client>());
     Ok(class.call((), Some(&options))?.cast_into::<Client>()?)
 }
 
 /// Names the public class, which adds to the native one.
 #[pyfunction]
 #[pyo3(signature = (class_, /))]
-pub(crate) fn register_client_class(py: Python<'_>, class_: Py<PyType>) {
-    let _ = CLIENT_CLASS.set(py, class_);
+pub(crate) fn register_client_class(class_: Py<PyType>) {
+    *CLIENT_CLASS.lock() = Some(class_);
 }
 
 /// The client for a call that names none (or only a key): see the Python function of this name.
@@ -190,7 +220,9 @@ pub(crate) fn resolve(py: Python<'_>, public_key: Option<&str>) -> PyResult<Arc<
 
 /// The same outside of any observation.
 fn resolve_root<'py>(py: Python<'py>, public_key: Option<&str>) -> PyResult<Bound<'py, Client>> {
-    let environment = std::env::var("LANGFUSE_PUBLIC_KEY").ok().filter(|key| !key.trim().is_empty());
+    let environment = std::env::var("LANGFUSE_PUBLIC_KEY")
+        .ok()
+        .filter(|key| !key.trim().is_empty());
     let found = match (public_key, environment.as_deref()) {
         (Some(key), _) => find(py, key),
         (None, Some(key)) => find(py, key),
@@ -199,32 +231,61 @@ fn resolve_root<'py>(py: Python<'py>, public_key: Option<&str>) -> PyResult<Boun
     if let Some(client) = found {
         return Ok(client);
     }
-    if environment.as_deref().is_some_and(|key| public_key.is_none_or(|wanted| wanted == key)) {
-        let client = wrap(py, Adopted { handle: Arc::new(Handle::open(ClientOptions::default(), None)) })?;
+    if environment
+        .as_deref()
+        .is_some_and(|key| public_key.is_none_or(|wanted| wanted == key))
+    {
+        let client = wrap(
+            py,
+            Adopted {
+                handle: Arc::new(Handle::open(ClientOptions::default(), None)),
+            },
+        )?;
         remember(&client);
         if client.get().handle.core.enabled() {
             return Ok(client);
         }
     } else if let Some(key) = public_key {
-        problem(key, "there is no client of this public key: nothing is traced. Make one with Client(public_key=..., secret_key=...) first");
+        problem(
+            key,
+            "there is no client of this public key: nothing is traced. Make one with Client(public_key=..., secret_key=...) first",
+        );
     } else {
-        problem("", "there is no client, or several, and none is named: nothing is traced. Pass public_key, or use one with `with client.use():`");
+        problem(
+            "",
+            "there is no client, or several, and none is named: nothing is traced. Pass public_key, or use one with `with client.use():`",
+        );
     }
     disabled(py)
 }
 
 fn disabled(py: Python<'_>) -> PyResult<Bound<'_, Client>> {
-    let client = DISABLED.get_or_try_init(py, || {
-        let options = ClientOptions { tracing_enabled: Some(false), ..ClientOptions::default() };
-        wrap(py, Adopted { handle: Arc::new(Handle::open(options, None)) }).map(Bound::unbind)
-    })?;
-    Ok(client.bind(py).clone())
+    let known = DISABLED.lock().as_ref().map(|client| client.bind(py).clone());
+    if let Some(client) = known {
+        return Ok(client);
+    }
+    let options = ClientOptions {
+        tracing_enabled: Some(false),
+        ..ClientOptions::default()
+    };
+    let client = wrap(
+        py,
+        Adopted {
+            handle: Arc::new(Handle::open(options, None)),
+        },
+    )?;
+    let before = DISABLED.lock().replace(client.clone().unbind());
+    drop(before);
+    Ok(client)
 }
 
 /// See `tracespool.get_client`.
 #[pyfunction]
 #[pyo3(signature = (*, public_key = None))]
-pub(crate) fn get_client<'py>(py: Python<'py>, public_key: Option<&Bound<'py, PyAny>>) -> PyResult<Bound<'py, Client>> {
+pub(crate) fn get_client<'py>(
+    py: Python<'py>,
+    public_key: Option<&Bound<'py, PyAny>>,
+) -> PyResult<Bound<'py, Client>> {
     let public_key = match public_key {
         Some(key) => match key.extract::<&str>() {
             Ok(key) => Some(key),

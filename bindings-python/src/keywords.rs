@@ -17,7 +17,7 @@ type Argument<'a, 'py> = Option<Borrowed<'a, 'py, PyAny>>;
 macro_rules! names {
     ($($variant:ident $name:literal),* $(,)?) => {
         #[derive(Clone, Copy)]
-        enum Name { $($variant),* }
+        enum Slot { $($variant),* }
         const NAMES: [&str; [$($name),*].len()] = [$($name),*];
     };
 }
@@ -31,6 +31,11 @@ names! {
 
 /// The names as the interpreter's own interned objects.
 static INTERNED: PyOnceLock<[Py<PyString>; NAMES.len()]> = PyOnceLock::new();
+
+/// Makes the names: at import; see [`crate::names`].
+pub(crate) fn init(py: Python<'_>) {
+    let _ = INTERNED.set(py, NAMES.map(|name| PyString::intern(py, name).unbind()));
+}
 
 /// A call's arguments; `None` counts as not passed.
 pub(crate) struct Keywords<'a, 'py> {
@@ -48,15 +53,29 @@ impl<'a, 'py> Keywords<'a, 'py> {
     /// # Safety
     ///
     /// `args` points to `count` objects and one more for each of `names`, a tuple of `str` or null; all live as long as `'a`.
-    pub(crate) unsafe fn new(py: Python<'py>, args: *const *mut ffi::PyObject, count: usize, names: *mut ffi::PyObject) -> Self {
+    pub(crate) unsafe fn new(
+        py: Python<'py>,
+        args: *const *mut ffi::PyObject,
+        count: usize,
+        names: *mut ffi::PyObject,
+    ) -> Self {
         let interned = INTERNED.get_or_init(py, || NAMES.map(|name| PyString::intern(py, name).unbind()));
-        let mut keywords = Self { slots: [None; NAMES.len()], first: None, unknown: None, surplus: count > 1 };
+        let mut keywords = Self {
+            slots: [None; NAMES.len()],
+            first: None,
+            unknown: None,
+            surplus: count > 1,
+        };
         // SAFETY: indexes stay below what the caller vouches for.
         unsafe {
             if count > 0 {
                 keywords.first = Some(Borrowed::from_ptr(py, *args));
             }
-            let named = if names.is_null() { 0 } else { ffi::PyTuple_Size(names) };
+            let named = if names.is_null() {
+                0
+            } else {
+                ffi::PyTuple_Size(names)
+            };
             for at in 0..named {
                 let name = ffi::PyTuple_GetItem(names, at);
                 let value = Borrowed::from_ptr(py, *args.add(count + at.unsigned_abs()));
@@ -83,38 +102,44 @@ impl<'a, 'py> Keywords<'a, 'py> {
     fn tell(&self, function: &str, public_key: &str) {
         if let Some(name) = self.unknown {
             let name = plain(&name).unwrap_or_default();
-            problem(public_key, format!("{function} has no argument {:?}; it is ignored", shown(&name)));
+            problem(
+                public_key,
+                format!("{function} has no argument {:?}; it is ignored", shown(&name)),
+            );
         }
         if self.surplus {
-            problem(public_key, format!("{function} takes keywords only; positional arguments are ignored"));
+            problem(
+                public_key,
+                format!("{function} takes keywords only; positional arguments are ignored"),
+            );
         }
     }
 
-    fn get(&self, name: Name) -> Argument<'a, 'py> {
+    fn get(&self, name: Slot) -> Argument<'a, 'py> {
         self.slots[name as usize]
     }
 
     /// The values of an observation among them.
     pub(crate) fn given(&self) -> Given<'a, 'py> {
         Given {
-            input: self.get(Name::Input),
-            output: self.get(Name::Output),
-            metadata: self.get(Name::Metadata),
-            version: self.get(Name::Version),
-            level: self.get(Name::Level),
-            status_message: self.get(Name::StatusMessage),
-            completion_start_time: self.get(Name::CompletionStartTime),
-            model: self.get(Name::Model),
-            model_parameters: self.get(Name::ModelParameters),
-            usage_details: self.get(Name::UsageDetails),
-            cost_details: self.get(Name::CostDetails),
-            prompt: self.get(Name::Prompt),
+            input: self.get(Slot::Input),
+            output: self.get(Slot::Output),
+            metadata: self.get(Slot::Metadata),
+            version: self.get(Slot::Version),
+            level: self.get(Slot::Level),
+            status_message: self.get(Slot::StatusMessage),
+            completion_start_time: self.get(Slot::CompletionStartTime),
+            model: self.get(Slot::Model),
+            model_parameters: self.get(Slot::ModelParameters),
+            usage_details: self.get(Slot::UsageDetails),
+            cost_details: self.get(Slot::CostDetails),
+            prompt: self.get(Slot::Prompt),
         }
     }
 
     /// The name that was given, by keyword or first.
     pub(crate) fn name(&self) -> PyResult<Option<Cow<'_, str>>> {
-        let name = self.slots[Name::Name as usize].as_ref().or(self.first.as_ref());
+        let name = self.slots[Slot::Name as usize].as_ref().or(self.first.as_ref());
         let Some(name) = name else { return Ok(None) };
         let name: &Bound<'py, PyAny> = name;
         match name.cast::<PyString>().ok().and_then(|name| name.to_str().ok()) {
@@ -125,17 +150,18 @@ impl<'a, 'py> Keywords<'a, 'py> {
 
     /// What the observation is said to be.
     pub(crate) fn as_type(&self) -> Argument<'a, 'py> {
-        self.get(Name::AsType)
+        self.get(Slot::AsType)
     }
 
     /// The trace that the observation is said to belong to.
     pub(crate) fn trace_context(&self) -> Argument<'a, 'py> {
-        self.get(Name::TraceContext)
+        self.get(Slot::TraceContext)
     }
 
     /// Whether leaving the block ends the observation.
     pub(crate) fn end_on_exit(&self) -> bool {
-        self.get(Name::EndOnExit).is_none_or(|flag| flag.is_truthy().unwrap_or(true))
+        self.get(Slot::EndOnExit)
+            .is_none_or(|flag| flag.is_truthy().unwrap_or(true))
     }
 }
 

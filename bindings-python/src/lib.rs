@@ -16,6 +16,7 @@ mod handle;
 mod home;
 mod keywords;
 mod lifecycle;
+mod names;
 mod notices;
 mod observation;
 mod observer;
@@ -70,7 +71,15 @@ mod _native {
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
         tracespool_core::native::describe("python");
-        crate::calls::install_all(module.py())?;
+        let py = module.py();
+        crate::names::init(py);
+        crate::keywords::init(py);
+        crate::current::init(py)?;
+        crate::calls::install_all(py)?;
+        // Classes that the module does not export are made now too, for the same reason as the names.
+        py.get_type::<crate::current::Record>();
+        py.get_type::<crate::handle::Adopted>();
+        py.get_type::<crate::scope::Ready>();
         module.add("__version__", env!("CARGO_PKG_VERSION"))
     }
 }

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
 use tracespool_core::config::GOODBYE;
@@ -21,43 +20,66 @@ pub(crate) fn stats(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
     notices::deliver(py, false);
     let stats = py.detach(|| home().stats());
     let Stats {
-        observations, scores, bytes, bytes_limit, clients, requests, retries, panics, largest_lag, delivery_p50, delivery_p99,
+        observations,
+        scores,
+        bytes,
+        bytes_limit,
+        clients,
+        requests,
+        retries,
+        panics,
+        largest_lag,
+        delivery_p50,
+        delivery_p99,
         destinations,
     } = &stats;
     let out = PyDict::new(py);
-    out.set_item(intern!(py, "observations"), lane(py, observations)?)?;
-    out.set_item(intern!(py, "scores"), lane(py, scores)?)?;
-    out.set_item(intern!(py, "bytes"), bytes)?;
-    out.set_item(intern!(py, "bytes_limit"), bytes_limit)?;
-    out.set_item(intern!(py, "clients"), clients)?;
-    out.set_item(intern!(py, "requests"), requests)?;
-    out.set_item(intern!(py, "retries"), retries)?;
-    out.set_item(intern!(py, "panics"), panics)?;
-    out.set_item(intern!(py, "largest_lag"), largest_lag)?;
-    out.set_item(intern!(py, "delivery_p50"), delivery_p50)?;
-    out.set_item(intern!(py, "delivery_p99"), delivery_p99)?;
+    out.set_item("observations", lane(py, observations)?)?;
+    out.set_item("scores", lane(py, scores)?)?;
+    out.set_item("bytes", bytes)?;
+    out.set_item("bytes_limit", bytes_limit)?;
+    out.set_item("clients", clients)?;
+    out.set_item("requests", requests)?;
+    out.set_item("retries", retries)?;
+    out.set_item("panics", panics)?;
+    out.set_item("largest_lag", largest_lag)?;
+    out.set_item("delivery_p50", delivery_p50)?;
+    out.set_item("delivery_p99", delivery_p99)?;
     let parts = PyList::empty(py);
-    for DestinationStats { public_key, base_url, bytes, observations, scores } in destinations {
+    for DestinationStats {
+        public_key,
+        base_url,
+        bytes,
+        observations,
+        scores,
+    } in destinations
+    {
         let part = PyDict::new(py);
-        part.set_item(intern!(py, "public_key"), public_key)?;
-        part.set_item(intern!(py, "base_url"), base_url)?;
-        part.set_item(intern!(py, "bytes"), bytes)?;
-        part.set_item(intern!(py, "observations"), lane(py, observations)?)?;
-        part.set_item(intern!(py, "scores"), lane(py, scores)?)?;
+        part.set_item("public_key", public_key)?;
+        part.set_item("base_url", base_url)?;
+        part.set_item("bytes", bytes)?;
+        part.set_item("observations", lane(py, observations)?)?;
+        part.set_item("scores", lane(py, scores)?)?;
         parts.append(part)?;
     }
-    out.set_item(intern!(py, "destinations"), parts)?;
+    out.set_item("destinations", parts)?;
     Ok(out)
 }
 
 fn lane<'py>(py: Python<'py>, lane: &LaneStats) -> PyResult<Bound<'py, PyDict>> {
-    let LaneStats { submitted, delivered, pending, unconfirmed, dropped } = lane;
+    let LaneStats {
+        submitted,
+        delivered,
+        pending,
+        unconfirmed,
+        dropped,
+    } = lane;
     let out = PyDict::new(py);
-    out.set_item(intern!(py, "submitted"), submitted)?;
-    out.set_item(intern!(py, "delivered"), delivered)?;
-    out.set_item(intern!(py, "pending"), pending)?;
-    out.set_item(intern!(py, "unconfirmed"), unconfirmed)?;
-    out.set_item(intern!(py, "dropped"), reasons(py, dropped)?)?;
+    out.set_item("submitted", submitted)?;
+    out.set_item("delivered", delivered)?;
+    out.set_item("pending", pending)?;
+    out.set_item("unconfirmed", unconfirmed)?;
+    out.set_item("dropped", reasons(py, dropped)?)?;
     Ok(out)
 }
 
@@ -84,7 +106,10 @@ pub(crate) fn goodbye(py: Python<'_>, timeout: Option<f64>) {
                 if !report.complete {
                     notices::problem(
                         "",
-                        format!("at exit {} items were still unsent and {} unconfirmed", report.pending, report.unconfirmed),
+                        format!(
+                            "at exit {} items were still unsent and {} unconfirmed",
+                            report.pending, report.unconfirmed
+                        ),
                     );
                 }
                 break;

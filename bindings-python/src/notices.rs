@@ -4,7 +4,6 @@
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use parking_lot::Mutex;
-use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyTuple};
 use tracespool_core::notice::NoticeKind;
@@ -25,13 +24,16 @@ pub(crate) fn problem(public_key: &str, message: impl Into<String>) {
     let process = home();
     let message = message.into();
     let now = process.now().mono;
-    process.shared().notices.add(NoticeKind::Configuration, public_key, 1, now, || message.clone());
+    process
+        .shared()
+        .notices
+        .add(NoticeKind::Configuration, public_key, 1, now, || message.clone());
 }
 
 /// The look that `end` takes: rarely, and never twice a second.
 #[inline]
 pub(crate) fn look(py: Python<'_>) {
-    if ENDS.fetch_add(1, Ordering::Relaxed) % LOOK_EVERY == 0 {
+    if ENDS.fetch_add(1, Ordering::Relaxed).is_multiple_of(LOOK_EVERY) {
         glance(py);
     }
 }
@@ -45,7 +47,9 @@ fn glance(py: Python<'_>) {
     let now = process.now().mono;
     let last = DELIVERED_AT.load(Ordering::Relaxed);
     if now.saturating_sub(last) >= PERIOD
-        && DELIVERED_AT.compare_exchange(last, now, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+        && DELIVERED_AT
+            .compare_exchange(last, now, Ordering::Relaxed, Ordering::Relaxed)
+            .is_ok()
     {
         deliver(py, false);
     }
@@ -68,24 +72,35 @@ fn hand_over(py: Python<'_>, notices: Vec<tracespool_core::notice::Notice>) -> P
     let lines = PyList::empty(py);
     let drops = PyList::empty(py);
     for notice in notices {
-        let level = if notice.kind == NoticeKind::Panic { "error" } else { "warning" };
-        let message =
-            if notice.public_key.is_empty() { notice.message } else { format!("[{}] {}", notice.public_key, notice.message) };
+        let level = if notice.kind == NoticeKind::Panic {
+            "error"
+        } else {
+            "warning"
+        };
+        let message = if notice.public_key.is_empty() {
+            notice.message
+        } else {
+            format!("[{}] {}", notice.public_key, notice.message)
+        };
         lines.append((level, message.as_str(), notice.count))?;
         if let NoticeKind::Dropped { lane, reason } = notice.kind {
             let drop = PyDict::new(py);
-            drop.set_item(intern!(py, "reason"), reason.as_str())?;
-            drop.set_item(intern!(py, "lane"), lane.as_str())?;
-            drop.set_item(intern!(py, "count"), notice.count)?;
-            drop.set_item(intern!(py, "public_key"), notice.public_key)?;
-            drop.set_item(intern!(py, "message"), message)?;
+            drop.set_item("reason", reason.as_str())?;
+            drop.set_item("lane", lane.as_str())?;
+            drop.set_item("count", notice.count)?;
+            drop.set_item("public_key", notice.public_key)?;
+            drop.set_item("message", message)?;
             drops.append(drop)?;
         }
     }
-    let callbacks: Vec<Py<PyAny>> = CALLBACKS.lock().iter().map(|callback| callback.clone_ref(py)).collect();
+    let callbacks: Vec<Py<PyAny>> = CALLBACKS
+        .lock()
+        .iter()
+        .map(|callback| callback.clone_ref(py))
+        .collect();
     let callbacks = PyTuple::new(py, callbacks)?;
-    py.import(intern!(py, "tracespool._notices"))?
-        .call_method1(intern!(py, "deliver"), (lines, drops, callbacks))
+    py.import("tracespool._notices")?
+        .call_method1("deliver", (lines, drops, callbacks))
         .map(drop)
 }
 

@@ -39,15 +39,34 @@ pub(crate) struct Place<'a> {
 
 impl Observation {
     pub(crate) fn start(handle: &Arc<Handle>, name: &str, kind: ObservationType, place: Place<'_>) -> Self {
-        let Place { parent, trace_context, propagated } = place;
-        let start = Start { name, kind, parent, trace_context, propagated: propagated.map(|all| &**all), start_time: None };
-        Self { core: handle.core.start(&start), handle: handle.clone(), propagated: propagated.cloned() }
+        let Place {
+            parent,
+            trace_context,
+            propagated,
+        } = place;
+        let start = Start {
+            name,
+            kind,
+            parent,
+            trace_context,
+            propagated: propagated.map(|all| &**all),
+            start_time: None,
+        };
+        Self {
+            core: handle.core.start(&start),
+            handle: handle.clone(),
+            propagated: propagated.cloned(),
+        }
     }
 
     /// Where its children start.
     pub(crate) fn inside<'a>(&'a self, current: &'a Current<'_>) -> Place<'a> {
         let propagated = current.propagated().or(self.propagated.as_ref());
-        Place { parent: Some(self.core.context()), trace_context: None, propagated }
+        Place {
+            parent: Some(self.core.context()),
+            trace_context: None,
+            propagated,
+        }
     }
 
     /// Ends it, and now and then looks for lines to log.
@@ -61,8 +80,14 @@ impl Observation {
         if !self.core.is_recording() {
             return;
         }
-        let text = error.str().ok().map(|text| text.to_string_lossy().into_owned()).filter(|text| !text.is_empty());
-        let message = text.or_else(|| error.get_type().name().ok().map(|name| name.to_string())).unwrap_or_default();
+        let text = error
+            .str()
+            .ok()
+            .map(|text| text.to_string_lossy().into_owned())
+            .filter(|text| !text.is_empty());
+        let message = text
+            .or_else(|| error.get_type().name().ok().map(|name| name.to_string()))
+            .unwrap_or_default();
         self.core.set_level(tracespool_core::attr::Level::Error);
         self.core.set_status_message(&message);
     }
@@ -108,7 +133,10 @@ impl Observation {
         let time = end_time.and_then(|time| {
             let time = time.extract::<u64>().ok();
             if time.is_none() {
-                notices::problem(this.public_key(), "end_time is no int of nanoseconds since 1970; now is used");
+                notices::problem(
+                    this.public_key(),
+                    "end_time is no int of nanoseconds since 1970; now is used",
+                );
             }
             time
         });
@@ -118,17 +146,31 @@ impl Observation {
 
     /// Scores this observation.
     #[pyo3(signature = (**keywords))]
-    #[pyo3(text_signature = "($self, *, name, value, score_id=None, data_type=None, comment=None, config_id=None, metadata=None, timestamp=None)")]
+    #[pyo3(
+        text_signature = "($self, *, name, value, score_id=None, data_type=None, comment=None, config_id=None, metadata=None, timestamp=None)"
+    )]
     fn score(&self, keywords: Option<&Bound<'_, PyDict>>) -> PyResult<()> {
         let context = self.core.context();
-        scoring::submit(&self.handle, keywords, Some(context.trace_id.to_string()), Some(context.span_id.to_string()))
+        scoring::submit(
+            &self.handle,
+            keywords,
+            Some(context.trace_id.to_string()),
+            Some(context.span_id.to_string()),
+        )
     }
 
     /// Scores this observation's trace.
     #[pyo3(signature = (**keywords))]
-    #[pyo3(text_signature = "($self, *, name, value, score_id=None, data_type=None, comment=None, config_id=None, metadata=None, timestamp=None)")]
+    #[pyo3(
+        text_signature = "($self, *, name, value, score_id=None, data_type=None, comment=None, config_id=None, metadata=None, timestamp=None)"
+    )]
     fn score_trace(&self, keywords: Option<&Bound<'_, PyDict>>) -> PyResult<()> {
-        scoring::submit(&self.handle, keywords, Some(self.core.context().trace_id.to_string()), None)
+        scoring::submit(
+            &self.handle,
+            keywords,
+            Some(self.core.context().trace_id.to_string()),
+            None,
+        )
     }
 
     /// Lets everybody with its address see the trace.
@@ -139,8 +181,13 @@ impl Observation {
 
     /// Trace-level attributes, as Langfuse 3.x set them; `propagate_attributes` puts them on every observation inside.
     #[pyo3(signature = (**keywords))]
-    #[pyo3(text_signature = "($self, *, name=None, user_id=None, session_id=None, version=None, input=None, output=None, metadata=None, tags=None, public=None)")]
-    fn update_trace<'py>(slf: Bound<'py, Self>, keywords: Option<&Bound<'py, PyDict>>) -> PyResult<Bound<'py, Self>> {
+    #[pyo3(
+        text_signature = "($self, *, name=None, user_id=None, session_id=None, version=None, input=None, output=None, metadata=None, tags=None, public=None)"
+    )]
+    fn update_trace<'py>(
+        slf: Bound<'py, Self>,
+        keywords: Option<&Bound<'py, PyDict>>,
+    ) -> PyResult<Bound<'py, Self>> {
         crate::propagation::update_trace(slf.get(), keywords)?;
         Ok(slf)
     }
@@ -156,7 +203,13 @@ impl Observation {
 
     /// Ends it; what was raised is recorded and raised on.
     #[pyo3(signature = (_kind, error, _traceback, /))]
-    fn __exit__(&self, py: Python<'_>, _kind: &Bound<'_, PyAny>, error: &Bound<'_, PyAny>, _traceback: &Bound<'_, PyAny>) -> bool {
+    fn __exit__(
+        &self,
+        py: Python<'_>,
+        _kind: &Bound<'_, PyAny>,
+        error: &Bound<'_, PyAny>,
+        _traceback: &Bound<'_, PyAny>,
+    ) -> bool {
         if !error.is_none() {
             self.record_error(error);
         }
@@ -167,7 +220,10 @@ impl Observation {
     fn __repr__(&self) -> String {
         let context = self.core.context();
         let state = if self.core.has_ended() { "ended" } else { "open" };
-        format!("<Observation {} of trace {}, {state}>", context.span_id, context.trace_id)
+        format!(
+            "<Observation {} of trace {}, {state}>",
+            context.span_id, context.trace_id
+        )
     }
 }
 

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyString, PyTuple};
 use tracespool_core::attr::{Field, ObservationType};
@@ -13,6 +12,7 @@ use tracespool_core::id::TraceId;
 use crate::arguments::{content, kind_of, plain, shown, span_id_of};
 use crate::current::{self, Current};
 use crate::handle::{self, Handle};
+use crate::names::names;
 use crate::notices::problem;
 use crate::observation::{Observation, Place};
 use crate::stream::Stream;
@@ -43,10 +43,23 @@ impl Observer {
         unknown: Option<&Bound<'_, PyDict>>,
     ) -> PyResult<Self> {
         for name in unknown.iter().flat_map(|unknown| unknown.keys()) {
-            problem("", format!("observe() has no argument {:?}; it is ignored", shown(&plain(&name)?)));
+            problem(
+                "",
+                format!(
+                    "observe() has no argument {:?}; it is ignored",
+                    shown(&plain(&name)?)
+                ),
+            );
         }
         let transform = Mutex::new(transform);
-        Ok(Self { name: plain(name)?, kind: kind_of(as_type, ""), capture_input, capture_output, skip: usize::from(skip_first), transform })
+        Ok(Self {
+            name: plain(name)?,
+            kind: kind_of(as_type, ""),
+            capture_input,
+            capture_output,
+            skip: usize::from(skip_first),
+            transform,
+        })
     }
 
     /// Starts the observation of one call and makes it current. Takes the reserved keywords out of `kwargs`.
@@ -54,7 +67,9 @@ impl Observer {
     fn begin(&self, py: Python<'_>, args: &Bound<'_, PyTuple>, kwargs: &Bound<'_, PyDict>) -> PyResult<Run> {
         let current = Current::read(py)?;
         let mut place = Place {
-            parent: current.observation().map(|observation| observation.get().core.context()),
+            parent: current
+                .observation()
+                .map(|observation| observation.get().core.context()),
             trace_context: None,
             propagated: current.propagated(),
         };
@@ -76,7 +91,11 @@ impl Observer {
         if self.capture_input && observation.core.is_recording() {
             self.input(&observation, args, kwargs)?;
         }
-        let transform = self.transform.lock().as_ref().map(|transform| transform.clone_ref(py));
+        let transform = self
+            .transform
+            .lock()
+            .as_ref()
+            .map(|transform| transform.clone_ref(py));
         let items = transform.as_ref().map(|_| PyList::empty(py).unbind());
         let observation = Bound::new(py, observation)?;
         current::set(observation.as_any())?;
@@ -85,12 +104,19 @@ impl Observer {
             capture_output: self.capture_output,
             transform,
             items,
-            state: Mutex::new(State { outside: Some(current.into_value()), inside: None, stream: Stream::default() }),
+            state: Mutex::new(State {
+                outside: Some(current.into_value()),
+                inside: None,
+                stream: Stream::default(),
+            }),
         })
     }
 
     fn __traverse__(&self, visit: pyo3::PyVisit<'_>) -> Result<(), pyo3::PyTraverseError> {
-        self.transform.try_lock().and_then(|transform| transform.as_ref().map(|transform| visit.call(transform))).unwrap_or(Ok(()))
+        self.transform
+            .try_lock()
+            .and_then(|transform| transform.as_ref().map(|transform| visit.call(transform)))
+            .unwrap_or(Ok(()))
     }
 
     fn __clear__(&self) {
@@ -100,14 +126,28 @@ impl Observer {
 }
 
 impl Observer {
-    fn input(&self, observation: &Observation, args: &Bound<'_, PyTuple>, kwargs: &Bound<'_, PyDict>) -> PyResult<()> {
+    fn input(
+        &self,
+        observation: &Observation,
+        args: &Bound<'_, PyTuple>,
+        kwargs: &Bound<'_, PyDict>,
+    ) -> PyResult<()> {
         let scratch = &mut Scratch::take();
         if observation.handle.masked() {
             let py = args.py();
             let call = PyDict::new(py);
-            call.set_item(intern!(py, "args"), args.get_slice(self.skip, args.len()).to_list())?;
-            call.set_item(intern!(py, "kwargs"), kwargs)?;
-            return content(&observation.handle, &mut &observation.core, scratch, Field::Input, Some(call.as_any()));
+            call.set_item(
+                names(py).args.bind(py),
+                args.get_slice(self.skip, args.len()).to_list(),
+            )?;
+            call.set_item(names(py).kwargs.bind(py), kwargs)?;
+            return content(
+                &observation.handle,
+                &mut &observation.core,
+                scratch,
+                Field::Input,
+                Some(call.as_any()),
+            );
         }
         encode_call(args, self.skip, kwargs, scratch)?;
         observation.core.set(Field::Input, Value::Str(scratch.text()));
@@ -126,32 +166,54 @@ impl Reserved {
     fn take(kwargs: &Bound<'_, PyDict>) -> PyResult<Self> {
         let py = kwargs.py();
         let pop = |name: &Bound<'_, PyString>| -> PyResult<Option<String>> {
-            let Some(value) = kwargs.get_item(name)? else { return Ok(None) };
+            let Some(value) = kwargs.get_item(name)? else {
+                return Ok(None);
+            };
             kwargs.del_item(name)?;
-            if value.is_none() { Ok(None) } else { plain(&value).map(Some) }
+            if value.is_none() {
+                Ok(None)
+            } else {
+                plain(&value).map(Some)
+            }
         };
-        let public_key = pop(intern!(py, "langfuse_public_key"))?;
-        let trace_id = pop(intern!(py, "langfuse_trace_id"))?;
-        let parent = pop(intern!(py, "langfuse_parent_observation_id"))?;
+        let public_key = pop(names(py).langfuse_public_key.bind(py))?;
+        let trace_id = pop(names(py).langfuse_trace_id.bind(py))?;
+        let parent = pop(names(py).langfuse_parent_observation_id.bind(py))?;
         let parsed = trace_id.as_deref().and_then(TraceId::parse);
         if let (None, Some(id)) = (parsed, trace_id) {
-            problem("", format!("langfuse_trace_id {:?} is not 32 hexadecimal digits; it is ignored", shown(&id)));
+            problem(
+                "",
+                format!(
+                    "langfuse_trace_id {:?} is not 32 hexadecimal digits; it is ignored",
+                    shown(&id)
+                ),
+            );
         }
         let parent = match parent {
             Some(id) => span_id_of(PyString::new(py, &id).as_any(), ""),
             None => None,
         };
-        Ok(Self { trace_id: parsed, parent, public_key })
+        Ok(Self {
+            trace_id: parsed,
+            parent,
+            public_key,
+        })
     }
 
     /// A parent without a trace is one of the current trace.
-    fn trace_context(&self, current: Option<TraceId>) -> Option<(TraceId, Option<tracespool_core::id::SpanId>)> {
+    fn trace_context(
+        &self,
+        current: Option<TraceId>,
+    ) -> Option<(TraceId, Option<tracespool_core::id::SpanId>)> {
         match (self.trace_id, self.parent) {
             (Some(trace), parent) => Some((trace, parent)),
             (None, Some(parent)) => match current {
                 Some(trace) => Some((trace, Some(parent))),
                 None => {
-                    problem("", "langfuse_parent_observation_id without langfuse_trace_id outside of a trace is ignored");
+                    problem(
+                        "",
+                        "langfuse_parent_observation_id without langfuse_trace_id outside of a trace is ignored",
+                    );
                     None
                 }
             },
@@ -182,7 +244,9 @@ impl Run {
     /// Sets back what was current outside.
     fn leave(&self, py: Python<'_>) -> PyResult<()> {
         let outside = self.state.lock().outside.take();
-        outside.map_or(Ok(()), |outside| current::leave(self.observation.bind(py).as_any(), outside.bind(py)))
+        outside.map_or(Ok(()), |outside| {
+            current::leave(self.observation.bind(py).as_any(), outside.bind(py))
+        })
     }
 
     fn output(&self, py: Python<'_>, value: &Bound<'_, PyAny>) -> PyResult<()> {
@@ -190,7 +254,13 @@ impl Run {
         if !self.capture_output || !observation.core.is_recording() {
             return Ok(());
         }
-        content(&observation.handle, &mut &observation.core, &mut Scratch::take(), Field::Output, Some(value))
+        content(
+            &observation.handle,
+            &mut &observation.core,
+            &mut Scratch::take(),
+            Field::Output,
+            Some(value),
+        )
     }
 
     fn end(&self, py: Python<'_>) {
@@ -288,14 +358,19 @@ impl Run {
             return match transform.bind(py).call1((items,)) {
                 Ok(output) => self.output(py, &output),
                 Err(error) if error.is_instance_of::<pyo3::exceptions::PyException>(py) => {
-                    problem(observation.public_key(), "transform_to_string failed; the items are recorded as they are");
+                    problem(
+                        observation.public_key(),
+                        "transform_to_string failed; the items are recorded as they are",
+                    );
                     self.output(py, items.bind(py).as_any())
                 }
                 Err(error) => Err(error),
             };
         }
         let stream = std::mem::take(&mut self.state.lock().stream);
-        let Some(output) = stream.finish() else { return Ok(()) };
+        let Some(output) = stream.finish() else {
+            return Ok(());
+        };
         if observation.handle.masked() {
             let output = PyString::new(py, &output);
             return self.output(py, output.as_any());
@@ -317,10 +392,17 @@ impl Drop for Run {
 
 /// A response that frameworks iterate after the function has returned (Starlette's `StreamingResponse`).
 fn streams(result: &Bound<'_, PyAny>) -> bool {
-    if result.is_none() || result.is_exact_instance_of::<PyString>() || result.is_exact_instance_of::<PyDict>() || result.is_exact_instance_of::<PyList>() {
+    if result.is_none()
+        || result.is_exact_instance_of::<PyString>()
+        || result.is_exact_instance_of::<PyDict>()
+        || result.is_exact_instance_of::<PyList>()
+    {
         return false;
     }
     let py = result.py();
-    result.get_type().name().is_ok_and(|name| name.to_string_lossy().ends_with("Response"))
-        && result.hasattr(intern!(py, "body_iterator")).unwrap_or(false)
+    result
+        .get_type()
+        .name()
+        .is_ok_and(|name| name.to_string_lossy().ends_with("Response"))
+        && result.hasattr(names(py).body_iterator.bind(py)).unwrap_or(false)
 }

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
 use tracespool_core::attr::Field;
@@ -37,7 +36,11 @@ pub(crate) struct Block {
 
 impl Block {
     fn new(said: Vec<Said>, handle: Option<Arc<Handle>>) -> Self {
-        Self { said: said.into(), handle, runs: Mutex::default() }
+        Self {
+            said: said.into(),
+            handle,
+            runs: Mutex::default(),
+        }
     }
 
     /// A block inside which `handle` is the client of calls that name none.
@@ -51,7 +54,10 @@ impl Block {
         let propagated = if self.said.is_empty() {
             current.propagated().cloned()
         } else {
-            let mut inner = current.propagated().map(|outer| outer.inner()).unwrap_or_default();
+            let mut inner = current
+                .propagated()
+                .map(|outer| outer.inner())
+                .unwrap_or_default();
             say(&mut inner, &self.said);
             let inner = Arc::new(inner);
             if let Some(observation) = &observation {
@@ -60,7 +66,14 @@ impl Block {
             Some(inner)
         };
         let handle = self.handle.clone().or_else(|| current.handle().cloned());
-        let record = Bound::new(py, Record { observation: observation.map(Bound::unbind), propagated, handle })?;
+        let record = Bound::new(
+            py,
+            Record {
+                observation: observation.map(Bound::unbind),
+                propagated,
+                handle,
+            },
+        )?;
         current::set(record.as_any())?;
         let run = (record.unbind(), current.into_value());
         self.runs.lock().push(run);
@@ -69,7 +82,9 @@ impl Block {
 
     fn exit(&self, py: Python<'_>) -> PyResult<()> {
         let run = self.runs.lock().pop();
-        run.map_or(Ok(()), |(record, previous)| current::leave(record.bind(py).as_any(), previous.bind(py)))
+        run.map_or(Ok(()), |(record, previous)| {
+            current::leave(record.bind(py).as_any(), previous.bind(py))
+        })
     }
 }
 
@@ -95,7 +110,13 @@ impl Block {
     }
 
     #[pyo3(signature = (_kind, _error, _traceback, /))]
-    fn __exit__(&self, py: Python<'_>, _kind: &Bound<'_, PyAny>, _error: &Bound<'_, PyAny>, _traceback: &Bound<'_, PyAny>) -> PyResult<bool> {
+    fn __exit__(
+        &self,
+        py: Python<'_>,
+        _kind: &Bound<'_, PyAny>,
+        _error: &Bound<'_, PyAny>,
+        _traceback: &Bound<'_, PyAny>,
+    ) -> PyResult<bool> {
         self.exit(py).map(|()| false)
     }
 
@@ -104,20 +125,31 @@ impl Block {
     }
 
     #[pyo3(signature = (_kind, _error, _traceback, /))]
-    fn __aexit__(&self, py: Python<'_>, _kind: &Bound<'_, PyAny>, _error: &Bound<'_, PyAny>, _traceback: &Bound<'_, PyAny>) -> PyResult<Ready> {
+    fn __aexit__(
+        &self,
+        py: Python<'_>,
+        _kind: &Bound<'_, PyAny>,
+        _error: &Bound<'_, PyAny>,
+        _traceback: &Bound<'_, PyAny>,
+    ) -> PyResult<Ready> {
         self.exit(py).map(|()| Ready::none(py))
     }
 
     /// Another block of the same kind: a decorator takes one for each call.
     fn again(&self) -> Self {
-        Self { said: self.said.clone(), handle: self.handle.clone(), runs: Mutex::default() }
+        Self {
+            said: self.said.clone(),
+            handle: self.handle.clone(),
+            runs: Mutex::default(),
+        }
     }
 
     /// Decorates a function: every call of it runs in a block of its own.
     #[pyo3(signature = (function, /))]
     fn __call__<'py>(slf: &Bound<'py, Self>, function: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
         let py = slf.py();
-        py.import(intern!(py, "tracespool._observe"))?.call_method1(intern!(py, "scoped"), (slf, function))
+        py.import("tracespool._observe")?
+            .call_method1("scoped", (slf, function))
     }
 }
 
@@ -126,7 +158,9 @@ impl Block {
 /// Text of more than 200 characters is told and left out; tags and metadata add to those of an outer block.
 #[pyfunction]
 #[pyo3(signature = (**keywords))]
-#[pyo3(text_signature = "(*, user_id=None, session_id=None, metadata=None, version=None, tags=None, trace_name=None, environment=None, prompt=None, as_baggage=False)")]
+#[pyo3(
+    text_signature = "(*, user_id=None, session_id=None, metadata=None, version=None, tags=None, trace_name=None, environment=None, prompt=None, as_baggage=False)"
+)]
 pub(crate) fn propagate_attributes(keywords: Option<&Bound<'_, PyDict>>) -> PyResult<Block> {
     let mut said = Vec::new();
     if let Some(keywords) = keywords {
@@ -140,7 +174,13 @@ pub(crate) fn propagate_attributes(keywords: Option<&Bound<'_, PyDict>>) -> PyRe
                     problem("", "as_baggage is not supported: attributes stay in this process");
                 }
             } else {
-                problem("", format!("propagate_attributes() has no argument {:?}; it is ignored", shown(name)));
+                problem(
+                    "",
+                    format!(
+                        "propagate_attributes() has no argument {:?}; it is ignored",
+                        shown(name)
+                    ),
+                );
             }
             Ok(())
         })?;
@@ -212,12 +252,18 @@ pub(crate) fn update_trace(observation: &Observation, keywords: Option<&Bound<'_
         match name {
             _ if value.is_none() => {}
             "name" => said.push(Said::Text(Field::TraceName, plain(value)?)),
-            "public" => observation.core.set(Field::TracePublic, Value::Bool(value.is_truthy().unwrap_or(false))),
+            "public" => observation.core.set(
+                Field::TracePublic,
+                Value::Bool(value.is_truthy().unwrap_or(false)),
+            ),
             // A trace's input and output are those of its root.
             "input" => content(observation, Field::Input, value)?,
             "output" => content(observation, Field::Output, value)?,
             _ if read(&mut said, name, value)? => {}
-            _ => problem(observation.public_key(), format!("update_trace() has no argument {:?}; it is ignored", shown(name))),
+            _ => problem(
+                observation.public_key(),
+                format!("update_trace() has no argument {:?}; it is ignored", shown(name)),
+            ),
         }
         Ok(())
     })?;
@@ -228,5 +274,11 @@ pub(crate) fn update_trace(observation: &Observation, keywords: Option<&Bound<'_
 }
 
 fn content(observation: &Observation, field: Field, value: &Bound<'_, PyAny>) -> PyResult<()> {
-    crate::arguments::content(&observation.handle, &mut &observation.core, &mut Scratch::take(), field, Some(value))
+    crate::arguments::content(
+        &observation.handle,
+        &mut &observation.core,
+        &mut Scratch::take(),
+        field,
+        Some(value),
+    )
 }

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 use pyo3::exceptions::PyStopIteration;
-use pyo3::intern;
 use pyo3::prelude::*;
 use tracespool_core::attr::ObservationType;
 use tracespool_core::id::{SpanId, TraceId};
@@ -56,23 +55,43 @@ impl Scope {
         if handle.core.enabled() {
             given.apply(handle, &mut draft)?;
         }
-        let plan = Plan { handle: handle.clone(), name: name.into(), kind, trace_context, end_on_exit, draft };
-        Ok(Self { plan: Arc::new(plan), parent: None, runs: Mutex::default() })
+        let plan = Plan {
+            handle: handle.clone(),
+            name: name.into(),
+            kind,
+            trace_context,
+            end_on_exit,
+            draft,
+        };
+        Ok(Self {
+            plan: Arc::new(plan),
+            parent: None,
+            runs: Mutex::default(),
+        })
     }
 
     /// The same below a given observation instead of the current one.
     pub(crate) fn below(self, parent: Py<Observation>) -> Self {
-        Self { parent: Some(parent), ..self }
+        Self {
+            parent: Some(parent),
+            ..self
+        }
     }
 
     fn enter<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, Observation>> {
         let plan = &*self.plan;
         let current = Current::read(py)?;
-        let parent = self.parent.as_ref().map(|parent| parent.get()).or_else(|| current.observation().map(Bound::get));
+        let parent = self
+            .parent
+            .as_ref()
+            .map(|parent| parent.get())
+            .or_else(|| current.observation().map(Bound::get));
         let place = Place {
             parent: parent.map(|parent| parent.core.context()),
             trace_context: plan.trace_context,
-            propagated: current.propagated().or_else(|| parent.and_then(|parent| parent.propagated.as_ref())),
+            propagated: current
+                .propagated()
+                .or_else(|| parent.and_then(|parent| parent.propagated.as_ref())),
         };
         let observation = Observation::start(&plan.handle, &plan.name, plan.kind, place);
         plan.draft.replay(&mut &observation.core);
@@ -93,7 +112,9 @@ impl Scope {
             runs.last = runs.outer.pop();
             run
         };
-        let Some((observation, previous)) = run else { return Ok(()) };
+        let Some((observation, previous)) = run else {
+            return Ok(());
+        };
         let observation = observation.bind(py);
         let left = current::leave(observation.as_any(), previous.bind(py));
         if !error.is_none() {
@@ -114,30 +135,48 @@ impl Scope {
 
     /// Ends the observation; what was raised is recorded and raised on.
     #[pyo3(signature = (_kind, error, _traceback, /))]
-    fn __exit__(&self, py: Python<'_>, _kind: &Bound<'_, PyAny>, error: &Bound<'_, PyAny>, _traceback: &Bound<'_, PyAny>) -> PyResult<bool> {
+    fn __exit__(
+        &self,
+        py: Python<'_>,
+        _kind: &Bound<'_, PyAny>,
+        error: &Bound<'_, PyAny>,
+        _traceback: &Bound<'_, PyAny>,
+    ) -> PyResult<bool> {
         self.exit(py, error).map(|()| false)
     }
 
     fn __aenter__(&self, py: Python<'_>) -> PyResult<Ready> {
-        self.enter(py).map(|observation| Ready(observation.into_any().unbind()))
+        self.enter(py)
+            .map(|observation| Ready(observation.into_any().unbind()))
     }
 
     #[pyo3(signature = (_kind, error, _traceback, /))]
-    fn __aexit__(&self, py: Python<'_>, _kind: &Bound<'_, PyAny>, error: &Bound<'_, PyAny>, _traceback: &Bound<'_, PyAny>) -> PyResult<Ready> {
+    fn __aexit__(
+        &self,
+        py: Python<'_>,
+        _kind: &Bound<'_, PyAny>,
+        error: &Bound<'_, PyAny>,
+        _traceback: &Bound<'_, PyAny>,
+    ) -> PyResult<Ready> {
         // `None` is false: what was raised goes on.
         self.exit(py, error).map(|()| Ready::none(py))
     }
 
     /// Another scope of the same plan: a decorator takes one for each call.
     fn again(&self, py: Python<'_>) -> Self {
-        Self { plan: self.plan.clone(), parent: self.parent.as_ref().map(|parent| parent.clone_ref(py)), runs: Mutex::default() }
+        Self {
+            plan: self.plan.clone(),
+            parent: self.parent.as_ref().map(|parent| parent.clone_ref(py)),
+            runs: Mutex::default(),
+        }
     }
 
     /// Decorates a function: every call of it runs in a block of its own.
     #[pyo3(signature = (function, /))]
     fn __call__<'py>(slf: &Bound<'py, Self>, function: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
         let py = slf.py();
-        py.import(intern!(py, "tracespool._observe"))?.call_method1(intern!(py, "scoped"), (slf, function))
+        py.import("tracespool._observe")?
+            .call_method1("scoped", (slf, function))
     }
 }
 

@@ -16,10 +16,23 @@ pub(crate) fn submit(
     trace_id: Option<String>,
     observation_id: Option<String>,
 ) -> PyResult<()> {
-    let mut input = ScoreInput { trace_id, observation_id, ..ScoreInput::default() };
+    let mut input = ScoreInput {
+        trace_id,
+        observation_id,
+        ..ScoreInput::default()
+    };
     if let Some(keywords) = keywords {
         for_each_item(keywords, |name, value| {
-            if value.is_none() { Ok(()) } else { take(&mut input, handle, name.extract::<&str>().unwrap_or_default(), value) }
+            if value.is_none() {
+                Ok(())
+            } else {
+                take(
+                    &mut input,
+                    handle,
+                    name.extract::<&str>().unwrap_or_default(),
+                    value,
+                )
+            }
         })?;
     }
     if let Err(sentence) = handle.core.score(input) {
@@ -58,7 +71,10 @@ fn take(input: &mut ScoreInput, handle: &Handle, name: &str, value: &Bound<'_, P
         "dataset_run_id" => &mut input.dataset_run_id,
         "environment" => &mut input.environment,
         _ => {
-            problem(handle.public_key(), format!("a score has no argument {:?}; it is ignored", shown(name)));
+            problem(
+                handle.public_key(),
+                format!("a score has no argument {:?}; it is ignored", shown(name)),
+            );
             return Ok(());
         }
     };
@@ -73,14 +89,20 @@ fn score_value(value: &Bound<'_, PyAny>, handle: &Handle) -> PyResult<Option<Sco
     }
     let number = if value.is_instance_of::<PyBool>() {
         value.is_truthy().ok().map(f64::from)
-    } else if value.is_instance_of::<PyFloat>() || value.is_instance_of::<PyInt>() || value.hasattr("__float__").unwrap_or(false) {
+    } else if value.is_instance_of::<PyFloat>()
+        || value.is_instance_of::<PyInt>()
+        || value.hasattr("__float__").unwrap_or(false)
+    {
         value.extract::<f64>().ok()
     } else {
         None
     };
     if number.is_none() {
         let kind = value.get_type().name()?;
-        problem(handle.public_key(), format!("a score's value is a number, a bool or a str, not {kind}"));
+        problem(
+            handle.public_key(),
+            format!("a score's value is a number, a bool or a str, not {kind}"),
+        );
     }
     Ok(number.map(ScoreValue::Number))
 }
@@ -102,9 +124,12 @@ fn timestamp(value: &Bound<'_, PyAny>, handle: &Handle) -> Option<u64> {
     match read() {
         // Microseconds are all that a datetime has and that a double can hold.
         #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-        Ok(seconds) if seconds >= 0.0 && seconds < 1e10 => Some((seconds * 1e6).round() as u64 * 1000),
+        Ok(seconds) if (0.0..1e10).contains(&seconds) => Some((seconds * 1e6).round() as u64 * 1000),
         _ => {
-            problem(handle.public_key(), "a score's timestamp is a datetime from 1970 on; now is used");
+            problem(
+                handle.public_key(),
+                "a score's timestamp is a datetime from 1970 on; now is used",
+            );
             None
         }
     }

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -96,3 +98,11 @@ def test_the_stand_in_has_what_the_native_module_has() -> None:
     for cls in ("Client", "Observation", "Scope", "Block", "Ticket", "Run", "Observer"):
         wanted = {name for name in dir(getattr(_native, cls)) if not name.startswith("_")} - {"again"}
         assert not wanted - set(dir(getattr(_absent, cls))), cls
+
+
+def test_stubs_say_what_the_module_is(tmp_path: Path) -> None:
+    pytest.importorskip("mypy")
+    command = [sys.executable, "-m", "mypy.stubtest", "tracespool._native"]
+    env = {**os.environ, "MYPYPATH": os.pathsep.join(str(Path(path).parent) for path in tracespool.__path__)}
+    done = subprocess.run(command, capture_output=True, text=True, env=env, cwd=tmp_path)
+    assert done.returncode == 0, done.stdout

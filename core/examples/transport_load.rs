@@ -29,29 +29,18 @@ fn main() {
     let flag = |name: &str| args.iter().any(|arg| arg == name);
     let number = |name: &str, default: u64| {
         let at = args.iter().position(|arg| arg == name);
-        at.and_then(|at| args.get(at + 1)?.parse().ok())
-            .unwrap_or(default)
+        at.and_then(|at| args.get(at + 1)?.parse().ok()).unwrap_or(default)
     };
     if flag("--sink") {
         sink(flag("--tls"));
         return;
     }
-    let (rate, seconds, size) = (
-        number("--rate", 2000),
-        number("--seconds", 6),
-        number("--size", 4096),
-    );
+    let (rate, seconds, size) = (number("--rate", 2000), number("--seconds", 6), number("--size", 4096));
     let mut command = Command::new(std::env::current_exe().unwrap());
     command.arg("--sink").args(flag("--tls").then_some("--tls"));
-    let mut child = command
-        .stdout(Stdio::piped())
-        .stdin(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let mut child = command.stdout(Stdio::piped()).stdin(Stdio::piped()).spawn().unwrap();
     let mut line = String::new();
-    BufReader::new(child.stdout.take().unwrap())
-        .read_line(&mut line)
-        .unwrap();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
     let (port, ca) = line.trim().split_once(' ').unwrap();
     load(
         port,
@@ -78,18 +67,13 @@ fn load(
     let mut transport = HttpTransport::new(Arc::new(net)).unwrap();
     let base = format!("{}://localhost:{port}", if tls { "https" } else { "http" });
     let headers = [
-        (
-            "authorization",
-            "Basic cGstbGYtMTIzNDU2NzgtMTIzNDpzay1sZi0xMjM0NTY3OC0xMjM0",
-        ),
+        ("authorization", "Basic cGstbGYtMTIzNDU2NzgtMTIzNDpzay1sZi0xMjM0NTY3OC0xMjM0"),
         ("x-langfuse-ingestion-version", "4"),
         ("x-langfuse-sdk-name", "tracespool"),
         ("x-langfuse-sdk-version", "0.1.0"),
         ("x-langfuse-public-key", "pk-lf-12345678-1234"),
     ];
-    let headers = headers
-        .map(|(name, value)| (name.to_owned(), value.to_owned()))
-        .to_vec();
+    let headers = headers.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
     let endpoint = Arc::new(Endpoint::new(BaseUrl::parse(&base).unwrap(), headers));
     let payload = Payload::new(body(size));
     let (gap, total) = (1_000_000_000 / rate, rate * seconds);
@@ -116,11 +100,7 @@ fn load(
             began_at.insert(Slot(started), now.mono);
             started += 1;
         }
-        let until = if started < total {
-            begun + started * gap
-        } else {
-            now.mono + 1_000_000_000
-        };
+        let until = if started < total { begun + started * gap } else { now.mono + 1_000_000_000 };
         // Reading the processor's time costs as much as a request's share of a turn, so only on demand.
         let cpu_before = if lag { thread_cpu() } else { 0 };
         transport.turn(Some(until), &mut finished);
@@ -178,10 +158,7 @@ fn body(size: usize) -> Vec<Bytes> {
 /// Processor time of this thread in nanoseconds; Linux only.
 fn thread_cpu() -> u64 {
     let text = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
-    text.split(' ')
-        .next()
-        .and_then(|field| field.parse().ok())
-        .unwrap_or(0)
+    text.split(' ').next().and_then(|field| field.parse().ok()).unwrap_or(0)
 }
 
 /// Prints its port and its authority's file, then answers until its standard input ends.
@@ -204,10 +181,7 @@ fn sink(tls: bool) {
                     serve(stream);
                 }
             };
-            thread::Builder::new()
-                .stack_size(256 * 1024)
-                .spawn(serve)
-                .unwrap();
+            thread::Builder::new().stack_size(256 * 1024).spawn(serve).unwrap();
         }
     });
     std::io::copy(&mut std::io::stdin(), &mut std::io::sink()).unwrap();

@@ -53,9 +53,7 @@ impl ObservationType {
     /// Reads the word; any case.
     #[must_use]
     pub fn parse(word: &str) -> Option<Self> {
-        Self::ALL
-            .into_iter()
-            .find(|kind| kind.as_str().eq_ignore_ascii_case(word))
+        Self::ALL.into_iter().find(|kind| kind.as_str().eq_ignore_ascii_case(word))
     }
 }
 

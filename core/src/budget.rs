@@ -16,11 +16,7 @@ impl Budget {
     /// An empty budget of `limit` bytes.
     #[must_use]
     pub const fn new(limit: usize) -> Self {
-        Self {
-            used: AtomicUsize::new(0),
-            limit,
-            failing: AtomicBool::new(false),
-        }
+        Self { used: AtomicUsize::new(0), limit, failing: AtomicBool::new(false) }
     }
 
     /// Bytes in use.
@@ -38,11 +34,7 @@ impl Budget {
     /// Takes `bytes` where they fit. A root observation may use the whole budget, others leave one eighth of it free:
     /// roots end last and carry their trace's input and output.
     fn take(&self, bytes: usize, root: bool) -> bool {
-        let limit = if root {
-            self.limit
-        } else {
-            self.limit - self.limit / 8
-        };
+        let limit = if root { self.limit } else { self.limit - self.limit / 8 };
         let before = self.used.fetch_add(bytes, Ordering::Relaxed);
         if before.saturating_add(bytes) > limit {
             self.used.fetch_sub(bytes, Ordering::Relaxed);
@@ -96,15 +88,9 @@ mod tests {
     fn roots_may_use_the_last_eighth() {
         let (destination, process) = (Budget::new(800), Budget::new(10_000));
         assert_eq!(reserve(&destination, &process, 700, false), Ok(()));
-        assert_eq!(
-            reserve(&destination, &process, 1, false),
-            Err(DropReason::QueueFull)
-        );
+        assert_eq!(reserve(&destination, &process, 1, false), Err(DropReason::QueueFull));
         assert_eq!(reserve(&destination, &process, 100, true), Ok(()));
-        assert_eq!(
-            reserve(&destination, &process, 1, true),
-            Err(DropReason::QueueFull)
-        );
+        assert_eq!(reserve(&destination, &process, 1, true), Err(DropReason::QueueFull));
         assert_eq!((destination.used(), process.used()), (800, 800));
     }
 
@@ -113,20 +99,14 @@ mod tests {
         let (failing, well, process) = (Budget::new(1000), Budget::new(1000), Budget::new(1000));
         failing.set_failing(true);
         assert_eq!(reserve(&failing, &process, 500, true), Ok(()));
-        assert_eq!(
-            reserve(&failing, &process, 1, true),
-            Err(DropReason::ProcessBudget)
-        );
+        assert_eq!(reserve(&failing, &process, 1, true), Err(DropReason::ProcessBudget));
         assert_eq!(reserve(&well, &process, 300, false), Ok(()));
     }
 
     #[test]
     fn a_full_process_gives_the_destination_its_bytes_back() {
         let (destination, process) = (Budget::new(800), Budget::new(80));
-        assert_eq!(
-            reserve(&destination, &process, 100, false),
-            Err(DropReason::ProcessBudget)
-        );
+        assert_eq!(reserve(&destination, &process, 100, false), Err(DropReason::ProcessBudget));
         assert_eq!((destination.used(), process.used()), (0, 0));
     }
 }

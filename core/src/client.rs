@@ -47,12 +47,10 @@ pub(crate) struct Bound {
 
 impl Bound {
     /// Counts an observation that was begun by the parent of this process.
-    pub(crate) fn count_forked(&self, _context: &SpanContext) {
+    pub(crate) fn count_forked(&self) {
         let client = Client::with(self.settings.clone(), self.home);
         if let Some(bound) = client.bound() {
-            bound
-                .process
-                .refuse(&bound.destination, Lane::Observations, DropReason::Forked, 0);
+            bound.process.refuse(&bound.destination, Lane::Observations, DropReason::Forked, 0);
         }
     }
 }
@@ -71,9 +69,7 @@ impl Client {
                 process
                     .shared()
                     .notices
-                    .add(NoticeKind::Configuration, &settings.public_key, 1, now, || {
-                        problem.clone()
-                    });
+                    .add(NoticeKind::Configuration, &settings.public_key, 1, now, || problem.clone());
             }
         }
         let client = Self::with(Arc::new(settings), home);
@@ -83,25 +79,13 @@ impl Client {
     }
 
     fn with(settings: Arc<ClientSettings>, home: Home) -> Self {
-        Self {
-            inner: Arc::new(ClientInner {
-                settings,
-                home,
-                bound: ArcSwapOption::const_empty(),
-            }),
-        }
+        Self { inner: Arc::new(ClientInner { settings, home, bound: ArcSwapOption::const_empty() }) }
     }
 
     /// The latest handle of each destination with this public key.
     #[must_use]
     pub fn find(process: &Process, public_key: &str) -> Vec<Self> {
-        process
-            .registry
-            .lock()
-            .handles(Some(public_key))
-            .into_iter()
-            .map(|inner| Self { inner })
-            .collect()
+        process.registry.lock().handles(Some(public_key)).into_iter().map(|inner| Self { inner }).collect()
     }
 
     /// The only handle there is; `None` where there are none or several.
@@ -111,11 +95,7 @@ impl Client {
         if registry.len() != 1 {
             return None;
         }
-        registry
-            .handles(None)
-            .into_iter()
-            .next()
-            .map(|inner| Self { inner })
+        registry.handles(None).into_iter().next().map(|inner| Self { inner })
     }
 
     /// The settings that it was made with.
@@ -139,8 +119,7 @@ impl Client {
     /// The process that it belongs to now.
     #[must_use]
     pub fn process(&self) -> Arc<Process> {
-        self.bound()
-            .map_or_else(self.inner.home, |bound| bound.process.clone())
+        self.bound().map_or_else(self.inner.home, |bound| bound.process.clone())
     }
 
     /// Its destination, found again where that was closed or left behind by a fork.
@@ -183,12 +162,7 @@ impl Client {
             (None, Some(parent)) => (parent.trace_id, Some(parent.span_id)),
             (None, None) => (TraceId::random(), None),
         };
-        let mut context = SpanContext {
-            trace_id,
-            span_id: SpanId::random(),
-            destination,
-            recorded: false,
-        };
+        let mut context = SpanContext { trace_id, span_id: SpanId::random(), destination, recorded: false };
         if !self.enabled() || !self.inner.settings.sampler.keeps(trace_id) {
             return Observation::unrecorded(context);
         }
@@ -196,11 +170,7 @@ impl Client {
             return Observation::unrecorded(context);
         };
         context.recorded = true;
-        let now = if start.start_time.is_some() {
-            0
-        } else {
-            bound.process.now().unix
-        };
+        let now = if start.start_time.is_some() { 0 } else { bound.process.now().unix };
         Observation::begin(bound, context, parent, start, now)
     }
 
@@ -212,10 +182,7 @@ impl Client {
     /// either, which is no error.
     pub fn score(&self, score: ScoreInput) -> Result<(), String> {
         let Some(bound) = self.bound() else { return Ok(()) };
-        if score
-            .trace()
-            .is_some_and(|trace| !self.inner.settings.sampler.keeps(trace))
-        {
+        if score.trace().is_some_and(|trace| !self.inner.settings.sampler.keeps(trace)) {
             return Ok(());
         }
         let now = bound.process.now();
@@ -227,12 +194,7 @@ impl Client {
             timeout: self.inner.settings.timeout,
         };
         let cost = item.cost();
-        match reserve(
-            &bound.destination.budget,
-            &bound.process.shared.budget,
-            cost,
-            true,
-        ) {
+        match reserve(&bound.destination.budget, &bound.process.shared.budget, cost, true) {
             Ok(()) => bound.process.submit(&bound.destination, Lane::Scores, item),
             Err(reason) => bound.process.refuse(&bound.destination, Lane::Scores, reason, 0),
         }
@@ -242,19 +204,11 @@ impl Client {
     /// Counts content that a mask function failed on: the observation goes out without it.
     pub fn count_mask_failure(&self) {
         if let Some(bound) = self.bound() {
-            let kind = NoticeKind::Dropped {
-                lane: Lane::Observations,
-                reason: DropReason::MaskFailed,
-            };
+            let kind = NoticeKind::Dropped { lane: Lane::Observations, reason: DropReason::MaskFailed };
             let now = bound.process.now().mono;
-            bound
-                .process
-                .shared
-                .notices
-                .add(kind, &bound.destination.public_key, 1, now, || {
-                    "the mask function failed: the value was dropped, the observation is sent without it"
-                        .into()
-                });
+            bound.process.shared.notices.add(kind, &bound.destination.public_key, 1, now, || {
+                "the mask function failed: the value was dropped, the observation is sent without it".into()
+            });
         }
     }
 
@@ -262,9 +216,7 @@ impl Client {
     #[must_use]
     pub fn begin_flush(&self, timeout: Duration, close: bool) -> Option<(Arc<Process>, Ticket)> {
         let bound = self.bound()?;
-        let ticket = bound
-            .process
-            .begin_flush_of(vec![bound.destination.clone()], timeout, close);
+        let ticket = bound.process.begin_flush_of(vec![bound.destination.clone()], timeout, close);
         Some((bound.process.clone(), ticket))
     }
 
@@ -286,18 +238,13 @@ impl Client {
             return Report::of(Vec::new());
         };
         let key = bound.destination.key;
-        bound
-            .process
-            .cleanup(|destination| destination.key == key, timeout)
-            .join(&bound.process)
+        bound.process.cleanup(|destination| destination.key == key, timeout).join(&bound.process)
     }
 
     /// The counters of one lane of its destination.
     #[must_use]
     pub fn tally(&self, lane: Lane) -> crate::report::Tally {
-        self.bound()
-            .map(|bound| bound.destination.lane(lane))
-            .unwrap_or_default()
+        self.bound().map(|bound| bound.destination.lane(lane)).unwrap_or_default()
     }
 }
 

@@ -55,11 +55,7 @@ pub const EVICTION_FLUSH: Duration = Duration::from_secs(5);
 /// Destinations being closed at once; beyond, the oldest's data is dropped.
 pub const MAX_CLOSING: usize = 64;
 /// Requests in flight: per destination, per origin, per process.
-pub const IN_FLIGHT: InFlight = InFlight {
-    destination: 2,
-    origin: 256,
-    process: 512,
-};
+pub const IN_FLIGHT: InFlight = InFlight { destination: 2, origin: 256, process: 512 };
 /// Path of the OTLP endpoint below a Langfuse base URL.
 pub const OTLP_PATH: &str = "/api/public/otel/v1/traces";
 
@@ -114,11 +110,8 @@ impl Limits {
             number(env, name, 1_000_000.0, 1e12, problems).map_or(default, whole)
         };
         limits.process_bytes = bytes("TRACESPOOL_MAX_BYTES", limits.process_bytes, problems);
-        limits.destination_bytes = bytes(
-            "TRACESPOOL_MAX_BYTES_PER_CLIENT",
-            limits.destination_bytes,
-            problems,
-        );
+        limits.destination_bytes =
+            bytes("TRACESPOOL_MAX_BYTES_PER_CLIENT", limits.destination_bytes, problems);
         if let Some(count) = number(env, "TRACESPOOL_MAX_CLIENTS", 1.0, 1e6, problems) {
             limits.max_destinations = whole(count);
         }
@@ -194,7 +187,6 @@ impl std::fmt::Debug for ClientOptions {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("ClientOptions")
             .field("public_key", &self.public_key)
-            .field("base_url", &self.base_url)
             .field("environment", &self.environment)
             .finish_non_exhaustive()
     }
@@ -286,22 +278,8 @@ impl ClientSettings {
             }
             None => number(env, name, min, max, problems),
         };
-        let timeout = in_range(
-            options.timeout,
-            "timeout",
-            "LANGFUSE_TIMEOUT",
-            0.001,
-            3600.0,
-            problems,
-        );
-        let flush_at = in_range(
-            options.flush_at,
-            "flush_at",
-            "LANGFUSE_FLUSH_AT",
-            1.0,
-            100_000.0,
-            problems,
-        );
+        let timeout = in_range(options.timeout, "timeout", "LANGFUSE_TIMEOUT", 0.001, 3600.0, problems);
+        let flush_at = in_range(options.flush_at, "flush_at", "LANGFUSE_FLUSH_AT", 1.0, 100_000.0, problems);
         let flush_interval = in_range(
             options.flush_interval,
             "flush_interval",
@@ -310,17 +288,10 @@ impl ClientSettings {
             3600.0,
             problems,
         );
-        let sample_rate = in_range(
-            options.sample_rate,
-            "sample_rate",
-            "LANGFUSE_SAMPLE_RATE",
-            0.0,
-            1.0,
-            problems,
-        );
-        let environment = given(options.environment)
-            .or_else(|| set("LANGFUSE_TRACING_ENVIRONMENT"))
-            .and_then(|value| {
+        let sample_rate =
+            in_range(options.sample_rate, "sample_rate", "LANGFUSE_SAMPLE_RATE", 0.0, 1.0, problems);
+        let environment =
+            given(options.environment).or_else(|| set("LANGFUSE_TRACING_ENVIRONMENT")).and_then(|value| {
                 let lower = value.trim().to_ascii_lowercase();
                 match check_environment(&lower) {
                     Ok(()) => Some(lower),
@@ -336,25 +307,19 @@ impl ClientSettings {
                 "OTEL_EXPORTER_OTLP_TRACES_COMPRESSION",
                 "OTEL_EXPORTER_OTLP_COMPRESSION",
             ];
-            let (name, text) = names
-                .into_iter()
-                .find_map(|name| set(name).map(|text| (name, text)))?;
+            let (name, text) = names.into_iter().find_map(|name| set(name).map(|text| (name, text)))?;
             match text.trim().to_ascii_lowercase().as_str() {
                 "gzip" => Some(true),
                 "none" => Some(false),
                 _ => {
-                    problems.push(format!(
-                        "{name}={:?} is neither gzip nor none; gzip is used",
-                        shown(&text)
-                    ));
+                    problems
+                        .push(format!("{name}={:?} is neither gzip nor none; gzip is used", shown(&text)));
                     None
                 }
             }
         });
-        let otlp_path = set("LANGFUSE_OTEL_TRACES_EXPORT_PATH").map_or_else(
-            || OTLP_PATH.to_owned(),
-            |path| format!("/{}", path.trim_start_matches('/')),
-        );
+        let otlp_path = set("LANGFUSE_OTEL_TRACES_EXPORT_PATH")
+            .map_or_else(|| OTLP_PATH.to_owned(), |path| format!("/{}", path.trim_start_matches('/')));
 
         let endpoint = if disabled {
             None
@@ -372,12 +337,7 @@ impl ClientSettings {
             None => (
                 None,
                 DestinationKey::new(
-                    &BaseUrl {
-                        tls: false,
-                        host: String::new(),
-                        port: 0,
-                        path: String::new(),
-                    },
+                    &BaseUrl { tls: false, host: String::new(), port: 0, path: String::new() },
                     "",
                     "",
                     &[],
@@ -395,9 +355,7 @@ impl ClientSettings {
             flush_interval: flush_interval.map_or(FLUSH_INTERVAL, Duration::from_secs_f64),
             environment,
             release: given(options.release).or_else(|| RELEASE_VARIABLES.into_iter().find_map(set)),
-            sampler: sample_rate
-                .and_then(|rate| Sampler::new(rate).ok())
-                .unwrap_or(Sampler::ALL),
+            sampler: sample_rate.and_then(|rate| Sampler::new(rate).ok()).unwrap_or(Sampler::ALL),
             gzip: gzip.unwrap_or(true),
         }
     }
@@ -447,9 +405,8 @@ impl ClientSettings {
                     | "transfer-encoding"
                     | "connection"
             ) {
-                problems.push(format!(
-                    "additional_headers: {name:?} is set by the transport; it is not sent"
-                ));
+                problems
+                    .push(format!("additional_headers: {name:?} is set by the transport; it is not sent"));
             } else {
                 extra.push((name, value));
             }
@@ -461,10 +418,7 @@ impl ClientSettings {
             // Without this header rows appear with ten minutes' delay. Source: server behaviour.
             ("x-langfuse-ingestion-version".to_owned(), "4".to_owned()),
             ("x-langfuse-sdk-name".to_owned(), "tracespool".to_owned()),
-            (
-                "x-langfuse-sdk-version".to_owned(),
-                env!("CARGO_PKG_VERSION").to_owned(),
-            ),
+            ("x-langfuse-sdk-version".to_owned(), env!("CARGO_PKG_VERSION").to_owned()),
             ("x-langfuse-public-key".to_owned(), public_key.to_owned()),
         ];
         headers.retain(|(name, _)| !extra.iter().any(|(other, _)| other == name));
@@ -480,11 +434,7 @@ mod tests {
     fn resolve(options: ClientOptions, env: &[(&str, &str)]) -> (ClientSettings, Vec<String>) {
         let mut problems = Vec::new();
         let env: Vec<(String, String)> = env.iter().map(|(k, v)| ((*k).into(), (*v).into())).collect();
-        let get = move |name: &str| {
-            env.iter()
-                .find(|(key, _)| key == name)
-                .map(|(_, value)| value.clone())
-        };
+        let get = move |name: &str| env.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone());
         (ClientSettings::resolve(options, &get, &mut problems), problems)
     }
 
@@ -500,36 +450,9 @@ mod tests {
     fn base_urls_come_in_the_sdks_order() {
         let env = [("LANGFUSE_BASE_URL", "http://a"), ("LANGFUSE_HOST", "http://b")];
         let host = |options, env: &[(&str, &str)]| resolve(options, env).0.endpoint.unwrap().url.host;
-        assert_eq!(
-            host(
-                ClientOptions {
-                    base_url: Some("http://x".into()),
-                    ..keys()
-                },
-                &env
-            ),
-            "x"
-        );
-        assert_eq!(
-            host(
-                ClientOptions {
-                    host: Some("http://h".into()),
-                    ..keys()
-                },
-                &env
-            ),
-            "a"
-        );
-        assert_eq!(
-            host(
-                ClientOptions {
-                    host: Some("http://h".into()),
-                    ..keys()
-                },
-                &env[1..]
-            ),
-            "h"
-        );
+        assert_eq!(host(ClientOptions { base_url: Some("http://x".into()), ..keys() }, &env), "x");
+        assert_eq!(host(ClientOptions { host: Some("http://h".into()), ..keys() }, &env), "a");
+        assert_eq!(host(ClientOptions { host: Some("http://h".into()), ..keys() }, &env[1..]), "h");
         assert_eq!(host(keys(), &env[1..]), "b");
         assert_eq!(host(keys(), &[]), "cloud.langfuse.com");
     }
@@ -538,11 +461,7 @@ mod tests {
     fn unreadable_numbers_are_told_and_do_not_stand() {
         let (settings, problems) = resolve(
             keys(),
-            &[
-                ("LANGFUSE_TIMEOUT", "soon"),
-                ("LANGFUSE_SAMPLE_RATE", "2"),
-                ("LANGFUSE_FLUSH_AT", "0"),
-            ],
+            &[("LANGFUSE_TIMEOUT", "soon"), ("LANGFUSE_SAMPLE_RATE", "2"), ("LANGFUSE_FLUSH_AT", "0")],
         );
         assert_eq!((settings.timeout, settings.flush_at), (REQUEST_TIMEOUT, FLUSH_AT));
         assert_eq!(problems.len(), 3);
@@ -556,10 +475,7 @@ mod tests {
         let (settings, problems) = resolve(keys(), &[("LANGFUSE_TRACING_ENABLED", "False")]);
         assert!(!settings.enabled() && problems.is_empty());
         let (settings, _) = resolve(
-            ClientOptions {
-                tracing_enabled: Some(true),
-                ..keys()
-            },
+            ClientOptions { tracing_enabled: Some(true), ..keys() },
             &[("LANGFUSE_TRACING_ENABLED", "false")],
         );
         assert!(settings.enabled());
@@ -594,12 +510,6 @@ mod tests {
         let headers = settings.endpoint.unwrap().headers;
         assert_eq!(problems.len(), 1);
         assert!(headers.contains(&("x-a".into(), "1".into())));
-        assert_eq!(
-            headers
-                .iter()
-                .filter(|(name, _)| name == "x-langfuse-sdk-name")
-                .count(),
-            1
-        );
+        assert_eq!(headers.iter().filter(|(name, _)| name == "x-langfuse-sdk-name").count(), 1);
     }
 }

@@ -87,8 +87,7 @@ impl Destination {
     /// Where several handles ask for different batch sizes or waits, the smallest wins.
     pub(crate) fn adopt(&self, settings: &ClientSettings, now: u64) {
         self.flush_at.fetch_min(settings.flush_at, Ordering::Relaxed);
-        self.linger
-            .fetch_min(nanos(settings.flush_interval), Ordering::Relaxed);
+        self.linger.fetch_min(nanos(settings.flush_interval), Ordering::Relaxed);
         self.gzip.store(settings.gzip, Ordering::Relaxed);
         self.last_used.store(now, Ordering::Relaxed);
     }
@@ -105,9 +104,7 @@ impl Destination {
     /// Both lanes together.
     #[must_use]
     pub fn tally(&self) -> Tally {
-        self.counters
-            .tally(Lane::Observations)
-            .plus(&self.counters.tally(Lane::Scores))
+        self.counters.tally(Lane::Observations).plus(&self.counters.tally(Lane::Scores))
     }
 
     /// The counters of one lane.

@@ -31,19 +31,18 @@ impl BaseUrl {
             Some((scheme, rest)) if scheme.eq_ignore_ascii_case("http") => (false, rest),
             _ => return Err("base_url must start with http:// or https://".into()),
         };
-        let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
-        let (authority, tail) = rest.split_at(end);
-        if authority.contains('@') {
+        // Anywhere: a secret may hold a slash.
+        if rest.contains('@') {
             return Err("base_url must not hold credentials; pass public_key and secret_key instead".into());
         }
+        let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+        let (authority, tail) = rest.split_at(end);
         if tail.contains(['?', '#']) {
             return Err("base_url must not hold a query or a fragment".into());
         }
         let (host, port) = split_port(authority)?;
         if host.is_empty()
-            || host
-                .chars()
-                .any(|c| c.is_whitespace() || c.is_control() || "\"<>\\^`{|}".contains(c))
+            || host.chars().any(|c| c.is_whitespace() || c.is_control() || "\"<>\\^`{|}".contains(c))
         {
             return Err("base_url names no usable host".into());
         }
@@ -61,33 +60,18 @@ impl BaseUrl {
             Some(digits) => match digits.parse::<u16>() {
                 Ok(port) if port != 0 => port,
                 _ => {
-                    return Err(format!(
-                        "base_url's port {digits:?} is not a number from 1 to 65535"
-                    ));
+                    return Err("base_url's port is not a number from 1 to 65535".into());
                 }
             },
         };
-        Ok(Self {
-            tls,
-            host: host.to_ascii_lowercase(),
-            port,
-            path: tail.trim_end_matches('/').to_owned(),
-        })
+        Ok(Self { tls, host: host.to_ascii_lowercase(), port, path: tail.trim_end_matches('/').to_owned() })
     }
 
     /// `host:port` as it stands in a `Host` header: the port only where it is not the scheme's own.
     #[must_use]
     pub fn authority(&self) -> String {
-        let host = if self.host.contains(':') {
-            format!("[{}]", self.host)
-        } else {
-            self.host.clone()
-        };
-        if self.port == if self.tls { 443 } else { 80 } {
-            host
-        } else {
-            format!("{host}:{}", self.port)
-        }
+        let host = if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() };
+        if self.port == if self.tls { 443 } else { 80 } { host } else { format!("{host}:{}", self.port) }
     }
 }
 
@@ -110,13 +94,7 @@ fn split_port(authority: &str) -> Result<(&str, Option<&str>), String> {
 
 impl fmt::Display for BaseUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{}://{}{}",
-            if self.tls { "https" } else { "http" },
-            self.authority(),
-            self.path
-        )
+        write!(f, "{}://{}{}", if self.tls { "https" } else { "http" }, self.authority(), self.path)
     }
 }
 
@@ -141,13 +119,8 @@ impl Endpoint {
     /// Puts an endpoint together; see [`check_header`] for what makes a header acceptable.
     #[must_use]
     pub fn new(url: BaseUrl, headers: Vec<(String, String)>) -> Self {
-        let origin: Arc<str> = format!(
-            "{}://{}:{}",
-            if url.tls { "https" } else { "http" },
-            url.host,
-            url.port
-        )
-        .into();
+        let origin: Arc<str> =
+            format!("{}://{}:{}", if url.tls { "https" } else { "http" }, url.host, url.port).into();
         Self { url, origin, headers }
     }
 }
@@ -155,20 +128,14 @@ impl Endpoint {
 impl fmt::Debug for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let names: Vec<&str> = self.headers.iter().map(|(name, _)| name.as_str()).collect();
-        f.debug_struct("Endpoint")
-            .field("url", &self.url)
-            .field("headers", &names)
-            .finish()
+        f.debug_struct("Endpoint").field("url", &self.url).field("headers", &names).finish()
     }
 }
 
 /// `Basic` credentials; the scheme word is case-sensitive on the server.
 #[must_use]
 pub fn basic_auth(user: &str, password: &str) -> String {
-    format!(
-        "Basic {}",
-        base64::engine::general_purpose::STANDARD.encode(format!("{user}:{password}"))
-    )
+    format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(format!("{user}:{password}")))
 }
 
 /// Refuses what could split or smuggle a header (RFC 9110, section 5.5).
@@ -179,17 +146,10 @@ pub fn basic_auth(user: &str, password: &str) -> String {
 pub fn check_header(name: &str, value: &str) -> Result<(), String> {
     let token = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
     if name.is_empty() || !name.chars().all(token) {
-        return Err(format!(
-            "header name {name:?} holds a character that HTTP does not allow"
-        ));
+        return Err(format!("header name {name:?} holds a character that HTTP does not allow"));
     }
-    if value
-        .bytes()
-        .any(|b| b == b'\r' || b == b'\n' || b == 0 || (b < 0x20 && b != b'\t') || b == 0x7f)
-    {
-        return Err(format!(
-            "the value of header {name:?} holds a control character (CR, LF or NUL)"
-        ));
+    if value.bytes().any(|b| b == b'\r' || b == b'\n' || b == 0 || (b < 0x20 && b != b'\t') || b == 0x7f) {
+        return Err(format!("the value of header {name:?} holds a control character (CR, LF or NUL)"));
     }
     Ok(())
 }
@@ -206,10 +166,7 @@ mod tests {
             (true, "cloud.langfuse.com", 443, "")
         );
         let url = BaseUrl::parse("http://[::1]:3000/a/b/").unwrap();
-        assert_eq!(
-            (url.host.as_str(), url.port, url.path.as_str()),
-            ("::1", 3000, "/a/b")
-        );
+        assert_eq!((url.host.as_str(), url.port, url.path.as_str()), ("::1", 3000, "/a/b"));
         assert_eq!(url.to_string(), "http://[::1]:3000/a/b");
         assert_eq!(url.authority(), "[::1]:3000");
     }
@@ -228,8 +185,10 @@ mod tests {
         ] {
             assert!(BaseUrl::parse(bad).is_err(), "{bad}");
         }
-        let error = BaseUrl::parse("http://pk:sk-secret@host").unwrap_err();
-        assert!(!error.contains("sk-secret"), "{error}");
+        for text in ["http://pk:sk-secret@host", "http://pk:sk-secret", "http://pk:sk/secret@host"] {
+            let error = BaseUrl::parse(text).unwrap_err();
+            assert!(!error.contains("sk-secret") && !error.contains("sk/secret"), "{error}");
+        }
     }
 
     #[test]

@@ -17,20 +17,13 @@ pub struct Histogram {
 
 impl Default for Histogram {
     fn default() -> Self {
-        Self {
-            buckets: (0..STEPS * DOUBLINGS).map(|_| AtomicU32::new(0)).collect(),
-        }
+        Self { buckets: (0..STEPS * DOUBLINGS).map(|_| AtomicU32::new(0)).collect() }
     }
 }
 
 impl fmt::Debug for Histogram {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "Histogram(p50 {:?}, p99 {:?})",
-            self.quantile(0.5),
-            self.quantile(0.99)
-        )
+        write!(f, "Histogram(p50 {:?}, p99 {:?})", self.quantile(0.5), self.quantile(0.99))
     }
 }
 
@@ -59,17 +52,10 @@ impl Histogram {
     /// The duration that this share of the recorded ones does not exceed, to 1.6 %; `None` where none was recorded.
     #[must_use]
     pub fn quantile(&self, share: f64) -> Option<Duration> {
-        let counts: Vec<u64> = self
-            .buckets
-            .iter()
-            .map(|bucket| u64::from(bucket.load(Ordering::Relaxed)))
-            .collect();
+        let counts: Vec<u64> =
+            self.buckets.iter().map(|bucket| u64::from(bucket.load(Ordering::Relaxed))).collect();
         let total: u64 = counts.iter().sum();
-        #[allow(
-            clippy::cast_precision_loss,
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss
-        )]
+        #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss)]
         let rank = ((total as f64 * share).ceil() as u64).max(1);
         let mut seen = 0;
         let at = counts.iter().position(|count| {
@@ -82,10 +68,7 @@ impl Histogram {
     /// How many were recorded.
     #[must_use]
     pub fn count(&self) -> u64 {
-        self.buckets
-            .iter()
-            .map(|bucket| u64::from(bucket.load(Ordering::Relaxed)))
-            .sum()
+        self.buckets.iter().map(|bucket| u64::from(bucket.load(Ordering::Relaxed))).sum()
     }
 
     /// Forgets everything: for measuring a span of time.

@@ -280,23 +280,13 @@ impl Traceparent {
         if version[0] == 0xff || parts.next().is_some() || !(tail.is_empty() || surplus_allowed) {
             return None;
         }
-        Some(Self {
-            trace_id,
-            span_id,
-            sampled: flags[0] & 1 == 1,
-        })
+        Some(Self { trace_id, span_id, sampled: flags[0] & 1 == 1 })
     }
 }
 
 impl fmt::Display for Traceparent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "00-{}-{}-{:02x}",
-            self.trace_id,
-            self.span_id,
-            u8::from(self.sampled)
-        )
+        write!(f, "00-{}-{}-{:02x}", self.trace_id, self.span_id, u8::from(self.sampled))
     }
 }
 
@@ -307,19 +297,14 @@ mod tests {
     #[test]
     fn seeds_give_the_ids_of_the_langfuse_sdks() {
         // sha256("seed") = 19b25856e1c150ca834cffc8b59b23adbd0ec0389e58eb22b3b64768098d002b
-        assert_eq!(
-            TraceId::from_seed("seed").to_string(),
-            "19b25856e1c150ca834cffc8b59b23ad"
-        );
+        assert_eq!(TraceId::from_seed("seed").to_string(), "19b25856e1c150ca834cffc8b59b23ad");
         assert_eq!(SpanId::from_seed("seed").to_string(), "19b25856e1c150ca");
     }
 
     #[test]
     fn ids_are_read_and_refused() {
         assert_eq!(
-            TraceId::parse("0123456789ABCDEF0123456789abcdef")
-                .unwrap()
-                .to_string(),
+            TraceId::parse("0123456789ABCDEF0123456789abcdef").unwrap().to_string(),
             "0123456789abcdef0123456789abcdef"
         );
         for bad in [

@@ -64,9 +64,6 @@ mod tests {
         assert_ne!(key("ab", "c"), key("a", "bc"));
         let other = BaseUrl::parse("http://h:81").unwrap();
         assert_ne!(key("pk", "sk"), DestinationKey::new(&other, "pk", "sk", &[]));
-        assert_ne!(
-            key("pk", "sk"),
-            DestinationKey::new(&url, "pk", "sk", &[("x".into(), "y".into())])
-        );
+        assert_ne!(key("pk", "sk"), DestinationKey::new(&url, "pk", "sk", &[("x".into(), "y".into())]));
     }
 }

@@ -7,8 +7,10 @@ use parking_lot::Mutex;
 
 use crate::report::{DropReason, Lane};
 
-/// Kinds held at most; beyond, further kinds are counted under the last one.
+/// Kinds and destinations held at most; beyond, destinations are counted together.
 const MAX_KINDS: usize = 64;
+/// Room for every kind of the whole process.
+const OVERFLOW_KINDS: usize = 32;
 
 /// A kind is told at most once in this many nanoseconds.
 const PERIOD: u64 = 60_000_000_000;
@@ -90,24 +92,25 @@ impl Notices {
             if let Some(at) = entries.iter().position(|entry| entry.notice.count == 0) {
                 entries.remove(at);
             } else {
-                if let Some(entry) = entries.front_mut() {
+                // Nobody's number is shown as another's: what does not fit is told of the whole process, by kind.
+                let of_all =
+                    |entry: &&mut Entry| entry.notice.kind == kind && entry.notice.public_key.is_empty();
+                if let Some(entry) = entries.iter_mut().find(of_all) {
                     entry.notice.count += count;
+                    return;
                 }
+                if entries.len() >= MAX_KINDS + OVERFLOW_KINDS {
+                    return;
+                }
+                let message = text.unwrap_or_else(message);
+                let notice = Notice { kind, public_key: String::new(), message, count };
+                entries.push_back(Entry { notice, told_at: None, seen_at: now });
                 return;
             }
         }
         let message = text.unwrap_or_else(message);
-        let notice = Notice {
-            kind,
-            public_key: public_key.to_owned(),
-            message,
-            count,
-        };
-        entries.push_back(Entry {
-            notice,
-            told_at: None,
-            seen_at: now,
-        });
+        let notice = Notice { kind, public_key: public_key.to_owned(), message, count };
+        entries.push_back(Entry { notice, told_at: None, seen_at: now });
     }
 
     /// Takes what is due: the first of a kind at once, later ones once a minute with their count. `all` ignores the
@@ -117,9 +120,7 @@ impl Notices {
         let mut entries = self.entries.lock();
         let mut due = Vec::new();
         for entry in entries.iter_mut() {
-            let waited = entry
-                .told_at
-                .is_none_or(|told| now.saturating_sub(told) >= PERIOD);
+            let waited = entry.told_at.is_none_or(|told| now.saturating_sub(told) >= PERIOD);
             if entry.notice.count > 0 && (waited || all) {
                 due.push(entry.notice.clone());
                 entry.notice.count = 0;
@@ -133,9 +134,7 @@ impl Notices {
     /// True where [`Notices::take`] could have something; a cheap guess for the hot path.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.entries
-            .try_lock()
-            .is_some_and(|entries| entries.iter().all(|entry| entry.notice.count == 0))
+        self.entries.try_lock().is_some_and(|entries| entries.iter().all(|entry| entry.notice.count == 0))
     }
 }
 
@@ -143,10 +142,7 @@ impl Notices {
 mod tests {
     use super::*;
 
-    const KIND: NoticeKind = NoticeKind::Dropped {
-        lane: Lane::Scores,
-        reason: DropReason::Expired,
-    };
+    const KIND: NoticeKind = NoticeKind::Dropped { lane: Lane::Scores, reason: DropReason::Expired };
 
     #[test]
     fn a_kind_is_told_once_a_minute_with_its_count() {
@@ -167,7 +163,8 @@ mod tests {
             notices.add(KIND, &format!("pk-{key}"), 1, 0, String::new);
         }
         let told = notices.take(0, true);
-        assert_eq!(told.len(), MAX_KINDS);
+        assert_eq!(told.len(), MAX_KINDS + 1);
+        assert_eq!(told[MAX_KINDS].public_key, "");
         assert_eq!(told.iter().map(|notice| notice.count).sum::<u64>(), 1000);
     }
 }

@@ -2,7 +2,7 @@
 //! the record and hands its bytes over.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 use parking_lot::Mutex;
@@ -41,11 +41,7 @@ impl SpanContext {
     /// As a `traceparent` header.
     #[must_use]
     pub fn traceparent(&self) -> Traceparent {
-        Traceparent {
-            trace_id: self.trace_id,
-            span_id: self.span_id,
-            sampled: self.recorded,
-        }
+        Traceparent { trace_id: self.trace_id, span_id: self.span_id, sampled: self.recorded }
     }
 }
 
@@ -72,6 +68,8 @@ pub struct Observation {
     context: SpanContext,
     bound: Option<Arc<Bound>>,
     root: bool,
+    /// Counted as forked already.
+    forked: AtomicBool,
     record: Mutex<Option<Record>>,
 }
 
@@ -110,12 +108,7 @@ enum Id {
 impl Observation {
     /// One that records nothing but has ids, so that what runs inside it stays together.
     pub(crate) fn unrecorded(context: SpanContext) -> Self {
-        Self {
-            context,
-            bound: None,
-            root: false,
-            record: Mutex::new(None),
-        }
+        Self { context, bound: None, root: false, forked: AtomicBool::new(false), record: Mutex::new(None) }
     }
 
     pub(crate) fn begin(
@@ -127,7 +120,7 @@ impl Observation {
     ) -> Self {
         let local_root = parent.is_none() || start.trace_context.is_some();
         let mut record = Record {
-            name: start.name.into(),
+            name: short(start.name),
             parent,
             start: start.start_time.unwrap_or(now),
             error: false,
@@ -163,6 +156,7 @@ impl Observation {
             context,
             bound: Some(bound),
             root: parent.is_none(),
+            forked: AtomicBool::new(false),
             record: Mutex::new(None),
         };
         observation.settle_reservation(&mut record);
@@ -179,14 +173,8 @@ impl Observation {
     /// True while values can be added and it has not ended. A caller may skip encoding what nobody would take.
     #[must_use]
     pub fn is_recording(&self) -> bool {
-        self.bound
-            .as_ref()
-            .is_some_and(|bound| !bound.process.shared.abandoned.load(Ordering::Relaxed))
-            && self
-                .record
-                .lock()
-                .as_ref()
-                .is_some_and(|record| record.refused.is_none())
+        self.bound.as_ref().is_some_and(|bound| !bound.process.shared.abandoned.load(Ordering::Relaxed))
+            && self.record.lock().as_ref().is_some_and(|record| record.refused.is_none())
     }
 
     /// Runs `change` on the open record; the lock is held for copying bytes only, never while an interpreter runs.
@@ -231,7 +219,7 @@ impl Observation {
 
     /// Renames it.
     pub fn set_name(&self, name: &str) {
-        self.change(|record| record.name = name.into());
+        self.change(|record| record.name = short(name));
     }
 
     /// Sets its level; `Error` also sets the span's status.
@@ -245,7 +233,7 @@ impl Observation {
     /// Sets its status message.
     pub fn set_status_message(&self, message: &str) {
         self.change(|record| {
-            record.status = Some(message.into());
+            record.status = Some(short(message));
             record.set(Field::StatusMessage, Value::Str(message));
         });
     }
@@ -262,7 +250,9 @@ impl Observation {
     pub fn end(&self, end_time: Option<u64>) -> bool {
         let Some(bound) = &self.bound else { return false };
         if bound.process.shared.abandoned.load(Ordering::Acquire) {
-            bound.count_forked(&self.context);
+            if !self.forked.swap(true, Ordering::Relaxed) {
+                bound.count_forked();
+            }
             return false;
         }
         let Some(record) = self.record.lock().take() else {
@@ -304,16 +294,12 @@ impl Observation {
     /// it is counted when it ends.
     fn settle_reservation(&self, record: &mut Record) {
         let Some(bound) = &self.bound else { return };
-        let needed = BASE_COST + record.name.len() + record.attributes.len();
+        let status = record.status.as_ref().map_or(0, |status| status.len());
+        let needed = BASE_COST + record.name.len() + status + record.attributes.len();
         if record.refused.is_none() && needed > record.reserved {
             // In steps, so that small updates do not touch the shared counters each time.
             let more = (needed - record.reserved).next_multiple_of(512);
-            match reserve(
-                &bound.destination.budget,
-                &bound.process.shared.budget,
-                more,
-                self.root,
-            ) {
+            match reserve(&bound.destination.budget, &bound.process.shared.budget, more, self.root) {
                 Ok(()) => record.reserved += more,
                 Err(reason) => record.refused = Some(reason),
             }
@@ -329,11 +315,29 @@ impl Observation {
     }
 }
 
+/// The first `room` bytes of a text, to a character's end, and how much is gone.
+fn cut(text: &[u8], room: usize) -> String {
+    let head = &text[..room.min(text.len())];
+    let kept = match std::str::from_utf8(head) {
+        Ok(whole) => whole,
+        // A character that the cut went through, or bytes that never were text: what is before them is kept.
+        Err(error) => std::str::from_utf8(&head[..error.valid_up_to()]).unwrap_or_default(),
+    };
+    format!("{kept}[truncated {} bytes]", text.len() - kept.len())
+}
+
+/// A name or a status message as it is kept beside the attributes.
+fn short(text: &str) -> Box<str> {
+    if text.len() <= KEPT_TEXT { text.into() } else { cut(text.as_bytes(), KEPT_TEXT).into() }
+}
+
 impl Drop for Observation {
     fn drop(&mut self) {
         let Some(bound) = &self.bound else { return };
         if bound.process.shared.abandoned.load(Ordering::Acquire) {
-            // The parent's memory: leave it alone, and do not free what its allocator state may not agree with.
+            // The parent's: another thread may have been growing these very buffers when the process was copied.
+            std::mem::forget(self.record.get_mut().take());
+            std::mem::forget(self.bound.take());
             return;
         }
         if let Some(record) = self.record.get_mut().take() {
@@ -356,11 +360,7 @@ impl Record {
     fn set_metadata(&mut self, prefix: &'static str, key: &str, value: Value<'_>, trace: bool) {
         let attributes = &self.attributes;
         let at = self.entries.iter().position(|entry| match entry.id {
-            Id::Metadata {
-                start,
-                len,
-                trace: other,
-            } => {
+            Id::Metadata { start, len, trace: other } => {
                 other == trace
                     && attributes.get(start as usize..start as usize + usize::from(len))
                         == Some(key.as_bytes())
@@ -371,11 +371,7 @@ impl Record {
             return;
         }
         let Ok(len) = u16::try_from(key.len()) else { return };
-        self.write(at, prefix, Some(key), value, |key_at| Id::Metadata {
-            start: key_at,
-            len,
-            trace,
-        });
+        self.write(at, prefix, Some(key), value, |key_at| Id::Metadata { start: key_at, len, trace });
     }
 
     #[allow(clippy::cast_possible_truncation)] // attributes stay below OBSERVATION_BYTES by far
@@ -388,7 +384,7 @@ impl Record {
         id: impl FnOnce(u32) -> Id,
     ) {
         let cut;
-        let value = match self.cut_to_size(value) {
+        let value = match self.cut_to_size(value, at) {
             Some(text) => {
                 cut = text;
                 Value::Str(&cut)
@@ -399,11 +395,7 @@ impl Record {
             return;
         };
         let key_at = (written.key_end - key.map_or(0, str::len)) as u32;
-        let entry = Entry {
-            id: id(key_at),
-            start: written.start as u32,
-            end: written.end as u32,
-        };
+        let entry = Entry { id: id(key_at), start: written.start as u32, end: written.end as u32 };
         match at {
             Some(at) => {
                 self.replaced = true;
@@ -414,32 +406,27 @@ impl Record {
         }
     }
 
-    /// Where a text would make the observation too large: what is kept of it, with a note of what is gone.
-    fn cut_to_size(&self, value: Value<'_>) -> Option<String> {
+    /// Where a text would make the observation too large: what is kept of it, with a note of what is gone. What the text
+    /// replaces does not count.
+    fn cut_to_size(&self, value: Value<'_>, at: Option<usize>) -> Option<String> {
         let text = match value {
             Value::Str(text) => text.as_bytes(),
             Value::Utf8(text) => text,
             _ => return None,
         };
-        let room = OBSERVATION_BYTES
-            .saturating_sub(self.attributes.len())
-            .max(KEPT_TEXT);
-        if text.len() <= room {
+        if text.len() <= KEPT_TEXT {
             return None;
         }
-        let kept = String::from_utf8_lossy(&text[..room]);
-        let kept = kept.trim_end_matches('\u{fffd}');
-        Some(format!("{kept}[truncated {} bytes]", text.len() - kept.len()))
+        let others = self.entries.iter().enumerate().filter(|(index, _)| Some(*index) != at);
+        let used: usize = others.map(|(_, entry)| (entry.end - entry.start) as usize).sum();
+        let room = OBSERVATION_BYTES.saturating_sub(used).max(KEPT_TEXT);
+        (text.len() > room).then(|| cut(text, room))
     }
 
     /// Takes replaced attributes out once they are most of the buffer, so that updating one field in a loop is bounded.
     #[allow(clippy::cast_possible_truncation)]
     fn compact(&mut self) {
-        let live: usize = self
-            .entries
-            .iter()
-            .map(|entry| (entry.end - entry.start) as usize)
-            .sum();
+        let live: usize = self.entries.iter().map(|entry| (entry.end - entry.start) as usize).sum();
         if self.attributes.len() < 4096 || self.attributes.len() < live * 2 {
             return;
         }

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering, fence};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, unbounded};
 use parking_lot::Mutex;
 
 use crate::config::{BATCH_BYTES, Limits};
@@ -44,9 +44,7 @@ pub struct Process {
 
 impl fmt::Debug for Process {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Process")
-            .field("inbox", &self.inbox.len())
-            .finish_non_exhaustive()
+        f.debug_struct("Process").field("inbox", &self.inbox.len()).finish_non_exhaustive()
     }
 }
 
@@ -101,23 +99,20 @@ impl Process {
         let count = destination.waiting.fetch_add(1, Ordering::Relaxed) + 1;
         let bytes = destination.waiting_bytes.fetch_add(len, Ordering::Relaxed);
         destination.counters.submitted(lane, 1);
-        let command = Command::Submit {
-            destination: destination.clone(),
-            lane,
-            item,
-        };
+        let command = Command::Submit { destination: destination.clone(), lane, item };
         // The channel is unbounded in items because its bytes are bounded by the budgets.
         if self.commands.send(command).is_err() {
             return;
         }
         let full = goodbye != 0 || count == flush_at || (bytes < BATCH_BYTES && bytes + len >= BATCH_BYTES);
         let first = !destination.armed.swap(true, Ordering::AcqRel);
+        destination.last_used.store(submitted, Ordering::Relaxed);
+        // It said that it would have looked by now: it could not be started, or was lost.
+        let look = self.shared.next_look.load(Ordering::Relaxed);
+        let overdue = look != 0 && submitted > look;
+        let full = full || overdue;
         if first || full {
-            self.attend(if full {
-                0
-            } else {
-                submitted.saturating_add(destination.linger())
-            });
+            self.attend(if full { 0 } else { submitted.saturating_add(destination.linger()) });
         }
     }
 
@@ -128,16 +123,9 @@ impl Process {
         destination.counters.submitted(lane, 1);
         destination.counters.dropped(lane, reason, 1);
         let kind = crate::notice::NoticeKind::Dropped { lane, reason };
-        self.shared
-            .notices
-            .add(kind, &destination.public_key, 1, self.now().mono, || {
-                format!(
-                    "{} for {} dropped: {}",
-                    lane.as_str(),
-                    destination.endpoint.url,
-                    reason.as_str()
-                )
-            });
+        self.shared.notices.add(kind, &destination.public_key, 1, self.now().mono, || {
+            format!("{} for {} dropped: {}", lane.as_str(), destination.endpoint.url, reason.as_str())
+        });
     }
 
     /// Sees to it that the exporter looks at its inbox by `due`. At most one wake-up a wait: an exporter that will look
@@ -174,27 +162,16 @@ impl Process {
     ) -> Ticket {
         let (reply, answer) = bounded(1);
         let deadline = self.now().mono.saturating_add(nanos(timeout));
-        let pending: Vec<Arc<Destination>> = asked
-            .into_iter()
-            .filter(|destination| destination.tally().pending > 0)
-            .collect();
+        let pending: Vec<Arc<Destination>> =
+            asked.into_iter().filter(|destination| destination.tally().pending > 0).collect();
         if pending.is_empty() {
             let _ = reply.try_send(Report::of(Vec::new()));
         } else {
-            let request = FlushRequest {
-                destinations: Some(pending.clone()),
-                deadline,
-                close,
-                reply,
-            };
+            let request = FlushRequest { destinations: Some(pending.clone()), deadline, close, reply };
             let _ = self.commands.send(Command::Flush(request));
             self.attend(0);
         }
-        Ticket {
-            answer,
-            deadline,
-            asked: pending,
-        }
+        Ticket { answer, deadline, asked: pending }
     }
 }
 
@@ -228,8 +205,11 @@ impl Ticket {
         let now = process.now().mono;
         let end = self.deadline.saturating_add(nanos(GRACE));
         let left = Duration::from_nanos(end.saturating_sub(now));
-        if let Ok(report) = self.answer.recv_timeout(slice.min(left)) {
-            return Some(report);
+        match self.answer.recv_timeout(slice.min(left)) {
+            Ok(report) => return Some(report),
+            // Whoever was to answer is gone.
+            Err(RecvTimeoutError::Disconnected) => return Some(self.give_up()),
+            Err(RecvTimeoutError::Timeout) => {}
         }
         (process.now().mono >= end).then(|| self.give_up())
     }

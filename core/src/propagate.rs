@@ -44,10 +44,7 @@ impl Propagated {
     /// What is propagated under this field.
     #[must_use]
     pub fn get(&self, field: Field) -> Option<&Propagation> {
-        self.fields
-            .iter()
-            .find(|(other, _)| *other == field)
-            .map(|(_, value)| value)
+        self.fields.iter().find(|(other, _)| *other == field).map(|(_, value)| value)
     }
 
     fn put(&mut self, field: Field, value: Propagation) {
@@ -63,9 +60,7 @@ impl Propagated {
     pub fn set(&mut self, field: Field, value: &str) -> Result<(), String> {
         let name = field.key();
         if value.chars().count() > MAX_CHARS {
-            return Err(format!(
-                "{name} is longer than {MAX_CHARS} characters; it is not propagated"
-            ));
+            return Err(format!("{name} is longer than {MAX_CHARS} characters; it is not propagated"));
         }
         if field == Field::Environment {
             check_environment(value).map_err(|problem| format!("{problem}; it is not propagated"))?;
@@ -147,10 +142,7 @@ mod tests {
         inner.add_tags(&["b".into(), "a".into()]).unwrap();
         inner.add_metadata("l", Propagation::Bool(true)).unwrap();
         assert_eq!(inner.get(Field::UserId), Some(&Propagation::Str("u2".into())));
-        assert_eq!(
-            inner.get(Field::TraceTags),
-            Some(&Propagation::Strs(vec!["a".into(), "b".into()]))
-        );
+        assert_eq!(inner.get(Field::TraceTags), Some(&Propagation::Strs(vec!["a".into(), "b".into()])));
         assert_eq!(inner.metadata.len(), 2);
         assert_eq!(outer.metadata.len(), 1);
     }
@@ -161,9 +153,6 @@ mod tests {
         assert!(scope.set(Field::SessionId, &"x".repeat(201)).is_err());
         assert!(scope.set(Field::Environment, "PROD").is_err());
         assert!(scope.add_tags(&["y".repeat(201), "ok".into()]).is_err());
-        assert_eq!(
-            scope.get(Field::TraceTags),
-            Some(&Propagation::Strs(vec!["ok".into()]))
-        );
+        assert_eq!(scope.get(Field::TraceTags), Some(&Propagation::Strs(vec!["ok".into()])));
     }
 }

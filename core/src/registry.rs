@@ -113,13 +113,9 @@ impl Process {
             self.shared.retired.clone(),
             now,
         ));
-        registry.destinations.insert(
-            settings.key,
-            Held {
-                destination: destination.clone(),
-                settings: handle.clone(),
-            },
-        );
+        registry
+            .destinations
+            .insert(settings.key, Held { destination: destination.clone(), settings: handle.clone() });
         if registry.destinations.len() > limits.max_destinations {
             self.evict(&mut registry, &destination, now);
         }
@@ -150,14 +146,12 @@ impl Process {
         }
         if registry.evicted >= THRASHING {
             registry.evicted = 0;
-            self.shared
-                .notices
-                .add(NoticeKind::CacheThrashing, "", 1, now, || {
-                    format!(
-                        "more than {} clients are in use at once; raise TRACESPOOL_MAX_CLIENTS",
-                        limits.max_destinations
-                    )
-                });
+            self.shared.notices.add(NoticeKind::CacheThrashing, "", 1, now, || {
+                format!(
+                    "more than {} clients are in use at once; raise TRACESPOOL_MAX_CLIENTS",
+                    limits.max_destinations
+                )
+            });
         }
     }
 
@@ -187,8 +181,13 @@ impl Process {
         let idle: Vec<(DestinationKey, bool)> = registry
             .destinations
             .iter()
-            .filter(|(_, held)| now.saturating_sub(held.destination.last_used.load(Ordering::Relaxed)) >= ttl)
-            .map(|(key, held)| (*key, held.destination.bytes() > 0))
+            .filter_map(|(key, held)| {
+                let busy = held.destination.bytes() > 0;
+                let unused = now.saturating_sub(held.destination.last_used.load(Ordering::Relaxed));
+                // Data that still waits for its server has its own age to live.
+                let after = if busy { ttl.saturating_add(nanos(self.shared.limits.max_age)) } else { ttl };
+                (unused >= after).then_some((*key, busy))
+            })
             .collect();
         for (key, busy) in idle {
             self.close(&mut registry, key, busy);

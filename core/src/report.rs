@@ -112,21 +112,15 @@ struct LaneCounters {
 
 impl Counters {
     pub(crate) fn submitted(&self, lane: Lane, count: u64) {
-        self.lanes[lane as usize]
-            .submitted
-            .fetch_add(count, Ordering::Relaxed);
+        self.lanes[lane as usize].submitted.fetch_add(count, Ordering::Relaxed);
     }
 
     pub(crate) fn delivered(&self, lane: Lane, count: u64) {
-        self.lanes[lane as usize]
-            .delivered
-            .fetch_add(count, Ordering::Relaxed);
+        self.lanes[lane as usize].delivered.fetch_add(count, Ordering::Relaxed);
     }
 
     pub(crate) fn unconfirmed(&self, lane: Lane, count: u64) {
-        self.lanes[lane as usize]
-            .unconfirmed
-            .fetch_add(count, Ordering::Relaxed);
+        self.lanes[lane as usize].unconfirmed.fetch_add(count, Ordering::Relaxed);
     }
 
     pub(crate) fn dropped(&self, lane: Lane, reason: DropReason, count: u64) {
@@ -136,18 +130,10 @@ impl Counters {
     /// Adds what another set of counters holds: a destination that is forgotten leaves its sums to the process.
     pub(crate) fn absorb(&self, other: &Self) {
         for (mine, theirs) in self.lanes.iter().zip(&other.lanes) {
-            let LaneCounters {
-                submitted,
-                delivered,
-                unconfirmed,
-                dropped,
-            } = theirs;
-            mine.submitted
-                .fetch_add(submitted.load(Ordering::Relaxed), Ordering::Relaxed);
-            mine.delivered
-                .fetch_add(delivered.load(Ordering::Relaxed), Ordering::Relaxed);
-            mine.unconfirmed
-                .fetch_add(unconfirmed.load(Ordering::Relaxed), Ordering::Relaxed);
+            let LaneCounters { submitted, delivered, unconfirmed, dropped } = theirs;
+            mine.submitted.fetch_add(submitted.load(Ordering::Relaxed), Ordering::Relaxed);
+            mine.delivered.fetch_add(delivered.load(Ordering::Relaxed), Ordering::Relaxed);
+            mine.unconfirmed.fetch_add(unconfirmed.load(Ordering::Relaxed), Ordering::Relaxed);
             for (mine, theirs) in mine.dropped.iter().zip(dropped) {
                 mine.fetch_add(theirs.load(Ordering::Relaxed), Ordering::Relaxed);
             }
@@ -164,13 +150,7 @@ impl Counters {
         let dropped = DropReason::ALL.map(|reason| counters.dropped[reason as usize].load(Ordering::Acquire));
         let submitted = counters.submitted.load(Ordering::Acquire);
         let ended = delivered + unconfirmed + dropped.iter().sum::<u64>();
-        Tally {
-            submitted,
-            delivered,
-            unconfirmed,
-            dropped,
-            pending: submitted.saturating_sub(ended),
-        }
+        Tally { submitted, delivered, unconfirmed, dropped, pending: submitted.saturating_sub(ended) }
     }
 }
 
@@ -248,10 +228,7 @@ impl Report {
     /// Sums destinations up.
     #[must_use]
     pub fn of(destinations: Vec<DestinationReport>) -> Self {
-        let mut report = Self {
-            destinations,
-            ..Self::default()
-        };
+        let mut report = Self { destinations, ..Self::default() };
         for part in &report.destinations {
             report.delivered += part.delivered;
             report.dropped += part.dropped;

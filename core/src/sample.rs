@@ -21,15 +21,9 @@ impl Sampler {
         if !(0.0..=1.0).contains(&rate) {
             return Err(format!("sample_rate {rate} is not a number from 0 to 1"));
         }
-        #[allow(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            clippy::cast_precision_loss
-        )]
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss)]
         let bound = (rate * 18_446_744_073_709_551_616.0) as u64;
-        Ok(Self {
-            bound: (rate < 1.0).then_some(bound),
-        })
+        Ok(Self { bound: (rate < 1.0).then_some(bound) })
     }
 
     /// Whether the trace is recorded.

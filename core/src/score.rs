@@ -88,10 +88,7 @@ impl ScoreInput {
             ));
         }
         let Some(value) = self.value else {
-            return Err(format!(
-                "score {:?} has no value; it takes a number or a text",
-                shown(&self.name)
-            ));
+            return Err(format!("score {:?} has no value; it takes a number or a text", shown(&self.name)));
         };
         let data_type = self.data_type.as_deref().map(str::to_ascii_uppercase);
         if let Some(data_type) = &data_type
@@ -119,10 +116,7 @@ impl ScoreInput {
                 ));
             }
             (ScoreValue::Number(number), _) if !number.is_finite() => {
-                return Err(format!(
-                    "value {number} of score {:?} is not finite",
-                    shown(&self.name)
-                ));
+                return Err(format!("value {number} of score {:?} is not finite", shown(&self.name)));
             }
             (ScoreValue::Number(number), Some("BOOLEAN")) if number != 0.0 && number != 1.0 => {
                 return Err(format!(
@@ -145,19 +139,14 @@ impl ScoreInput {
             ("observation_id", &self.observation_id),
             ("session_id", &self.session_id),
         ] {
-            if id
-                .as_ref()
-                .is_some_and(|id| id.is_empty() || id.len() > 800 || id.contains('\r'))
-            {
+            if id.as_ref().is_some_and(|id| id.is_empty() || id.len() > 800 || id.contains('\r')) {
                 return Err(format!(
                     "{argument} of score {:?} is empty, over 800 bytes or holds a CR",
                     shown(&self.name)
                 ));
             }
         }
-        let id = self
-            .id
-            .unwrap_or_else(|| format!("{}{}", SpanId::random(), SpanId::random()));
+        let id = self.id.unwrap_or_else(|| format!("{}{}", SpanId::random(), SpanId::random()));
         let timestamp = rfc3339(self.timestamp.unwrap_or(now));
         let metadata = match self.metadata {
             Some(text) => match serde_json::from_slice::<Json>(&text) {
@@ -178,10 +167,7 @@ impl ScoreInput {
             ("comment", self.comment),
             ("configId", self.config_id),
             ("dataType", data_type),
-            (
-                "environment",
-                self.environment.or_else(|| environment.map(str::to_owned)),
-            ),
+            ("environment", self.environment.or_else(|| environment.map(str::to_owned))),
             ("timestamp", Some(timestamp.clone())),
         ];
         for (key, text) in texts {
@@ -194,10 +180,7 @@ impl ScoreInput {
             object.insert("metadata".into(), metadata);
         }
         let wrapper = crate::encode::scores::wrapper(&id, &timestamp);
-        Ok(EncodedScore {
-            payload: Json::Object(object).to_string().into_bytes(),
-            wrapper,
-        })
+        Ok(EncodedScore { payload: Json::Object(object).to_string().into_bytes(), wrapper })
     }
 }
 
@@ -217,17 +200,11 @@ mod tests {
 
     #[test]
     fn ids_and_timestamps_are_always_set() {
-        let encoded = score(ScoreValue::Number(0.5), "numeric")
-            .encode(Some("prod"), 0)
-            .unwrap();
+        let encoded = score(ScoreValue::Number(0.5), "numeric").encode(Some("prod"), 0).unwrap();
         let json: Json = serde_json::from_slice(&encoded.payload).unwrap();
         assert_eq!(json["id"].as_str().unwrap().len(), 32);
         assert_eq!(
-            (
-                json["timestamp"].as_str(),
-                json["environment"].as_str(),
-                json["value"].as_f64()
-            ),
+            (json["timestamp"].as_str(), json["environment"].as_str(), json["value"].as_f64()),
             (Some("1970-01-01T00:00:00.000000Z"), Some("prod"), Some(0.5))
         );
         assert_eq!(json["dataType"], "NUMERIC");
@@ -242,22 +219,10 @@ mod tests {
             score(ScoreValue::Number(f64::NAN), "NUMERIC"),
             score(ScoreValue::Number(1.0), "STARS"),
             score(ScoreValue::Text(String::new()), "TEXT"),
-            ScoreInput {
-                session_id: Some("s".into()),
-                ..score(ScoreValue::Number(1.0), "NUMERIC")
-            },
-            ScoreInput {
-                trace_id: None,
-                ..score(ScoreValue::Number(1.0), "NUMERIC")
-            },
-            ScoreInput {
-                name: String::new(),
-                ..score(ScoreValue::Number(1.0), "NUMERIC")
-            },
-            ScoreInput {
-                value: None,
-                ..score(ScoreValue::Number(1.0), "NUMERIC")
-            },
+            ScoreInput { session_id: Some("s".into()), ..score(ScoreValue::Number(1.0), "NUMERIC") },
+            ScoreInput { trace_id: None, ..score(ScoreValue::Number(1.0), "NUMERIC") },
+            ScoreInput { name: String::new(), ..score(ScoreValue::Number(1.0), "NUMERIC") },
+            ScoreInput { value: None, ..score(ScoreValue::Number(1.0), "NUMERIC") },
         ];
         for input in bad {
             assert!(input.clone().encode(None, 0).is_err(), "{input:?}");

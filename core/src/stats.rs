@@ -70,9 +70,8 @@ pub struct DestinationStats {
 
 impl LaneStats {
     fn of(tally: &Tally) -> Self {
-        let dropped = DropReason::ALL
-            .into_iter()
-            .map(|reason| (reason.as_str(), tally.dropped[reason as usize]));
+        let dropped =
+            DropReason::ALL.into_iter().map(|reason| (reason.as_str(), tally.dropped[reason as usize]));
         Self {
             submitted: tally.submitted,
             delivered: tally.delivered,
@@ -117,18 +116,9 @@ impl Process {
             retries: shared.retries.load(Ordering::Relaxed),
             panics: shared.panics.load(Ordering::Relaxed),
             largest_lag,
-            delivery_p50: shared
-                .delivery
-                .quantile(0.5)
-                .map(|duration| duration.as_secs_f64()),
-            delivery_p99: shared
-                .delivery
-                .quantile(0.99)
-                .map(|duration| duration.as_secs_f64()),
-            destinations: destinations
-                .iter()
-                .map(|destination| DestinationStats::of(destination))
-                .collect(),
+            delivery_p50: shared.delivery.quantile(0.5).map(|duration| duration.as_secs_f64()),
+            delivery_p99: shared.delivery.quantile(0.99).map(|duration| duration.as_secs_f64()),
+            destinations: destinations.iter().map(|destination| DestinationStats::of(destination)).collect(),
         }
     }
 }

@@ -47,10 +47,7 @@ impl Payload {
     #[must_use]
     pub fn new(chunks: Vec<Bytes>) -> Self {
         let len = chunks.iter().map(Bytes::len).sum();
-        Self {
-            chunks: chunks.into(),
-            len,
-        }
+        Self { chunks: chunks.into(), len }
     }
 
     /// Bytes in all pieces together, before compression.

@@ -43,35 +43,21 @@ fn lateness(base: &str, phase: Phase) {
     let slot = driver.start(request);
     let (outcome, at) = driver.wait_timed(slot);
     let failure = failure(outcome);
-    assert_eq!(
-        (failure.phase, failure.kind),
-        (phase, FailureKind::Timeout),
-        "{failure:?}"
-    );
-    let off = at
-        .saturating_duration_since(due)
-        .max(due.saturating_duration_since(at));
+    assert_eq!((failure.phase, failure.kind), (phase, FailureKind::Timeout), "{failure:?}");
+    let off = at.saturating_duration_since(due).max(due.saturating_duration_since(at));
     assert!(off < Duration::from_millis(50), "{off:?} from its deadline");
-    assert_eq!(
-        (driver.transport.in_flight(), driver.transport.connections()),
-        (0, 0)
-    );
+    assert_eq!((driver.transport.in_flight(), driver.transport.connections()), (0, 0));
 }
 
 #[test]
 fn a_server_that_hangs_costs_the_deadline_and_no_more() {
-    lateness(
-        &after_request(|_stream| thread::sleep(Duration::from_secs(2))),
-        Phase::Receive,
-    );
+    lateness(&after_request(|_stream| thread::sleep(Duration::from_secs(2))), Phase::Receive);
 }
 
 #[test]
 fn a_server_that_drips_cannot_extend_the_deadline() {
     let drip = |mut stream: TcpStream| {
-        stream
-            .write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 100000\r\n\r\n")
-            .unwrap();
+        stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 100000\r\n\r\n").unwrap();
         while stream.write_all(b"x").is_ok() {
             thread::sleep(Duration::from_millis(10));
         }
@@ -94,16 +80,10 @@ fn a_name_that_never_resolves_costs_the_deadline_and_no_more() {
     let began = Instant::now();
     let hung = driver.start(request);
     // Others go on meanwhile.
-    assert_eq!(
-        response(driver.send(post(&endpoint(&format!("http://{good}")), b"x"))).status,
-        200
-    );
+    assert_eq!(response(driver.send(post(&endpoint(&format!("http://{good}")), b"x"))).status, 200);
     assert!(began.elapsed() < Duration::from_millis(250));
     let failure = failure(driver.wait(hung));
-    assert_eq!(
-        (failure.phase, failure.kind),
-        (Phase::Resolve, FailureKind::Timeout)
-    );
+    assert_eq!((failure.phase, failure.kind), (Phase::Resolve, FailureKind::Timeout));
     // The late answer is still welcome, and then remembered.
     hold.send(()).unwrap();
     for _ in 0..2 {
@@ -114,15 +94,8 @@ fn a_name_that_never_resolves_costs_the_deadline_and_no_more() {
 
 #[test]
 fn a_refused_connection_is_a_network_failure() {
-    let port = TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port();
-    assert_eq!(
-        outcome_of(&format!("http://127.0.0.1:{port}")),
-        (Phase::Connect, FailureKind::Network)
-    );
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    assert_eq!(outcome_of(&format!("http://127.0.0.1:{port}")), (Phase::Connect, FailureKind::Network));
 }
 
 #[test]
@@ -130,11 +103,7 @@ fn an_address_that_refuses_hands_over_to_the_next() {
     let good = server(|_, stream| answer_all(stream, |_| ok("fine")));
     // Nothing listens on the good server's port on the first two.
     let lookup = Arc::new(move |_: &str| {
-        Ok(vec![
-            [127, 0, 0, 77].into(),
-            "::1".parse().unwrap(),
-            [127, 0, 0, 1].into(),
-        ])
+        Ok(vec![[127, 0, 0, 77].into(), "::1".parse().unwrap(), [127, 0, 0, 1].into()])
     });
     let mut driver = Driver::of(HttpTransport::with_lookup(net(&[]), lookup).unwrap());
     let began = Instant::now();
@@ -145,10 +114,7 @@ fn an_address_that_refuses_hands_over_to_the_next() {
 
 #[test]
 fn a_server_that_closes_or_resets_is_a_network_failure() {
-    assert_eq!(
-        outcome_of(&after_request(drop)),
-        (Phase::Receive, FailureKind::Network)
-    );
+    assert_eq!(outcome_of(&after_request(drop)), (Phase::Receive, FailureKind::Network));
     // Closing with unread bytes resets.
     let reset = server(|_, mut stream| {
         let _ = stream.read(&mut [0; 8]);
@@ -161,23 +127,15 @@ fn a_server_that_closes_or_resets_is_a_network_failure() {
 #[test]
 fn a_truncated_body_is_no_answer() {
     let truncated = |mut stream: TcpStream| {
-        stream
-            .write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nshort")
-            .unwrap()
+        stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nshort").unwrap()
     };
-    assert_eq!(
-        outcome_of(&after_request(truncated)),
-        (Phase::Receive, FailureKind::Network)
-    );
+    assert_eq!(outcome_of(&after_request(truncated)), (Phase::Receive, FailureKind::Network));
 }
 
 #[test]
 fn what_is_not_http_is_a_protocol_failure() {
     let other = |mut stream: TcpStream| stream.write_all(b"220 mail.example.com ESMTP\r\n").unwrap();
-    assert_eq!(
-        outcome_of(&after_request(other)),
-        (Phase::Receive, FailureKind::Protocol)
-    );
+    assert_eq!(outcome_of(&after_request(other)), (Phase::Receive, FailureKind::Protocol));
 }
 
 #[test]
@@ -196,10 +154,7 @@ fn an_answer_without_a_length_ends_with_the_connection() {
     let address =
         after_request(|mut stream| stream.write_all(b"HTTP/1.1 200 OK\r\n\r\nuntil the end").unwrap());
     let mut driver = Driver::new(net(&[]));
-    assert_eq!(
-        response(driver.send(post(&endpoint(&address), b"body"))).body,
-        b"until the end"
-    );
+    assert_eq!(response(driver.send(post(&endpoint(&address), b"body"))).body, b"until the end");
     assert_eq!(driver.transport.connections(), 0);
 }
 
@@ -207,23 +162,14 @@ fn an_answer_without_a_length_ends_with_the_connection() {
 fn an_answer_before_the_end_of_the_body_counts() {
     let address = server(|_, mut stream| {
         read_head(&mut BufReader::new(stream.try_clone().unwrap()));
-        stream
-            .write_all(b"HTTP/1.1 413 Too Large\r\ncontent-length: 3\r\n\r\nbig")
-            .unwrap();
+        stream.write_all(b"HTTP/1.1 413 Too Large\r\ncontent-length: 3\r\n\r\nbig").unwrap();
         // Reads on slowly, so that the request is unfinished when the answer arrives.
         thread::sleep(Duration::from_millis(500));
     });
     let mut driver = Driver::new(net(&[]));
-    let answer = response(driver.send(post(
-        &endpoint(&format!("http://{address}")),
-        &vec![b'x'; 9_000_000],
-    )));
+    let answer = response(driver.send(post(&endpoint(&format!("http://{address}")), &vec![b'x'; 9_000_000])));
     assert_eq!((answer.status, answer.body.as_slice()), (413, &b"big"[..]));
-    assert_eq!(
-        driver.transport.connections(),
-        0,
-        "half a request cannot be followed by another"
-    );
+    assert_eq!(driver.transport.connections(), 0, "half a request cannot be followed by another");
 }
 
 #[test]
@@ -244,10 +190,7 @@ fn a_cancelled_attempt_has_no_outcome() {
     driver.idle(Duration::from_millis(30));
     assert_eq!(driver.transport.in_flight(), 1);
     driver.transport.cancel(slot);
-    assert_eq!(
-        (driver.transport.in_flight(), driver.transport.connections()),
-        (0, 0)
-    );
+    assert_eq!((driver.transport.in_flight(), driver.transport.connections()), (0, 0));
     assert_eq!(driver.transport.buffered_bytes(), 0);
 }
 
@@ -260,9 +203,7 @@ fn another_thread_can_end_a_turn() {
         thread::sleep(Duration::from_millis(20));
         wake();
     });
-    driver
-        .transport
-        .turn(Some(clock::mono() + 5 * SECOND), &mut Vec::new());
+    driver.transport.turn(Some(clock::mono() + 5 * SECOND), &mut Vec::new());
     assert!(began.elapsed() < Duration::from_secs(1));
     waking.join().unwrap();
 }
@@ -270,9 +211,7 @@ fn another_thread_can_end_a_turn() {
 #[test]
 fn an_endless_answer_is_cut_and_taken() {
     let address = after_request(|mut stream| {
-        stream
-            .write_all(b"HTTP/1.1 500 Oh\r\ntransfer-encoding: chunked\r\n\r\n")
-            .unwrap();
+        stream.write_all(b"HTTP/1.1 500 Oh\r\ntransfer-encoding: chunked\r\n\r\n").unwrap();
         let chunk = [&b"10000\r\n"[..], &vec![b'x'; 0x10000], b"\r\n"].concat();
         while stream.write_all(&chunk).is_ok() {}
     });
@@ -312,10 +251,7 @@ fn an_address_that_never_answers_costs_a_quarter_of_a_second() {
     assert!((250..400).contains(&took), "{took} ms");
     let (outcome, took) = timed(vec![[127, 0, 0, 2].into()]);
     let failed = failure(outcome);
-    assert_eq!(
-        (failed.phase, failed.kind),
-        (Phase::Connect, FailureKind::Timeout)
-    );
+    assert_eq!((failed.phase, failed.kind), (Phase::Connect, FailureKind::Timeout));
     assert!((2_000..2_100).contains(&took), "{took} ms");
 }
 
@@ -348,9 +284,7 @@ fn whatever_happens_every_attempt_ends_once_and_nothing_is_left_behind() {
     let to = endpoint(&format!("http://{address}"));
     let mut state = 42_u64;
     let mut random = move |below: u64| {
-        state = state
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (state >> 33) % below
     };
     let (mut open, mut ended, mut cancelled, total) = (HashSet::new(), 0, 0, 600);
@@ -373,14 +307,9 @@ fn whatever_happens_every_attempt_ends_once_and_nothing_is_left_behind() {
             driver.transport.cancel(slot);
             cancelled += 1;
         }
-        driver
-            .transport
-            .turn(Some(clock::mono() + random(3) * 1_000_000), &mut finished);
+        driver.transport.turn(Some(clock::mono() + random(3) * 1_000_000), &mut finished);
         for (slot, _) in finished.drain(..) {
-            assert!(
-                open.remove(&slot),
-                "{slot:?} ended twice or after it was cancelled"
-            );
+            assert!(open.remove(&slot), "{slot:?} ended twice or after it was cancelled");
             ended += 1;
         }
         assert_eq!(driver.transport.in_flight(), open.len());

@@ -46,11 +46,7 @@ fn a_connection_serves_again_after_an_exact_end() {
 fn surplus_bytes_or_a_close_end_it() {
     let mut driver = Driver::new(net(&[]));
     assert_eq!(
-        bodies(
-            &mut driver,
-            &numbered(|n| ok(&format!("{n}HTTP/1.1 200 OK\r\n")).replace_length(1)),
-            2
-        ),
+        bodies(&mut driver, &numbered(|n| ok(&format!("{n}HTTP/1.1 200 OK\r\n")).replace_length(1)), 2),
         "01"
     );
     let closing = |n: usize| {
@@ -120,10 +116,7 @@ fn a_new_connection_that_dies_is_not_retried() {
         drop(read_request(&mut BufReader::new(stream)));
     });
     let failed = failure(Driver::new(net(&[])).send(post(&endpoint(&format!("http://{address}")), b"x")));
-    assert_eq!(
-        (failed.phase, failed.kind),
-        (Phase::Receive, FailureKind::Network)
-    );
+    assert_eq!((failed.phase, failed.kind), (Phase::Receive, FailureKind::Network));
     assert_eq!(count.load(Ordering::SeqCst), 1);
 }
 
@@ -145,9 +138,7 @@ fn bodies_go_out_as_gzip_and_come_back_from_it() {
             assert_eq!(seen.headers["content-encoding"], "gzip");
             assert_eq!(seen.headers["accept-encoding"], "gzip");
             let mut text = Vec::new();
-            GzDecoder::new(seen.body.as_slice())
-                .read_to_end(&mut text)
-                .unwrap();
+            GzDecoder::new(seen.body.as_slice()).read_to_end(&mut text).unwrap();
             let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
             encoder.write_all(&text).unwrap();
             let body = encoder.finish().unwrap();
@@ -200,9 +191,7 @@ fn a_large_body_does_not_delay_a_small_one() {
         // Takes 9 MB at its own pace.
         let mut buffer = vec![0; 200_000];
         let mut reader = BufReader::new(stream.try_clone().unwrap());
-        let mut left: usize = read_head(&mut reader).unwrap().headers["content-length"]
-            .parse()
-            .unwrap();
+        let mut left: usize = read_head(&mut reader).unwrap().headers["content-length"].parse().unwrap();
         while left > 0 {
             left -= reader.read(&mut buffer).unwrap();
             thread::sleep(Duration::from_millis(2));
@@ -230,11 +219,7 @@ fn a_large_body_does_not_delay_a_small_one() {
             let mut request = post(&to, &[b'x'; 4000]);
             request.gzip = gzip;
             assert_eq!(response(driver.send(request)).body, b"small");
-            assert_eq!(
-                driver.transport.in_flight(),
-                1,
-                "the large one is still under way"
-            );
+            assert_eq!(driver.transport.in_flight(), 1, "the large one is still under way");
         }
         assert_eq!(response(driver.wait(large)).body, b"large");
         assert_eq!(driver.transport.buffered_bytes(), 0);

@@ -34,10 +34,7 @@ impl Authority {
         let issue = |names: &[&str]| {
             let key = KeyPair::generate().unwrap();
             let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
-            let leaf = CertificateParams::new(names)
-                .unwrap()
-                .signed_by(&key, &issuer)
-                .unwrap();
+            let leaf = CertificateParams::new(names).unwrap().signed_by(&key, &issuer).unwrap();
             (leaf, key)
         };
         let provider = Arc::new(rustls::crypto::ring::default_provider());
@@ -48,10 +45,8 @@ impl Authority {
         };
         let (leaf, key) = issue(&["localhost", "127.0.0.1", "secure.test"]);
         let key = || PrivateKeyDer::from_pem_slice(key.serialize_pem().as_bytes()).unwrap();
-        let server = builder()
-            .with_no_client_auth()
-            .with_single_cert(vec![leaf.der().clone()], key())
-            .unwrap();
+        let server =
+            builder().with_no_client_auth().with_single_cert(vec![leaf.der().clone()], key()).unwrap();
         let mut roots = rustls::RootCertStore::empty();
         roots.add(ca.der().clone()).unwrap();
         let verifier = rustls::server::WebPkiClientVerifier::builder_with_provider(
@@ -68,17 +63,10 @@ impl Authority {
         let dir = std::env::temp_dir().join(format!("tracespool-tls-{}-{name}", std::process::id()));
         std::fs::create_dir_all(&dir).unwrap();
         let files = ["ca.pem", "client.pem", "client.key"].map(|file| dir.join(file));
-        for (file, text) in files
-            .iter()
-            .zip([ca.pem(), client.pem(), client_key.serialize_pem()])
-        {
+        for (file, text) in files.iter().zip([ca.pem(), client.pem(), client_key.serialize_pem()]) {
             std::fs::write(file, text).unwrap();
         }
-        Self {
-            server: Arc::new(server),
-            strict: Arc::new(strict),
-            files,
-        }
+        Self { server: Arc::new(server), strict: Arc::new(strict), files }
     }
 
     fn file(&self, index: usize) -> &str {
@@ -96,9 +84,7 @@ fn tls_server(config: &Arc<rustls::ServerConfig>) -> SocketAddr {
     let config = Arc::clone(config);
     server(move |number, stream| {
         let connection = rustls::ServerConnection::new(Arc::clone(&config)).unwrap();
-        answer_all(rustls::StreamOwned::new(connection, stream), |_| {
-            ok(&format!("secure {number}"))
-        });
+        answer_all(rustls::StreamOwned::new(connection, stream), |_| ok(&format!("secure {number}")));
     })
 }
 
@@ -106,19 +92,12 @@ fn tls_server(config: &Arc<rustls::ServerConfig>) -> SocketAddr {
 fn a_private_authority_is_trusted_where_it_is_named() {
     let authority = Authority::new("private");
     let address = tls_server(&authority.server);
-    for variable in [
-        "SSL_CERT_FILE",
-        "REQUESTS_CA_BUNDLE",
-        "NODE_EXTRA_CA_CERTS",
-        "OTEL_EXPORTER_OTLP_CERTIFICATE",
-    ] {
+    for variable in
+        ["SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS", "OTEL_EXPORTER_OTLP_CERTIFICATE"]
+    {
         let net = net(&[(variable, authority.file(0))]);
         let mut driver = Driver::new(Arc::clone(&net));
-        for (host, expected) in [
-            ("localhost", "secure"),
-            ("127.0.0.1", "secure"),
-            ("localhost", "secure"),
-        ] {
+        for (host, expected) in [("localhost", "secure"), ("127.0.0.1", "secure"), ("localhost", "secure")] {
             let to = endpoint(&format!("https://{host}:{}", address.port()));
             let answer = response(driver.send(post(&to, &[b'x'; 200_000])));
             assert!(answer.body.starts_with(expected.as_bytes()));
@@ -135,32 +114,19 @@ fn a_certificate_that_nobody_vouches_for_is_refused() {
     let net_other = net(&[("SSL_CERT_FILE", other.file(0))]);
     let by_name = endpoint(&format!("https://localhost:{}", address.port()));
     let failed = failure(Driver::new(Arc::clone(&net_other)).send(post(&by_name, b"x")));
-    assert_eq!(
-        (failed.phase, failed.kind),
-        (Phase::Tls, FailureKind::Tls),
-        "{failed:?}"
-    );
+    assert_eq!((failed.phase, failed.kind), (Phase::Tls, FailureKind::Tls), "{failed:?}");
     // The right authority, another name: a proxy of the test leads "elsewhere.test" to the same server.
     let proxy = proxy(address, None);
-    let net = net(&[
-        ("SSL_CERT_FILE", authority.file(0)),
-        ("https_proxy", &format!("http://{}", proxy.address)),
-    ]);
+    let net =
+        net(&[("SSL_CERT_FILE", authority.file(0)), ("https_proxy", &format!("http://{}", proxy.address))]);
     let failed = failure(Driver::new(net).send(post(&endpoint("https://elsewhere.test"), b"x")));
-    assert_eq!(
-        (failed.phase, failed.kind),
-        (Phase::Tls, FailureKind::Tls),
-        "{failed:?}"
-    );
+    assert_eq!((failed.phase, failed.kind), (Phase::Tls, FailureKind::Tls), "{failed:?}");
 }
 
 #[test]
 fn a_client_certificate_is_shown_where_one_is_set() {
     let authority = Authority::new("client");
-    let to = endpoint(&format!(
-        "https://localhost:{}",
-        tls_server(&authority.strict).port()
-    ));
+    let to = endpoint(&format!("https://localhost:{}", tls_server(&authority.strict).port()));
     let refused = failure(Driver::new(net(&[("SSL_CERT_FILE", authority.file(0))])).send(post(&to, b"x")));
     assert_eq!(refused.kind, FailureKind::Tls, "{refused:?}");
     let net = net(&[
@@ -210,9 +176,7 @@ fn proxy(target: SocketAddr, authorization: Option<&'static str>) -> TestProxy {
             .map(String::as_str)
             != authorization
         {
-            client
-                .write_all(b"HTTP/1.1 407 Who Are You\r\ncontent-length: 0\r\n\r\n")
-                .unwrap();
+            client.write_all(b"HTTP/1.1 407 Who Are You\r\ncontent-length: 0\r\n\r\n").unwrap();
             return;
         }
         if !seen.line.starts_with("CONNECT ") {
@@ -223,9 +187,7 @@ fn proxy(target: SocketAddr, authorization: Option<&'static str>) -> TestProxy {
             return;
         }
         let mut upstream = TcpStream::connect(target).unwrap();
-        client
-            .write_all(b"HTTP/1.1 200 Connection established\r\n\r\n")
-            .unwrap();
+        client.write_all(b"HTTP/1.1 200 Connection established\r\n\r\n").unwrap();
         let (mut from, mut to) = (client.try_clone().unwrap(), upstream.try_clone().unwrap());
         let up = thread::spawn(move || drop(std::io::copy(&mut from, &mut to)));
         let _ = std::io::copy(&mut upstream, &mut client);
@@ -240,34 +202,20 @@ fn https_goes_through_a_tunnel_with_credentials() {
     let target = tls_server(&authority.server);
     let proxy = proxy(target, Some("Basic dXNlcjpwYSBzcw=="));
     let url = |userinfo: &str| format!("http://{userinfo}{}", proxy.address);
-    let net_with = |userinfo: &str| {
-        net(&[
-            ("SSL_CERT_FILE", authority.file(0)),
-            ("HTTPS_PROXY", &url(userinfo)),
-        ])
-    };
+    let net_with =
+        |userinfo: &str| net(&[("SSL_CERT_FILE", authority.file(0)), ("HTTPS_PROXY", &url(userinfo))]);
     // A name that only the proxy knows: it is never looked up here.
     let to = endpoint("https://secure.test");
     let good = net_with("user:pa%20ss@");
     let mut driver = Driver::new(Arc::clone(&good));
     for _ in 0..2 {
-        assert_eq!(
-            response(driver.send(post(&to, &[b'x'; 100_000]))).body,
-            b"secure 0"
-        );
+        assert_eq!(response(driver.send(post(&to, &[b'x'; 100_000]))).body, b"secure 0");
     }
-    assert_eq!(
-        *proxy.asked.lock().unwrap(),
-        ["CONNECT secure.test:443 HTTP/1.1"],
-        "one tunnel for both"
-    );
+    assert_eq!(*proxy.asked.lock().unwrap(), ["CONNECT secure.test:443 HTTP/1.1"], "one tunnel for both");
 
     let refused = failure(Driver::new(net_with("user:wrong@")).send(post(&to, b"x")));
     assert_eq!(refused.phase, Phase::Proxy);
-    assert!(
-        refused.detail.contains("407") && !refused.detail.contains("wrong"),
-        "{refused:?}"
-    );
+    assert!(refused.detail.contains("407") && !refused.detail.contains("wrong"), "{refused:?}");
 }
 
 #[test]
@@ -278,16 +226,10 @@ fn plain_http_is_forwarded_and_no_proxy_goes_straight() {
     let to = endpoint(&format!("http://{target}"));
     let mut driver = Driver::new(net(&[("http_proxy", &url)]));
     assert_eq!(response(driver.send(post(&to, b"x"))).body, b"forwarded");
-    assert_eq!(
-        *proxy.asked.lock().unwrap(),
-        [format!("POST http://{target}/in HTTP/1.1")]
-    );
+    assert_eq!(*proxy.asked.lock().unwrap(), [format!("POST http://{target}/in HTTP/1.1")]);
     for except in ["*", "127.0.0.0/8", &target.to_string()] {
         let net = net(&[("http_proxy", &url), ("NO_PROXY", except)]);
-        assert_eq!(
-            response(Driver::new(Arc::clone(&net)).send(post(&to, b"x"))).body,
-            b"straight"
-        );
+        assert_eq!(response(Driver::new(Arc::clone(&net)).send(post(&to, b"x"))).body, b"straight");
     }
     assert_eq!(proxy.asked.lock().unwrap().len(), 1);
 }
@@ -300,8 +242,5 @@ fn a_proxy_that_cannot_be_used_refuses_instead_of_going_straight() {
     let to = endpoint(&format!("http://{target}"));
     let refused = failure(Driver::new(net).send(post(&to, b"x")));
     assert_eq!(refused.kind, FailureKind::Invalid);
-    assert!(
-        refused.detail.contains("socks5") && !refused.detail.contains("hidden"),
-        "{refused:?}"
-    );
+    assert!(refused.detail.contains("socks5") && !refused.detail.contains("hidden"), "{refused:?}");
 }

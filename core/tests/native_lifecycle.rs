@@ -58,9 +58,7 @@ fn serve(mut stream: TcpStream, hang: bool, seen: &Sender<Seen>) {
         let spans = body.windows(6).filter(|six| six == b"marker").count();
         let _ = seen.send(Seen { port, spans });
         if !hang {
-            stream
-                .write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}")
-                .unwrap();
+            stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}").unwrap();
         }
     }
 }
@@ -94,9 +92,7 @@ fn export_threads() -> usize {
     let tasks = std::fs::read_dir("/proc/self/task").unwrap().flatten();
     tasks
         .filter(|task| {
-            std::fs::read_to_string(task.path().join("comm"))
-                .unwrap_or_default()
-                .starts_with("tracespool")
+            std::fs::read_to_string(task.path().join("comm")).unwrap_or_default().starts_with("tracespool")
         })
         .count()
 }
@@ -116,10 +112,7 @@ fn a_process_lives_flushes_forks_and_says_goodbye() {
 
     // Making clients starts nothing; neither do observations of a disabled one.
     let disabled = Client::open(
-        ClientOptions {
-            tracing_enabled: Some(false),
-            ..ClientOptions::default()
-        },
+        ClientOptions { tracing_enabled: Some(false), ..ClientOptions::default() },
         &|_| None,
         native::current,
     );
@@ -144,10 +137,7 @@ fn a_process_lives_flushes_forks_and_says_goodbye() {
     let began = Instant::now();
     let report = dead.flush(Duration::from_millis(300));
     let took = began.elapsed();
-    assert!(
-        took >= Duration::from_millis(290) && took < Duration::from_millis(400),
-        "{took:?}"
-    );
+    assert!(took >= Duration::from_millis(290) && took < Duration::from_millis(400), "{took:?}");
     assert_eq!((report.delivered, report.pending + report.unconfirmed), (0, 1));
 
     // Nothing is lost or doubled by a fork, and the child's connections are its own.
@@ -194,11 +184,7 @@ fn a_process_lives_flushes_forks_and_says_goodbye() {
     assert!(report.complete, "{report:?}");
     assert_eq!(well.tally(Lane::Observations).delivered, 22);
     let by_port = spans(&requests);
-    assert_eq!(
-        by_port.values().sum::<usize>(),
-        5,
-        "two of the parent's, three of the child's: {by_port:?}"
-    );
+    assert_eq!(by_port.values().sum::<usize>(), 5, "two of the parent's, three of the child's: {by_port:?}");
     assert!(by_port.values().any(|spans| *spans == 3), "{by_port:?}");
 
     // A clean-up forgets, and a handle used again works again.
@@ -206,10 +192,8 @@ fn a_process_lives_flushes_forks_and_says_goodbye() {
     assert!(report.complete);
     begin(&well).end(None);
     assert!(well.flush(Duration::from_secs(5)).complete);
-    let report = native::current().cleanup(
-        |destination| destination.public_key() == "pk-dead",
-        Duration::from_millis(100),
-    );
+    let report = native::current()
+        .cleanup(|destination| destination.public_key() == "pk-dead", Duration::from_millis(100));
     let report = report.join(&native::current());
     assert_eq!(report.delivered, 0);
     assert_eq!(native::current().stats().clients, 1);
@@ -219,10 +203,7 @@ fn a_process_lives_flushes_forks_and_says_goodbye() {
     let ended = stats.observations.delivered
         + stats.observations.dropped.values().sum::<u64>()
         + stats.observations.unconfirmed;
-    assert_eq!(
-        (stats.observations.pending, stats.observations.submitted),
-        (0, ended)
-    );
+    assert_eq!((stats.observations.pending, stats.observations.submitted), (0, ended));
     assert_eq!(stats.bytes, 0);
 
     // The goodbye has one deadline; what comes after it is counted.
@@ -230,16 +211,9 @@ fn a_process_lives_flushes_forks_and_says_goodbye() {
     begin(&well).end(None);
     let began = Instant::now();
     let report = native::exit::begin(Duration::from_millis(400)).unwrap().join();
-    assert!(
-        began.elapsed() < Duration::from_millis(500),
-        "{:?}",
-        began.elapsed()
-    );
+    assert!(began.elapsed() < Duration::from_millis(500), "{:?}", began.elapsed());
     assert_eq!((report.delivered, report.pending + report.unconfirmed), (1, 1));
     thread::sleep(Duration::from_millis(20)); // past the deadline on the real clock
     begin(&well).end(None);
-    assert_eq!(
-        well.tally(Lane::Observations).dropped[DropReason::AfterGoodbye as usize],
-        1
-    );
+    assert_eq!(well.tally(Lane::Observations).dropped[DropReason::AfterGoodbye as usize], 1);
 }

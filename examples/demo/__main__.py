@@ -132,7 +132,7 @@ def report(runs: list[Run], options: argparse.Namespace) -> list[str]:
     print()
     for line in broken:
         print(f"BROKEN  {line}")
-    if not broken:
+    if not broken and {"untraced", "tracespool"} <= set(options.services):
         print("Kept: every observation and score stored, one thread more than untraced" + (", no memory growth." if judge_memory else "."))
     return broken
 

@@ -1,11 +1,15 @@
 """`Client`: the native class and what is better said in Python (asyncio and trio, names of earlier SDK versions)."""
 
-from collections.abc import Callable
-from typing import Any, TypeVar
+from __future__ import annotations
 
 from tracespool import _native, _waiting
 
-_F = TypeVar("_F", bound=Callable[..., Any])
+TYPE_CHECKING = False  # importing `typing` for annotations costs a megabyte
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any, TypeVar
+
+    _F = TypeVar("_F", bound=Callable[..., Any])
 
 _COROUTINE = 0x80
 

@@ -5,31 +5,40 @@ returned or raised. The wrapper is of the function's own kind where frameworks l
 generators are followed to their end, and their observation is current only while their own code runs.
 """
 
+from __future__ import annotations
+
 import os
 import types
-from collections.abc import AsyncGenerator, Callable, Generator, Iterable
-from typing import Any, TypeVar, overload
 
 from tracespool._native import Observer, Run
 
-_F = TypeVar("_F", bound=Callable[..., Any])
+TYPE_CHECKING = False  # importing `typing` for annotations costs a megabyte
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Callable, Generator, Iterable
+    from typing import Any, TypeVar, overload
+
+    _F = TypeVar("_F", bound=Callable[..., Any])
 
 _COROUTINE = 0x80 | 0x100
 _STREAMS = (types.GeneratorType, types.AsyncGeneratorType, types.CoroutineType)
 
 
-@overload
-def observe(func: _F) -> _F: ...
-@overload
-def observe(
-    func: None = None,
-    *,
-    name: str | None = None,
-    as_type: str | None = None,
-    capture_input: bool | None = None,
-    capture_output: bool | None = None,
-    transform_to_string: Callable[[Iterable[Any]], str] | None = None,
-) -> Callable[[_F], _F]: ...
+if TYPE_CHECKING:
+
+    @overload
+    def observe(func: _F) -> _F: ...
+    @overload
+    def observe(
+        func: None = None,
+        *,
+        name: str | None = None,
+        as_type: str | None = None,
+        capture_input: bool | None = None,
+        capture_output: bool | None = None,
+        transform_to_string: Callable[[Iterable[Any]], str] | None = None,
+    ) -> Callable[[_F], _F]: ...
+
+
 def observe(
     func: Any = None,
     *,

@@ -1,10 +1,15 @@
 """Waiting for a flush without blocking an event loop: the ticket is polled with the running library's own sleep."""
 
+from __future__ import annotations
+
 import sys
 import time
-from typing import Any
 
-from tracespool._native import Ticket
+TYPE_CHECKING = False  # importing `typing` for annotations costs a megabyte
+if TYPE_CHECKING:
+    from typing import Any
+
+    from tracespool._native import Ticket
 
 _SHORTEST = 0.001
 _LONGEST = 0.02

@@ -44,21 +44,42 @@ pub(super) struct Encoder<'py, 'buf> {
 pub(crate) fn encode(object: &Bound<'_, PyAny>, out: &mut Vec<u8>) -> PyResult<()> {
     let py = object.py();
     let end = out.len() + MAX_BYTES;
-    let mut encoder = Encoder { py, out, end, work: MAX_WORK, open: [std::ptr::null_mut(); MAX_DEPTH], depth: 0 };
+    let mut encoder = Encoder {
+        py,
+        out,
+        end,
+        work: MAX_WORK,
+        open: [std::ptr::null_mut(); MAX_DEPTH],
+        depth: 0,
+    };
     // SAFETY: a live object, and the thread is attached.
     unsafe { encoder.value(object.as_ptr()) }.map_err(|Raised| PyErr::fetch(py))
 }
 
 /// See [`super::encode_call`].
-pub(super) fn encode_call(args: &Bound<'_, PyTuple>, skip: usize, kwargs: &Bound<'_, PyDict>, out: &mut Vec<u8>) -> PyResult<()> {
+pub(super) fn encode_call(
+    args: &Bound<'_, PyTuple>,
+    skip: usize,
+    kwargs: &Bound<'_, PyDict>,
+    out: &mut Vec<u8>,
+) -> PyResult<()> {
     let py = args.py();
     let end = out.len() + MAX_BYTES;
-    let mut encoder = Encoder { py, out, end, work: MAX_WORK, open: [std::ptr::null_mut(); MAX_DEPTH], depth: 0 };
+    let mut encoder = Encoder {
+        py,
+        out,
+        end,
+        work: MAX_WORK,
+        open: [std::ptr::null_mut(); MAX_DEPTH],
+        depth: 0,
+    };
     encoder.out.extend_from_slice(b"{\"args\":[");
     // SAFETY: both containers are held by the caller; a tuple never changes, and `dict` minds that a dict may.
     unsafe {
         for at in skip..args.len() {
-            encoder.value(ffi::PyTuple_GetItem(args.as_ptr(), at.cast_signed())).map_err(|Raised| PyErr::fetch(py))?;
+            encoder
+                .value(ffi::PyTuple_GetItem(args.as_ptr(), at.cast_signed()))
+                .map_err(|Raised| PyErr::fetch(py))?;
             encoder.out.push(b',');
         }
         encoder.close(b'[', b']');
@@ -130,13 +151,21 @@ pub(super) unsafe fn utf8<'a>(raw: *mut ffi::PyObject) -> Option<&'a [u8]> {
 /// A `str` with surrogates: pairs become the character they stand for, lone ones U+FFFD.
 #[cold]
 pub(super) fn mended(object: &Bound<'_, PyAny>) -> String {
-    object.call_method1("encode", ("utf-16-le", "surrogatepass")).ok().and_then(|bytes| bytes.extract::<Vec<u8>>().ok()).map_or_else(
-        || "<str>".to_owned(),
-        |bytes| {
-            let units = bytes.chunks_exact(2).map(|pair| u16::from_le_bytes([pair[0], pair[1]]));
-            char::decode_utf16(units).map(|unit| unit.unwrap_or(char::REPLACEMENT_CHARACTER)).collect()
-        },
-    )
+    object
+        .call_method1("encode", ("utf-16-le", "surrogatepass"))
+        .ok()
+        .and_then(|bytes| bytes.extract::<Vec<u8>>().ok())
+        .map_or_else(
+            || "<str>".to_owned(),
+            |bytes| {
+                let units = bytes
+                    .chunks_exact(2)
+                    .map(|pair| u16::from_le_bytes([pair[0], pair[1]]));
+                char::decode_utf16(units)
+                    .map(|unit| unit.unwrap_or(char::REPLACEMENT_CHARACTER))
+                    .collect()
+            },
+        )
 }
 
 /// The first bytes of `text`, up to a character's end, and a note on the rest.
@@ -175,7 +204,11 @@ impl Encoder<'_, '_> {
             } else if raw == ffi::Py_None() {
                 self.out.extend_from_slice(b"null");
             } else if kind == &raw mut ffi::PyBool_Type {
-                self.out.extend_from_slice(if raw == ffi::Py_True() { b"true".as_slice() } else { b"false" });
+                self.out.extend_from_slice(if raw == ffi::Py_True() {
+                    b"true".as_slice()
+                } else {
+                    b"false"
+                });
             } else {
                 return false;
             }
@@ -262,7 +295,8 @@ impl Encoder<'_, '_> {
         let keep = boundary(text, self.room());
         self.out.push(b'"');
         push_escaped(self.out, &text[..keep]);
-        self.out.extend_from_slice(format!("[truncated {} bytes]\"", text.len() - keep).as_bytes());
+        self.out
+            .extend_from_slice(format!("[truncated {} bytes]\"", text.len() - keep).as_bytes());
     }
 
     /// How many bytes the value may still take.
@@ -280,7 +314,8 @@ impl Encoder<'_, '_> {
         // SAFETY: as the caller vouches; an `int` cannot fail.
         let number = unsafe { ffi::PyLong_AsLongLongAndOverflow(raw, &raw mut overflow) };
         if overflow == 0 && number.unsigned_abs() <= MAX_SAFE {
-            self.out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
+            self.out
+                .extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
         } else {
             // SAFETY: a live object; held, since printing it may run a collection.
             let object = unsafe { Bound::from_borrowed_ptr(self.py, raw) };
@@ -295,14 +330,20 @@ impl Encoder<'_, '_> {
         let digits = object
             .extract::<i128>()
             .map(|number| number.to_string())
-            .or_else(|_| self.py.get_type::<pyo3::types::PyInt>().call_method1("__repr__", (object,))?.extract::<String>());
+            .or_else(|_| {
+                self.py
+                    .get_type::<pyo3::types::PyInt>()
+                    .call_method1("__repr__", (object,))?
+                    .extract::<String>()
+            });
         self.text(digits.as_deref().unwrap_or("<int>"));
     }
 
     #[inline]
     pub(super) fn float(&mut self, number: f64) {
         if number.is_finite() {
-            self.out.extend_from_slice(zmij::Buffer::new().format_finite(number).as_bytes());
+            self.out
+                .extend_from_slice(zmij::Buffer::new().format_finite(number).as_bytes());
         } else {
             let word: &[u8] = if number.is_nan() {
                 b"\"NaN\""

@@ -54,7 +54,10 @@ pub(crate) fn capture<'a>(object: &'a Bound<'_, PyAny>, scratch: &mut Scratch) -
 /// # Errors
 ///
 /// As [`capture`].
-pub(crate) fn capture_text<'a>(object: &'a Bound<'_, PyAny>, scratch: &mut Scratch) -> PyResult<Captured<'a>> {
+pub(crate) fn capture_text<'a>(
+    object: &'a Bound<'_, PyAny>,
+    scratch: &mut Scratch,
+) -> PyResult<Captured<'a>> {
     Ok(match capture(object, scratch)? {
         Captured::Int(_) | Captured::Double(_) | Captured::Bool(_) => {
             encode(object, scratch)?;
@@ -78,7 +81,12 @@ pub(crate) fn encode(object: &Bound<'_, PyAny>, scratch: &mut Scratch) -> PyResu
 /// # Errors
 ///
 /// As [`capture`].
-pub(crate) fn encode_call(args: &Bound<'_, PyTuple>, skip: usize, kwargs: &Bound<'_, PyDict>, scratch: &mut Scratch) -> PyResult<()> {
+pub(crate) fn encode_call(
+    args: &Bound<'_, PyTuple>,
+    skip: usize,
+    kwargs: &Bound<'_, PyDict>,
+    scratch: &mut Scratch,
+) -> PyResult<()> {
     encoder::encode_call(args, skip, kwargs, scratch.bytes())
 }
 

@@ -4,18 +4,25 @@
 //! to print it, and it dumps whole modules and classes.
 
 use pyo3::ffi;
-use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyByteArray, PyBytes, PyDict, PyMappingProxy, PyMemoryView, PyString, PyTuple, PyType};
 
 use super::encoder::{Encoder, OBJECT_COST, Outcome, Raised};
 use super::types;
+use crate::names::names;
 
 /// Arrays above this many elements are named, not listed.
 const MAX_ARRAY: usize = 1_000_000;
 
 /// Types that are code, not data.
-const CODE: [&str; 6] = ["function", "method", "builtin_function_or_method", "module", "coroutine", "generator"];
+const CODE: [&str; 6] = [
+    "function",
+    "method",
+    "builtin_function_or_method",
+    "module",
+    "coroutine",
+    "generator",
+];
 
 impl Encoder<'_, '_> {
     /// Appends an object that is not an exact built-in.
@@ -28,25 +35,34 @@ impl Encoder<'_, '_> {
         types::refresh(py);
         let kind = object.get_type_ptr();
         let is = |known: &types::Known| known.matches(py, kind);
-        let secrets = [&types::SECRET_STR, &types::SECRET_BYTES, &types::SECRET_STR_V1, &types::SECRET_BYTES_V1];
+        let secrets = [
+            &types::SECRET_STR,
+            &types::SECRET_BYTES,
+            &types::SECRET_STR_V1,
+            &types::SECRET_BYTES_V1,
+        ];
         if secrets.into_iter().any(is) {
             self.text("<secret>");
         } else if is(&types::DATETIME) {
             self.text(&timestamp(object)?);
         } else if is(&types::ENUM) {
-            return self.inside(object, &object.getattr(intern!(py, "_value_"))?);
+            return self.inside(object, &object.getattr(names(py).value.bind(py))?);
         } else if is(&types::NUMPY_SCALAR) {
-            return self.inside(object, &object.call_method0(intern!(py, "item"))?);
+            return self.inside(object, &object.call_method0(names(py).item.bind(py))?);
         } else if is(&types::NUMPY_ARRAY) {
-            if object.getattr(intern!(py, "size"))?.extract::<usize>()? > MAX_ARRAY {
+            if object.getattr(names(py).size.bind(py))?.extract::<usize>()? > MAX_ARRAY {
                 self.placeholder(object);
             } else {
-                return self.inside(object, &object.call_method0(intern!(py, "tolist"))?);
+                return self.inside(object, &object.call_method0(names(py).tolist.bind(py))?);
             }
         } else if is(&types::UUID) || is(&types::PATH) || is(&types::DECIMAL) || is(&types::TIMEDELTA) {
             self.text(&object.str()?.to_string_lossy());
         } else if is(&types::DATE) || is(&types::TIME) {
-            self.text(&object.call_method0(intern!(py, "isoformat"))?.extract::<String>()?);
+            self.text(
+                &object
+                    .call_method0(names(py).isoformat.bind(py))?
+                    .extract::<String>()?,
+            );
         } else if is(&types::ASYNC_QUEUE) {
             self.text(&class_name(object));
         } else {
@@ -106,16 +122,16 @@ impl Encoder<'_, '_> {
         let kind = object.get_type_ptr();
         // SAFETY: as above; `object` is held by the caller.
         unsafe {
-            if let Ok(fields) = object.get_type().getattr(intern!(py, "__dataclass_fields__")) {
+            if let Ok(fields) = object.get_type().getattr(names(py).dataclass_fields.bind(py)) {
                 self.dataclass(object, &fields)?;
             } else if types::MODEL.matches(py, kind) || types::MODEL_V1.matches(py, kind) {
                 let dump = object
-                    .getattr_opt(intern!(py, "model_dump"))?
-                    .map_or_else(|| object.getattr(intern!(py, "dict")), Ok)?
+                    .getattr_opt(names(py).model_dump.bind(py))?
+                    .map_or_else(|| object.getattr(names(py).dict_v1.bind(py)), Ok)?
                     .call0()?;
                 self.same_level(&dump)?;
             } else if types::LANGCHAIN.matches(py, kind) {
-                let shown = object.call_method0(intern!(py, "to_json"))?;
+                let shown = object.call_method0(names(py).to_json.bind(py))?;
                 self.same_level(&shown)?;
             } else if ffi::PyAnySet_Check(raw) != 0 || ffi::PyList_Check(raw) != 0 {
                 self.iterable(object)?;
@@ -159,7 +175,10 @@ impl Encoder<'_, '_> {
         self.out.push(b'{');
         for (name, field) in fields.cast::<PyDict>()?.copy()? {
             // Class variables and constructor-only arguments are listed too, but are no fields.
-            let pseudo = field.getattr(intern!(py, "_field_type")).and_then(|mark| mark.repr()).is_ok_and(|mark| mark != "_FIELD");
+            let pseudo = field
+                .getattr(names(py).field_type.bind(py))
+                .and_then(|mark| mark.repr())
+                .is_ok_and(|mark| mark != "_FIELD");
             if !pseudo {
                 let name = name.cast_into::<PyString>()?;
                 self.member(&name, object.getattr(&name).ok().as_ref())?;
@@ -172,20 +191,26 @@ impl Encoder<'_, '_> {
     /// `{...}` of an object's `__slots__` and `__dict__`, `<TypeName>` where it has neither.
     fn fields(&mut self, object: &Bound<'_, PyAny>) -> PyResult<()> {
         let py = self.py;
-        let slots = intern!(py, "__slots__");
-        let values = object.getattr_opt(intern!(py, "__dict__"))?;
+        let slots = names(py).slots.bind(py);
+        let values = object.getattr_opt(names(py).dict.bind(py))?;
         let mut found = values.is_some();
         let start = self.out.len();
         self.out.push(b'{');
         for class in object.get_type().mro().iter().rev() {
-            let Ok(class) = class.cast_into::<PyType>() else { continue };
-            let own = class.getattr(intern!(py, "__dict__"))?;
+            let Ok(class) = class.cast_into::<PyType>() else {
+                continue;
+            };
+            let own = class.getattr(names(py).dict.bind(py))?;
             if !own.contains(slots)? {
                 continue;
             }
             found = true;
             let declared = own.get_item(slots)?;
-            let names = if declared.is_instance_of::<PyString>() { PyTuple::new(py, [declared])?.into_any() } else { declared };
+            let names = if declared.is_instance_of::<PyString>() {
+                PyTuple::new(py, [declared])?.into_any()
+            } else {
+                declared
+            };
             for name in names.try_iter()? {
                 let name = name?.cast_into::<PyString>()?;
                 let text = name.to_string_lossy();
@@ -194,7 +219,10 @@ impl Encoder<'_, '_> {
                 }
                 let value = if text.starts_with("__") && !text.ends_with("__") {
                     let owner = class.name()?;
-                    object.getattr(format!("_{}{text}", owner.to_string_lossy().trim_start_matches('_')))
+                    object.getattr(format!(
+                        "_{}{text}",
+                        owner.to_string_lossy().trim_start_matches('_')
+                    ))
                 } else {
                     object.getattr(&name)
                 };
@@ -276,28 +304,45 @@ impl Encoder<'_, '_> {
 
 /// A copy of what a `bytearray` or a `memoryview` holds.
 fn py_bytes(object: &Bound<'_, PyAny>) -> PyResult<Vec<u8>> {
-    Ok(object.py().get_type::<PyBytes>().call1((object,))?.cast_into::<PyBytes>()?.as_bytes().to_vec())
+    Ok(object
+        .py()
+        .get_type::<PyBytes>()
+        .call1((object,))?
+        .cast_into::<PyBytes>()?
+        .as_bytes()
+        .to_vec())
 }
 
 /// The class's name as it is, whatever `__class__` pretends.
 fn class_name(object: &Bound<'_, PyAny>) -> String {
-    object.get_type().name().map_or_else(|_| "object".to_owned(), |name| name.to_string_lossy().into_owned())
+    object.get_type().name().map_or_else(
+        |_| "object".to_owned(),
+        |name| name.to_string_lossy().into_owned(),
+    )
 }
 
 /// ISO 8601 with an offset, `Z` for none; a naive time is local time.
 fn timestamp(object: &Bound<'_, PyAny>) -> PyResult<String> {
     let py = object.py();
-    let zoned = if object.getattr(intern!(py, "tzinfo"))?.is_none() {
+    let zoned = if object.getattr(names(py).tzinfo.bind(py))?.is_none() {
         // The far past and future have no local time.
-        object.call_method0(intern!(py, "astimezone")).unwrap_or_else(|_| object.clone())
+        object
+            .call_method0(names(py).astimezone.bind(py))
+            .unwrap_or_else(|_| object.clone())
     } else {
         object.clone()
     };
-    let text = zoned.call_method0(intern!(py, "isoformat"))?.extract::<String>()?;
-    Ok(text.strip_suffix("+00:00").map_or_else(|| text.clone(), |head| format!("{head}Z")))
+    let text = zoned
+        .call_method0(names(py).isoformat.bind(py))?
+        .extract::<String>()?;
+    Ok(text
+        .strip_suffix("+00:00")
+        .map_or_else(|| text.clone(), |head| format!("{head}Z")))
 }
 
 /// Registered sequences: deques, ranges, protobuf's repeated fields.
 fn is_virtual_sequence(object: &Bound<'_, PyAny>) -> bool {
-    types::SEQUENCE.class(object.py()).is_some_and(|class| object.is_instance(class).unwrap_or(false))
+    types::SEQUENCE
+        .class(object.py())
+        .is_some_and(|class| object.is_instance(class).unwrap_or(false))
 }

@@ -20,7 +20,11 @@ pub(super) struct Known {
 
 impl Known {
     const fn new(module: &'static CStr, name: &'static CStr) -> Self {
-        Self { module, name, class: PyOnceLock::new() }
+        Self {
+            module,
+            name,
+            class: PyOnceLock::new(),
+        }
     }
 
     /// The class, once its module was seen.
@@ -32,7 +36,9 @@ impl Known {
     #[inline]
     pub(super) fn matches(&self, py: Python<'_>, kind: *mut ffi::PyTypeObject) -> bool {
         // SAFETY: both are live classes, and the thread is attached.
-        self.class.get(py).is_some_and(|class| unsafe { ffi::PyType_IsSubtype(kind, class.as_ptr().cast()) != 0 })
+        self.class
+            .get(py)
+            .is_some_and(|class| unsafe { ffi::PyType_IsSubtype(kind, class.as_ptr().cast()) != 0 })
     }
 }
 
@@ -87,7 +93,9 @@ pub(super) fn refresh(py: Python<'_>) {
 #[cold]
 fn look(modules: &Bound<'_, PyAny>) {
     let py = modules.py();
-    let Ok(modules) = modules.cast::<PyDict>() else { return };
+    let Ok(modules) = modules.cast::<PyDict>() else {
+        return;
+    };
     for known in ALL.iter().filter(|known| known.class.get(py).is_none()) {
         // By the module's dict, not by its attributes: a lazy module must not import anything for this.
         let class = modules

@@ -64,11 +64,7 @@ pub struct Written {
 #[inline]
 pub fn attribute(out: &mut Vec<u8>, prefix: &str, key: Option<&str>, value: Value<'_>) -> Option<Written> {
     let start = out.len();
-    key_value(out, ATTRIBUTES, prefix, key, value).map(|key_end| Written {
-        start,
-        key_end,
-        end: out.len(),
-    })
+    key_value(out, ATTRIBUTES, prefix, key, value).map(|key_end| Written { start, key_end, end: out.len() })
 }
 
 /// Appends a `KeyValue`; returns where its key ends.
@@ -126,12 +122,8 @@ fn scalar(
     key_len: usize,
     value: Value<'_>,
 ) -> usize {
-    let array_len = |items: &[String]| {
-        items
-            .iter()
-            .map(|s| bytes_field_len(bytes_field_len(s.len())))
-            .sum::<usize>()
-    };
+    let array_len =
+        |items: &[String]| items.iter().map(|s| bytes_field_len(bytes_field_len(s.len()))).sum::<usize>();
     #[allow(clippy::cast_sign_loss)]
     let any = match value {
         Value::Bool(_) => 2,
@@ -188,11 +180,7 @@ pub struct SpanHead<'a> {
 pub fn span(span: &SpanHead<'_>, attributes: &[&[u8]]) -> Box<[u8]> {
     let attributes_len: usize = attributes.iter().map(|a| a.len()).sum();
     let status = span.error.map(|message| {
-        (if message.is_empty() {
-            0
-        } else {
-            bytes_field_len(message.len())
-        }) + 2 // code
+        (if message.is_empty() { 0 } else { bytes_field_len(message.len()) }) + 2 // code
     });
     let content = 18
         + 10
@@ -250,10 +238,7 @@ impl Envelope {
         bytes_field(&mut scope, 0x12, scope_version.as_bytes());
         let mut encoded_scope = Vec::new();
         bytes_field(&mut encoded_scope, 0x0a, &scope); // ScopeSpans.scope = 1
-        Self {
-            resource: encoded_resource.into(),
-            scope: encoded_scope.into(),
-        }
+        Self { resource: encoded_resource.into(), scope: encoded_scope.into() }
     }
 
     /// Bytes that the envelope adds to a request at most.
@@ -340,13 +325,9 @@ mod tests {
     #[test]
     fn a_span_reads_back_field_by_field() {
         let mut attributes = Vec::new();
-        let written = attribute(
-            &mut attributes,
-            "langfuse.observation.metadata",
-            Some("a.b"),
-            Value::Str("v"),
-        )
-        .unwrap();
+        let written =
+            attribute(&mut attributes, "langfuse.observation.metadata", Some("a.b"), Value::Str("v"))
+                .unwrap();
         assert_eq!((written.start, written.end), (0, attributes.len()));
         assert!(attributes[..written.key_end].ends_with(b"metadata.a.b"));
         let encoded = span(
@@ -370,10 +351,7 @@ mod tests {
         assert_eq!(field(spans, 7), Some(Ok(&5u64.to_le_bytes()[..])));
         assert_eq!(field(spans, 8), Some(Ok(&6u64.to_le_bytes()[..])));
         let pair = field(spans, 9).unwrap().unwrap();
-        assert_eq!(
-            field(pair, 1).map(|f| f.map(text)),
-            Some(Ok("langfuse.observation.metadata.a.b".into()))
-        );
+        assert_eq!(field(pair, 1).map(|f| f.map(text)), Some(Ok("langfuse.observation.metadata.a.b".into())));
         let status = field(spans, 15).unwrap().unwrap();
         assert_eq!(
             (field(status, 2).map(|f| f.map(text)), field(status, 3)),
@@ -407,18 +385,9 @@ mod tests {
         };
         assert_eq!(field(&value(Value::Int(-1)).unwrap(), 3), Some(Err(u64::MAX)));
         assert_eq!(field(&value(Value::Bool(true)).unwrap(), 2), Some(Err(1)));
-        assert_eq!(
-            field(&value(Value::Double(1.5)).unwrap(), 4),
-            Some(Ok(&1.5f64.to_le_bytes()[..]))
-        );
-        assert_eq!(
-            field(&value(Value::Double(f64::NAN)).unwrap(), 1),
-            Some(Ok(&b"NaN"[..]))
-        );
-        assert_eq!(
-            field(&value(Value::Utf8(b"a\xffb")).unwrap(), 1),
-            Some(Ok("a\u{fffd}b".as_bytes()))
-        );
+        assert_eq!(field(&value(Value::Double(1.5)).unwrap(), 4), Some(Ok(&1.5f64.to_le_bytes()[..])));
+        assert_eq!(field(&value(Value::Double(f64::NAN)).unwrap(), 1), Some(Ok(&b"NaN"[..])));
+        assert_eq!(field(&value(Value::Utf8(b"a\xffb")).unwrap(), 1), Some(Ok("a\u{fffd}b".as_bytes())));
         assert_eq!(value(Value::Strs(&[])), None);
         let tags = value(Value::Strs(&["x".into(), "yz".into()])).unwrap();
         let array = field(&tags, 5).unwrap().unwrap();

@@ -66,24 +66,15 @@ pub(crate) fn verdict(status: u16, body: &[u8], sent: u64) -> (u64, u64) {
     }
     let answer: Answer = serde_json::from_slice(body).unwrap_or_default();
     match answer {
-        Answer {
-            rejected: Some(rejected),
-            ..
-        } => {
+        Answer { rejected: Some(rejected), .. } => {
             let rejected = rejected.min(sent);
             (sent - rejected, rejected)
         }
-        Answer {
-            successes: Some(successes),
-            errors,
-            ..
-        } => {
+        Answer { successes: Some(successes), errors, .. } => {
             let refused = (errors.map_or(0, |errors| errors.len()) as u64).min(sent);
             ((successes.len() as u64).min(sent - refused), refused)
         }
-        Answer {
-            errors: Some(errors), ..
-        } => {
+        Answer { errors: Some(errors), .. } => {
             let refused = (errors.len() as u64).min(sent);
             (sent - refused, refused)
         }
@@ -119,18 +110,8 @@ mod tests {
     #[test]
     fn a_207_is_counted_per_item() {
         assert_eq!(verdict(202, b"", 3), (3, 0));
-        assert_eq!(
-            verdict(
-                207,
-                br#"{"accepted":1,"rejected":2,"errors":[{"message":"m"}]}"#,
-                3
-            ),
-            (1, 2)
-        );
-        assert_eq!(
-            verdict(207, br#"{"successes":[{"id":"a"}],"errors":[{"id":"b"}]}"#, 3),
-            (1, 1)
-        );
+        assert_eq!(verdict(207, br#"{"accepted":1,"rejected":2,"errors":[{"message":"m"}]}"#, 3), (1, 2));
+        assert_eq!(verdict(207, br#"{"successes":[{"id":"a"}],"errors":[{"id":"b"}]}"#, 3), (1, 1));
         assert_eq!(verdict(207, b"garbage", 3), (0, 0));
     }
 }

@@ -16,22 +16,15 @@ static START: OnceLock<Instant> = OnceLock::new();
 /// Both clocks now.
 #[must_use]
 pub fn now() -> Now {
-    let unix = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |since| since.as_nanos());
-    Now {
-        mono: mono(),
-        unix: u64::try_from(unix).unwrap_or(u64::MAX),
-    }
+    let unix = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos());
+    Now { mono: mono(), unix: u64::try_from(unix).unwrap_or(u64::MAX) }
 }
 
 /// The monotonic clock alone, in nanoseconds.
 #[must_use]
 pub fn mono() -> u64 {
     let since = START.get_or_init(Instant::now).elapsed().as_nanos();
-    u64::try_from(since)
-        .unwrap_or(u64::MAX - HEAD_START)
-        .saturating_add(HEAD_START)
+    u64::try_from(since).unwrap_or(u64::MAX - HEAD_START).saturating_add(HEAD_START)
 }
 
 #[cfg(test)]

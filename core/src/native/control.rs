@@ -32,19 +32,13 @@ const MAX_BODY: u64 = 8 * 1024 * 1024;
 pub fn get(net: &NetConfig, endpoint: &Endpoint, path: &str, timeout: Duration) -> Outcome {
     let began = Instant::now();
     let fail = |phase, kind, what: &dyn fmt::Display| {
-        Outcome::Failed(Failure {
-            phase,
-            kind,
-            detail: format!("{}: {what}", endpoint.url.authority()),
-        })
+        Outcome::Failed(Failure { phase, kind, detail: format!("{}: {what}", endpoint.url.authority()) })
     };
     let proxy = match net.proxies.route(&endpoint.url) {
         Route::Direct => None,
         Route::Refused(reason) => return fail(Phase::Resolve, FailureKind::Invalid, &reason),
         Route::Via(proxy) => {
-            let builder = Proxy::builder(ProxyProtocol::Http)
-                .host(&proxy.host)
-                .port(proxy.port);
+            let builder = Proxy::builder(ProxyProtocol::Http).host(&proxy.host).port(proxy.port);
             let builder = match proxy.credentials() {
                 Some((user, password)) => builder.username(user).password(password),
                 None => builder,
@@ -52,11 +46,7 @@ pub fn get(net: &NetConfig, endpoint: &Endpoint, path: &str, timeout: Duration) 
             match builder.build() {
                 Ok(proxy) => Some(proxy),
                 Err(_) => {
-                    return fail(
-                        Phase::Proxy,
-                        FailureKind::Invalid,
-                        &"the proxy's address cannot be used",
-                    );
+                    return fail(Phase::Proxy, FailureKind::Invalid, &"the proxy's address cannot be used");
                 }
             }
         }
@@ -72,11 +62,7 @@ pub fn get(net: &NetConfig, endpoint: &Endpoint, path: &str, timeout: Duration) 
         .max_redirects_will_error(false)
         .proxy(proxy)
         .user_agent(net.user_agent.as_str())
-        .timeout_global(Some(
-            timeout
-                .saturating_sub(began.elapsed())
-                .max(Duration::from_millis(1)),
-        ))
+        .timeout_global(Some(timeout.saturating_sub(began.elapsed()).max(Duration::from_millis(1))))
         .build();
     let connector =
         ().chain(ConnectProxyConnector::default())
@@ -91,17 +77,9 @@ pub fn get(net: &NetConfig, endpoint: &Endpoint, path: &str, timeout: Duration) 
     let answer = request.call().and_then(|answer| {
         let (head, body) = answer.into_parts();
         let (content_type, retry_after) = response_headers(&head.headers);
-        let mut response = Response {
-            status: head.status.as_u16(),
-            retry_after,
-            content_type,
-            body: Vec::new(),
-        };
-        body.into_with_config()
-            .limit(u64::MAX)
-            .reader()
-            .take(MAX_BODY)
-            .read_to_end(&mut response.body)?;
+        let mut response =
+            Response { status: head.status.as_u16(), retry_after, content_type, body: Vec::new() };
+        body.into_with_config().limit(u64::MAX).reader().take(MAX_BODY).read_to_end(&mut response.body)?;
         Ok(response)
     });
     match answer {
@@ -193,14 +171,9 @@ impl<In: Transport> Connector<In> for SharedTls {
         }
         socket.set_timeout(timeout);
         connection.complete_io(&mut socket)?;
-        let buffers = LazyBuffers::new(
-            details.config.input_buffer_size(),
-            details.config.output_buffer_size(),
-        );
-        Ok(Some(Either::B(TlsTransport {
-            buffers,
-            stream: StreamOwned::new(connection, socket),
-        })))
+        let buffers =
+            LazyBuffers::new(details.config.input_buffer_size(), details.config.output_buffer_size());
+        Ok(Some(Either::B(TlsTransport { buffers, stream: StreamOwned::new(connection, socket) })))
     }
 }
 
@@ -222,8 +195,7 @@ impl Transport for TlsTransport {
 
     fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), Error> {
         self.stream.get_mut().set_timeout(timeout);
-        self.stream
-            .write_all(self.buffers.output().get(..amount).unwrap_or_default())?;
+        self.stream.write_all(self.buffers.output().get(..amount).unwrap_or_default())?;
         Ok(())
     }
 
@@ -271,10 +243,7 @@ mod tests {
     }
 
     fn head(reader: &mut impl BufRead) -> Vec<String> {
-        let lines = reader
-            .lines()
-            .map(Result::unwrap)
-            .take_while(|line| !line.is_empty());
+        let lines = reader.lines().map(Result::unwrap).take_while(|line| !line.is_empty());
         lines.map(|line| line.to_ascii_lowercase()).collect()
     }
 
@@ -286,11 +255,8 @@ mod tests {
     }
 
     fn net(vars: &[(&str, &str)]) -> NetConfig {
-        let get = |name: &str| {
-            vars.iter()
-                .find(|(key, _)| *key == name)
-                .map(|(_, value)| (*value).to_owned())
-        };
+        let get =
+            |name: &str| vars.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
         NetConfig::from_env(&get)
     }
 
@@ -301,17 +267,13 @@ mod tests {
 
     #[track_caller]
     fn failure(outcome: Outcome) -> Failure {
-        let Outcome::Failed(failure) = outcome else {
-            panic!("{outcome:?}")
-        };
+        let Outcome::Failed(failure) = outcome else { panic!("{outcome:?}") };
         failure
     }
 
     #[track_caller]
     fn response(outcome: Outcome) -> Response {
-        let Outcome::Response(response) = outcome else {
-            panic!("{outcome:?}")
-        };
+        let Outcome::Response(response) = outcome else { panic!("{outcome:?}") };
         response
     }
 
@@ -320,25 +282,10 @@ mod tests {
         let address = server(|stream| {
             let mut reader = BufReader::new(stream);
             let head = head(&mut reader);
-            assert!(
-                head.contains(&"authorization: basic c2vjcmv0".to_owned()),
-                "{head:?}"
-            );
-            assert!(
-                head.iter()
-                    .any(|line| line.starts_with("user-agent: tracespool/")),
-                "{head:?}"
-            );
-            let status = head[0]
-                .trim_start_matches("get /base/")
-                .split(' ')
-                .next()
-                .unwrap();
-            let location = if status == "302" {
-                "location: /base/200\r\n"
-            } else {
-                ""
-            };
+            assert!(head.contains(&"authorization: basic c2vjcmv0".to_owned()), "{head:?}");
+            assert!(head.iter().any(|line| line.starts_with("user-agent: tracespool/")), "{head:?}");
+            let status = head[0].trim_start_matches("get /base/").split(' ').next().unwrap();
+            let location = if status == "302" { "location: /base/200\r\n" } else { "" };
             let text = format!(
                 "HTTP/1.1 {status} X\r\n{location}retry-after: 9\r\ncontent-type: Application/JSON; x=y\r\n\
                  content-length: 2\r\n\r\n{{}}"
@@ -348,10 +295,7 @@ mod tests {
         let to = endpoint(&format!("http://{address}/base"));
         for status in [200, 302, 404, 429, 503] {
             let answer = response(get(&net(&[]), &to, &format!("/{status}"), PATIENCE));
-            assert_eq!(
-                (answer.status, answer.content_type.as_str()),
-                (status, "application/json")
-            );
+            assert_eq!((answer.status, answer.content_type.as_str()), (status, "application/json"));
             assert_eq!(answer.body, b"{}");
             assert_eq!(answer.retry_after, Some(Duration::from_secs(9)));
         }
@@ -360,9 +304,7 @@ mod tests {
     #[test]
     fn a_server_that_drips_cannot_extend_the_deadline() {
         let address = server(|mut stream| {
-            stream
-                .write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 100000\r\n\r\n")
-                .unwrap();
+            stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 100000\r\n\r\n").unwrap();
             while stream.write_all(b"x").is_ok() {
                 thread::sleep(Duration::from_millis(10));
             }
@@ -371,26 +313,15 @@ mod tests {
         let to = endpoint(&format!("http://{address}"));
         let failed = failure(get(&net(&[]), &to, "/", Duration::from_millis(300)));
         assert_eq!(failed.kind, FailureKind::Timeout, "{failed:?}");
-        assert!(
-            began.elapsed() < Duration::from_millis(400),
-            "{:?}",
-            began.elapsed()
-        );
+        assert!(began.elapsed() < Duration::from_millis(400), "{:?}", began.elapsed());
     }
 
     #[test]
     fn a_refused_connection_and_a_useless_proxy_are_failures() {
-        let port = TcpListener::bind("127.0.0.1:0")
-            .unwrap()
-            .local_addr()
-            .unwrap()
-            .port();
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let to = endpoint(&format!("http://127.0.0.1:{port}"));
         let refused = failure(get(&net(&[]), &to, "/", PATIENCE));
-        assert_eq!(
-            (refused.phase, refused.kind),
-            (Phase::Connect, FailureKind::Network)
-        );
+        assert_eq!((refused.phase, refused.kind), (Phase::Connect, FailureKind::Network));
         let socks = net(&[("ALL_PROXY", "socks5://user:hidden@127.0.0.1:1")]);
         let refused = failure(get(&socks, &to, "/", PATIENCE));
         assert_eq!(refused.kind, FailureKind::Invalid);
@@ -404,9 +335,7 @@ mod tests {
             let head = head(&mut BufReader::new(client.try_clone().unwrap()));
             assert_eq!(head[0], "connect only-the-proxy-knows.test:80 http/1.1");
             if !head.contains(&"proxy-authorization: basic dxnlcjpwyxnz".to_owned()) {
-                client
-                    .write_all(b"HTTP/1.1 407 Who Are You\r\ncontent-length: 0\r\n\r\n")
-                    .unwrap();
+                client.write_all(b"HTTP/1.1 407 Who Are You\r\ncontent-length: 0\r\n\r\n").unwrap();
                 return;
             }
             client.write_all(b"HTTP/1.1 200 OK\r\n\r\n").unwrap();
@@ -418,25 +347,12 @@ mod tests {
         let to = endpoint("http://only-the-proxy-knows.test");
         let good = net(&[("http_proxy", &format!("http://user:pass@{proxy}"))]);
         assert_eq!(response(get(&good, &to, "/", PATIENCE)).body, b"ok");
-        let refused = failure(get(
-            &net(&[("http_proxy", &format!("http://user:wrong@{proxy}"))]),
-            &to,
-            "/",
-            PATIENCE,
-        ));
+        let refused =
+            failure(get(&net(&[("http_proxy", &format!("http://user:wrong@{proxy}"))]), &to, "/", PATIENCE));
         assert_eq!(refused.phase, Phase::Proxy, "{refused:?}");
         assert!(!refused.detail.contains("wrong"), "{refused:?}");
         let around = net(&[("http_proxy", "http://127.0.0.1:1"), ("no_proxy", "127.0.0.0/8")]);
-        assert_eq!(
-            response(get(
-                &around,
-                &endpoint(&format!("http://{target}")),
-                "/",
-                PATIENCE
-            ))
-            .status,
-            200
-        );
+        assert_eq!(response(get(&around, &endpoint(&format!("http://{target}")), "/", PATIENCE)).status, 200);
     }
 
     #[test]
@@ -453,10 +369,7 @@ mod tests {
             .with_safe_default_protocol_versions()
             .unwrap()
             .with_no_client_auth()
-            .with_single_cert(
-                vec![leaf.der().clone()],
-                PrivateKeyDer::try_from(key.serialize_der()).unwrap(),
-            )
+            .with_single_cert(vec![leaf.der().clone()], PrivateKeyDer::try_from(key.serialize_der()).unwrap())
             .unwrap();
         let config = Arc::new(config);
         let address = server(move |stream| {
@@ -472,11 +385,7 @@ mod tests {
         let trusting = net(&[("NODE_EXTRA_CA_CERTS", file.to_str().unwrap())]);
         assert_eq!(response(get(&trusting, &to, "/", PATIENCE)).body, b"ok");
         let refused = failure(get(&net(&[]), &to, "/", PATIENCE));
-        assert_eq!(
-            (refused.phase, refused.kind),
-            (Phase::Tls, FailureKind::Tls),
-            "{refused:?}"
-        );
+        assert_eq!((refused.phase, refused.kind), (Phase::Tls, FailureKind::Tls), "{refused:?}");
         std::fs::remove_file(file).unwrap();
     }
 }

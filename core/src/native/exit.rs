@@ -22,17 +22,18 @@ pub fn begin(timeout: Duration) -> Option<Goodbye> {
     let process = &native.process;
     let deadline = process.now().mono.saturating_add(nanos(timeout));
     process.shared.goodbye.store(deadline, Ordering::Release);
-    Some(Goodbye {
-        ticket: process.begin_flush(None, timeout, false),
-    })
+    Some(Goodbye { ticket: process.begin_flush(None, timeout, false) })
 }
 
 impl Goodbye {
     /// Waits for `slice` at most; the report, once it is there or the deadline has passed.
     #[must_use]
     pub fn wait(&self, slice: Duration) -> Option<Report> {
-        let native = existing()?;
-        self.ticket.wait(slice, &native.process)
+        match existing() {
+            Some(native) => self.ticket.wait(slice, &native.process),
+            // In the child of a fork there is nothing to wait for.
+            None => Some(Report::of(Vec::new())),
+        }
     }
 
     /// Waits until the deadline at most.

@@ -6,7 +6,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering, fence};
-use std::sync::{Arc, OnceLock, Weak};
+use std::sync::{Arc, Weak};
 use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -17,7 +17,7 @@ use super::http::{HttpTransport, NetConfig, Wake};
 use crate::notice::NoticeKind;
 use crate::pipeline::{Action, Pipeline};
 use crate::process::{Driver, Process};
-use crate::report::DropReason;
+use crate::report::{DropReason, Lane};
 use crate::transport::{Outcome, Slot, Transport};
 
 /// The thread ends after this long without work.
@@ -28,6 +28,8 @@ const SLICE: usize = 512;
 const SWEEP: u64 = 60_000_000_000;
 /// After a panic the loop goes on, but not more often than this.
 const PANIC_PAUSE: u64 = 60_000_000_000;
+/// Where the system refuses a thread or a descriptor, data that comes later than this asks again.
+const TRY_AGAIN: u64 = 1_000_000_000;
 /// Enough for a TLS handshake; only touched pages cost memory.
 const STACK: usize = 512 * 1024;
 
@@ -63,22 +65,21 @@ enum State {
 /// One life of the thread.
 #[derive(Default)]
 struct Run {
-    wake: OnceLock<Wake>,
+    wake: Mutex<Option<Wake>>,
     stop: AtomicBool,
 }
 
 impl std::fmt::Debug for Run {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Run")
-            .field("stop", &self.stop)
-            .finish_non_exhaustive()
+        f.debug_struct("Run").field("stop", &self.stop).finish_non_exhaustive()
     }
 }
 
 impl Run {
     fn ring(&self) {
         // Before the thread has its transport it has not looked at the inbox either.
-        if let Some(wake) = self.wake.get() {
+        let wake = self.wake.lock().clone();
+        if let Some(wake) = wake {
             wake();
         }
     }
@@ -92,13 +93,13 @@ struct Work {
     idle_since: Option<u64>,
     next_sweep: u64,
     last_panic: Option<u64>,
+    /// Bytes of the transport's that the process's budget holds.
+    accounted: usize,
 }
 
 impl std::fmt::Debug for Work {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Work")
-            .field("in_flight", &self.pipeline.in_flight())
-            .finish_non_exhaustive()
+        f.debug_struct("Work").field("in_flight", &self.pipeline.in_flight()).finish_non_exhaustive()
     }
 }
 
@@ -136,15 +137,12 @@ impl Exporter {
         // The work crosses by a cell, so that it is not lost where the system refuses a thread.
         let cell = Arc::new(Mutex::new(Some(work)));
         let (exporter, theirs, their_cell) = (self.clone(), run.clone(), cell.clone());
-        let spawned = Builder::new()
-            .name("tracespool-export".into())
-            .stack_size(STACK)
-            .spawn(move || {
-                let work = their_cell.lock().take();
-                if let Some(work) = work {
-                    exporter.run(&theirs, &process, work);
-                }
-            });
+        let spawned = Builder::new().name("tracespool".into()).stack_size(STACK).spawn(move || {
+            let work = their_cell.lock().take();
+            if let Some(work) = work {
+                exporter.run(&theirs, &process, work);
+            }
+        });
         match spawned {
             Ok(thread) => State::Running { run, thread },
             Err(error) => {
@@ -152,6 +150,9 @@ impl Exporter {
                     process.shared.notices.add(NoticeKind::Server, "", 1, clock::mono(), || {
                         format!("the export thread could not be started ({error}); it is tried again with the next data")
                     });
+                }
+                if let Some(process) = self.process.upgrade() {
+                    process.shared.next_look.store(clock::mono() + TRY_AGAIN, Ordering::SeqCst);
                 }
                 State::Resting(cell.lock().take())
             }
@@ -205,10 +206,7 @@ impl Exporter {
     /// True while there is a thread.
     #[must_use]
     pub fn is_running(&self) -> bool {
-        matches!(
-            &*self.state.lock(),
-            State::Running { .. } | State::Stopping { .. }
-        )
+        matches!(&*self.state.lock(), State::Running { .. } | State::Stopping { .. })
     }
 
     fn run(self: Arc<Self>, run: &Arc<Run>, process: &Arc<Process>, mut work: Box<Work>) {
@@ -226,8 +224,7 @@ impl Exporter {
                 }
             }
             if let Some(transport) = &work.transport {
-                // Set once a life: a transport that is made anew after a panic ends its first turn by itself.
-                let _ = run.wake.set(transport.waker());
+                *run.wake.lock() = Some(transport.waker());
             }
             let ended = catch_unwind(AssertUnwindSafe(|| work.turns(process, run)));
             match ended {
@@ -254,10 +251,7 @@ impl Exporter {
             State::Stopping { thread, .. } | State::Running { thread, .. } => Some(thread),
             State::Resting(_) | State::Paused { .. } => None,
         };
-        *state = State::Paused {
-            work: Some(work),
-            thread,
-        };
+        *state = State::Paused { work: Some(work), thread };
     }
 
     /// Ends the thread's life, unless somebody wants something: then the work comes back.
@@ -270,6 +264,10 @@ impl Exporter {
             return Some(work);
         }
         work.transport = None;
+        work.account(process, 0);
+        if anyway {
+            process.shared.next_look.store(clock::mono() + TRY_AGAIN, Ordering::SeqCst);
+        }
         if let State::Running { .. } = &*state {
             *state = State::Resting(Some(work));
         } else {
@@ -295,6 +293,7 @@ impl Work {
             idle_since: None,
             next_sweep: now.mono + SWEEP,
             last_panic: None,
+            accounted: 0,
         }
     }
 
@@ -323,11 +322,9 @@ impl Work {
                 }
             }
             self.pipeline.handle_timeout(now);
-            let mut sent = false;
             for taken in 0.. {
                 match self.pipeline.poll_action(now) {
                     Some(Action::Send { slot, request }) => {
-                        sent = true;
                         transport.start(slot, request, now);
                     }
                     Some(Action::Cancel { slot }) => transport.cancel(slot),
@@ -350,35 +347,22 @@ impl Work {
             } else if now.mono.saturating_sub(idle_since) >= REST_AFTER {
                 return End::Rest;
             }
-            let next = self
-                .pipeline
-                .next_timeout()
-                .unwrap_or(u64::MAX)
-                .min(self.next_sweep);
-            let mut until = if idle {
-                next.min(idle_since + REST_AFTER)
-            } else {
-                next
-            };
+            let next = self.pipeline.next_timeout().unwrap_or(u64::MAX).min(self.next_sweep);
+            let mut until = if idle { next.min(idle_since + REST_AFTER) } else { next };
             let lag = clock::mono().saturating_sub(now.mono);
             shared.lag.fetch_max(lag, Ordering::Relaxed);
             shared.next_look.store(until, Ordering::SeqCst);
             // Pairs with `Process::attend`.
             fence(Ordering::SeqCst);
             // Data that was taken away from under a submission in flight has no timer yet.
-            let crossed = sent && !process.inbox().is_empty();
+            let crossed = self.pipeline.take_disarmed() && !process.inbox().is_empty();
             if more || crossed || process.attention.load(Ordering::SeqCst) {
                 until = 0;
             }
-            let before = transport.buffered_bytes();
             transport.turn(Some(until), &mut self.finished);
             shared.next_look.store(0, Ordering::SeqCst);
-            let after = transport.buffered_bytes();
-            if after > before {
-                shared.budget.take_always(after - before);
-            } else {
-                shared.budget.release(before - after);
-            }
+            let held = transport.buffered_bytes();
+            self.account(process, held);
             if !self.finished.is_empty() {
                 let now = clock::now();
                 for (slot, outcome) in self.finished.drain(..) {
@@ -388,20 +372,39 @@ impl Work {
         }
     }
 
+    /// Counts what the forgotten pipeline held as dropped, and lets its destinations ask for attention again.
+    fn write_off(process: &Process) {
+        for destination in process.registry.lock().all() {
+            destination.armed.store(false, Ordering::Release);
+            destination.waiting.store(0, Ordering::Relaxed);
+            destination.waiting_bytes.store(0, Ordering::Relaxed);
+            for lane in Lane::ALL {
+                let pending = destination.lane(lane).pending;
+                destination.counters.dropped(lane, DropReason::Evicted, pending);
+            }
+        }
+    }
+
+    /// Brings the process's budget in line with what the transport holds.
+    fn account(&mut self, process: &Process, held: usize) {
+        let before = std::mem::replace(&mut self.accounted, held);
+        if held > before {
+            process.shared.budget.take_always(held - before);
+        } else {
+            process.shared.budget.release(before - held);
+        }
+    }
+
     /// After a panic: nothing of what was under way can be trusted, so all of it is given up and counted, and the loop
     /// begins anew, at most once a minute.
     fn recover(&mut self, process: &Process) {
         let now = clock::now();
         process.shared.panics.fetch_add(1, Ordering::Relaxed);
-        process
-            .shared
-            .notices
-            .add(NoticeKind::Panic, "", 1, now.mono, || {
-                "the exporter panicked; what was waiting is dropped and it begins anew".into()
-            });
-        if let Some(transport) = self.transport.take() {
-            process.shared.budget.release(transport.buffered_bytes());
-        }
+        process.shared.notices.add(NoticeKind::Panic, "", 1, now.mono, || {
+            "the exporter panicked; what was waiting is dropped and it begins anew".into()
+        });
+        self.transport = None;
+        self.account(process, 0);
         self.finished.clear();
         let pipeline = &mut self.pipeline;
         let given_up = catch_unwind(AssertUnwindSafe(|| {
@@ -412,6 +415,7 @@ impl Work {
             // Neither its destructors nor its counts can be trusted.
             let broken = std::mem::replace(&mut self.pipeline, Pipeline::new(process.shared.clone(), now));
             std::mem::forget(broken);
+            Self::write_off(process);
             if self.last_panic.is_some_and(|last| now.mono - last < PANIC_PAUSE) {
                 std::thread::sleep(Duration::from_nanos(PANIC_PAUSE));
             }

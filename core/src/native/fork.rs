@@ -28,11 +28,13 @@ pub fn after_in_parent() {
 
 /// What the child does. Runs by itself inside `fork`; calling it again does nothing.
 pub fn after_in_child() {
-    if let Some(native) = take() {
+    id::reseed();
+    // A hook that ran before this one may already have traced: what it made is this process's own.
+    let inherited = existing().is_some_and(|native| native.pid != std::process::id());
+    if inherited && let Some(native) = take() {
         native.process.shared.abandoned.store(true, Ordering::Release);
         // Its destructors would lock, join and close what belongs to the parent.
         std::mem::forget(native);
-        id::reseed();
     }
 }
 

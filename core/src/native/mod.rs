@@ -33,6 +33,8 @@ pub(crate) struct Native {
     pub(crate) process: Arc<Process>,
     pub(crate) exporter: Arc<Exporter>,
     pub(crate) net: Arc<NetConfig>,
+    /// The process that made it.
+    pub(crate) pid: u32,
 }
 
 /// Reads the real clocks.
@@ -49,6 +51,8 @@ impl Clock for SystemClock {
 /// called before the first client is made; later calls change nothing.
 pub fn describe(language: &'static str) {
     let _ = LANGUAGE.set(language);
+    // Ids may be made, and the process forked, before there is anything to trace.
+    fork::install();
 }
 
 /// Reads an environment variable; what is not Unicode is as good as unset.
@@ -101,20 +105,11 @@ fn make() -> Native {
     let envelope = Envelope::new(&resource(&env), SCOPE_LANGFUSE, crate::VERSION);
     let process = Process::new(limits, envelope, Box::new(SystemClock));
     for problem in problems {
-        process
-            .shared
-            .notices
-            .add(NoticeKind::Configuration, "", 1, clock::mono(), || {
-                problem.clone()
-            });
+        process.shared.notices.add(NoticeKind::Configuration, "", 1, clock::mono(), || problem.clone());
     }
     let exporter = Exporter::new(&process, net.clone());
     process.set_driver(Box::new(exporter.clone()));
-    Native {
-        process,
-        exporter,
-        net,
-    }
+    Native { process, exporter, net, pid: std::process::id() }
 }
 
 /// The resource attributes of OpenTelemetry's semantic conventions, `OTEL_SERVICE_NAME` and `OTEL_RESOURCE_ATTRIBUTES`
@@ -126,11 +121,7 @@ fn resource(env: &dyn Fn(&str) -> Option<String>) -> Vec<(String, String)> {
         ("telemetry.sdk.name".into(), "tracespool".into()),
         ("telemetry.sdk.version".into(), crate::VERSION.into()),
     ];
-    for pair in env("OTEL_RESOURCE_ATTRIBUTES")
-        .unwrap_or_default()
-        .split(',')
-        .take(64)
-    {
+    for pair in env("OTEL_RESOURCE_ATTRIBUTES").unwrap_or_default().split(',').take(64) {
         let Some((key, value)) = pair.split_once('=') else {
             continue;
         };
@@ -143,10 +134,7 @@ fn resource(env: &dyn Fn(&str) -> Option<String>) -> Vec<(String, String)> {
     let name = env("OTEL_SERVICE_NAME").filter(|name| !name.is_empty());
     if name.is_some() || !resource.iter().any(|(key, _)| key == "service.name") {
         resource.retain(|(key, _)| key != "service.name");
-        resource.push((
-            "service.name".into(),
-            name.unwrap_or_else(|| format!("unknown_service:{language}")),
-        ));
+        resource.push(("service.name".into(), name.unwrap_or_else(|| format!("unknown_service:{language}"))));
     }
     resource
 }
@@ -156,9 +144,7 @@ fn percent_decoded(text: &str) -> String {
     let mut out = Vec::with_capacity(bytes.len());
     let mut at = 0;
     while at < bytes.len() {
-        let hex = bytes
-            .get(at + 1..at + 3)
-            .and_then(|hex| std::str::from_utf8(hex).ok());
+        let hex = bytes.get(at + 1..at + 3).and_then(|hex| std::str::from_utf8(hex).ok());
         match (bytes[at], hex.and_then(|hex| u8::from_str_radix(hex, 16).ok())) {
             (b'%', Some(byte)) => {
                 out.push(byte);
@@ -190,9 +176,6 @@ mod tests {
         assert!(resource.contains(&("service.name".into(), "shop".into())));
         assert!(resource.contains(&("team".into(), "a b".into())));
         assert!(!resource.iter().any(|(key, _)| key == "langfuse.environment"));
-        assert_eq!(
-            resource.iter().filter(|(key, _)| key == "service.name").count(),
-            1
-        );
+        assert_eq!(resource.iter().filter(|(key, _)| key == "service.name").count(), 1);
     }
 }

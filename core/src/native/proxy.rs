@@ -36,14 +36,11 @@ impl Proxy {
                 .iter()
                 .find(|s| scheme.eq_ignore_ascii_case(s));
             let scheme = known.map_or_else(|| "such".to_owned(), |known| format!("{known}://"));
-            return Err(format!(
-                "{scheme} proxies are not supported, use an http:// proxy"
-            ));
+            return Err(format!("{scheme} proxies are not supported, use an http:// proxy"));
         }
         let rest = rest.split(['/', '?', '#']).next().unwrap_or_default();
-        let (userinfo, authority) = rest
-            .rsplit_once('@')
-            .map_or((None, rest), |(user, host)| (Some(user), host));
+        let (userinfo, authority) =
+            rest.rsplit_once('@').map_or((None, rest), |(user, host)| (Some(user), host));
         let url = BaseUrl::parse(&format!("http://{authority}"))
             .map_err(|_| "it names no usable host and port".to_owned())?;
         let user = userinfo.map(|userinfo| {
@@ -51,12 +48,7 @@ impl Proxy {
             (percent_decode(user), percent_decode(password))
         });
         let authorization = user.as_ref().map(|(user, password)| basic_auth(user, password));
-        Ok(Self {
-            host: url.host,
-            port: url.port,
-            user,
-            authorization,
-        })
+        Ok(Self { host: url.host, port: url.port, user, authorization })
     }
 
     /// The value of `proxy-authorization`, where the URL held credentials.
@@ -68,9 +60,7 @@ impl Proxy {
     /// User name and password, where the URL held them.
     #[must_use]
     pub fn credentials(&self) -> Option<(&str, &str)> {
-        self.user
-            .as_ref()
-            .map(|(user, password)| (user.as_str(), password.as_str()))
+        self.user.as_ref().map(|(user, password)| (user.as_str(), password.as_str()))
     }
 }
 
@@ -81,11 +71,7 @@ impl fmt::Debug for Proxy {
             "Proxy({}:{}{})",
             self.host,
             self.port,
-            if self.user.is_some() {
-                ", with credentials"
-            } else {
-                ""
-            }
+            if self.user.is_some() { ", with credentials" } else { "" }
         )
     }
 }
@@ -160,11 +146,7 @@ impl ProxyRules {
         let Some(setting) = (if url.tls { &self.https } else { &self.http }) else {
             return Route::Direct;
         };
-        if self
-            .bypass
-            .iter()
-            .any(|bypass| bypass.matches(&url.host, url.port))
-        {
+        if self.bypass.iter().any(|bypass| bypass.matches(&url.host, url.port)) {
             return Route::Direct;
         }
         match setting {
@@ -211,12 +193,7 @@ impl Bypass {
         if let Ok(address) = host.trim_matches(['[', ']']).parse::<IpAddr>() {
             return Self::Network(address, 128, port);
         }
-        Self::Domain(
-            host.trim_start_matches("*.")
-                .trim_start_matches('.')
-                .to_ascii_lowercase(),
-            port,
-        )
+        Self::Domain(host.trim_start_matches("*.").trim_start_matches('.').to_ascii_lowercase(), port)
     }
 
     fn matches(&self, host: &str, port: u16) -> bool {
@@ -229,9 +206,7 @@ impl Bypass {
                 below && !domain.is_empty() && only.is_none_or(|only| only == port)
             }
             Self::Network(network, bits, only) => {
-                let inside = host
-                    .parse()
-                    .is_ok_and(|address| contains(*network, *bits, address));
+                let inside = host.parse().is_ok_and(|address| contains(*network, *bits, address));
                 inside && only.is_none_or(|only| only == port)
             }
         }
@@ -254,11 +229,8 @@ mod tests {
 
     fn rules(vars: &[(&str, &str)]) -> (ProxyRules, Vec<String>) {
         let mut warnings = Vec::new();
-        let get = |name: &str| {
-            vars.iter()
-                .find(|(key, _)| *key == name)
-                .map(|(_, value)| (*value).to_owned())
-        };
+        let get =
+            |name: &str| vars.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
         (ProxyRules::from_env(&get, &mut warnings), warnings)
     }
 
@@ -274,17 +246,10 @@ mod tests {
             ("HTTP_PROXY", "evil:3"),
         ]);
         assert!(warnings.is_empty());
-        let Route::Via(proxy) = rules.route(&BaseUrl::parse("https://h").unwrap()) else {
-            panic!()
-        };
-        assert_eq!(
-            (proxy.host.as_str(), proxy.port, proxy.credentials()),
-            ("secure", 1, Some(("u@x", "p")))
-        );
+        let Route::Via(proxy) = rules.route(&BaseUrl::parse("https://h").unwrap()) else { panic!() };
+        assert_eq!((proxy.host.as_str(), proxy.port, proxy.credentials()), ("secure", 1, Some(("u@x", "p"))));
         assert_eq!(format!("{proxy:?}"), "Proxy(secure:1, with credentials)");
-        let Route::Via(proxy) = rules.route(&BaseUrl::parse("http://h").unwrap()) else {
-            panic!()
-        };
+        let Route::Via(proxy) = rules.route(&BaseUrl::parse("http://h").unwrap()) else { panic!() };
         assert_eq!((proxy.host.as_str(), proxy.port), ("plain", 2));
     }
 
@@ -296,18 +261,10 @@ mod tests {
     #[test]
     fn a_proxy_that_cannot_be_used_is_never_passed_by() {
         let (rules, warnings) = rules(&[("ALL_PROXY", "socks5h://user:secret@h:1080")]);
-        let Route::Refused(reason) = rules.route(&BaseUrl::parse("https://h").unwrap()) else {
-            panic!()
-        };
-        assert!(
-            reason.contains("socks5h://") && !reason.contains("secret"),
-            "{reason}"
-        );
+        let Route::Refused(reason) = rules.route(&BaseUrl::parse("https://h").unwrap()) else { panic!() };
+        assert!(reason.contains("socks5h://") && !reason.contains("secret"), "{reason}");
         assert_eq!(warnings.len(), 1);
-        assert!(matches!(
-            rules.route(&BaseUrl::parse("http://h").unwrap()),
-            Route::Refused(_)
-        ));
+        assert!(matches!(rules.route(&BaseUrl::parse("http://h").unwrap()), Route::Refused(_)));
     }
 
     #[test]

@@ -18,11 +18,8 @@ use rustls::{ClientConfig, RootCertStore};
 const SESSIONS: usize = 1024;
 
 /// Files that add trusted authorities.
-const EXTRA_ROOTS: [&str; 3] = [
-    "REQUESTS_CA_BUNDLE",
-    "NODE_EXTRA_CA_CERTS",
-    "OTEL_EXPORTER_OTLP_CERTIFICATE",
-];
+const EXTRA_ROOTS: [&str; 3] =
+    ["REQUESTS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS", "OTEL_EXPORTER_OTLP_CERTIFICATE"];
 const CLIENT_CERTIFICATE: &str = "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE";
 const CLIENT_KEY: &str = "OTEL_EXPORTER_OTLP_CLIENT_KEY";
 
@@ -46,11 +43,7 @@ pub struct Loaded {
 impl Tls {
     /// Notes the files that the variables name; reads none.
     pub fn from_env(get: &dyn Fn(&str) -> Option<String>, warnings: &mut Vec<String>) -> Self {
-        let path = |name: &str| {
-            get(name)
-                .filter(|value| !value.trim().is_empty())
-                .map(PathBuf::from)
-        };
+        let path = |name: &str| get(name).filter(|value| !value.trim().is_empty()).map(PathBuf::from);
         let identity = match (path(CLIENT_CERTIFICATE), path(CLIENT_KEY)) {
             (Some(certificate), Some(key)) => Some((certificate, key)),
             (None, None) => None,
@@ -64,16 +57,9 @@ impl Tls {
         Self {
             system_file: path("SSL_CERT_FILE"),
             system_dirs: get("SSL_CERT_DIR")
-                .map(|dirs| {
-                    std::env::split_paths(&dirs)
-                        .filter(|dir| !dir.as_os_str().is_empty())
-                        .collect()
-                })
+                .map(|dirs| std::env::split_paths(&dirs).filter(|dir| !dir.as_os_str().is_empty()).collect())
                 .unwrap_or_default(),
-            extra: EXTRA_ROOTS
-                .into_iter()
-                .filter_map(|name| Some((name, path(name)?)))
-                .collect(),
+            extra: EXTRA_ROOTS.into_iter().filter_map(|name| Some((name, path(name)?))).collect(),
             identity,
             loaded: OnceLock::new(),
         }
@@ -81,9 +67,7 @@ impl Tls {
 
     /// The configuration, if it has been loaded. Never blocks.
     pub fn ready(&self) -> Option<Result<&Loaded, &str>> {
-        self.loaded
-            .get()
-            .map(|loaded| loaded.as_ref().map_err(String::as_str))
+        self.loaded.get().map(|loaded| loaded.as_ref().map_err(String::as_str))
     }
 
     /// The configuration, loaded now if need be: reads files.
@@ -92,10 +76,7 @@ impl Tls {
     ///
     /// Says why no TLS connection can be made at all.
     pub fn load(&self) -> Result<&Loaded, &str> {
-        self.loaded
-            .get_or_init(|| self.read())
-            .as_ref()
-            .map_err(String::as_str)
+        self.loaded.get_or_init(|| self.read()).as_ref().map_err(String::as_str)
     }
 
     fn read(&self) -> Result<Loaded, String> {
@@ -130,10 +111,7 @@ impl Tls {
         };
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
         config.resumption = Resumption::in_memory_sessions(SESSIONS);
-        Ok(Loaded {
-            config: Arc::new(config),
-            warnings,
-        })
+        Ok(Loaded { config: Arc::new(config), warnings })
     }
 
     fn system_roots(&self, warnings: &mut Vec<String>) -> Vec<CertificateDer<'static>> {
@@ -146,9 +124,7 @@ impl Tls {
             let found = rustls_native_certs::load_certs_from_paths(file, dir);
             if found.certs.is_empty() {
                 let path = file.or(dir).unwrap_or_else(|| Path::new("")).display();
-                warnings.push(format!(
-                    "SSL_CERT_FILE or SSL_CERT_DIR: no certificate found in {path}"
-                ));
+                warnings.push(format!("SSL_CERT_FILE or SSL_CERT_DIR: no certificate found in {path}"));
             }
             certificates.extend(found.certs);
         }
@@ -166,9 +142,8 @@ impl Tls {
 }
 
 fn read_certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
-    let certificates: Result<Vec<_>, _> = CertificateDer::pem_file_iter(path)
-        .map_err(|e| e.to_string())?
-        .collect();
+    let certificates: Result<Vec<_>, _> =
+        CertificateDer::pem_file_iter(path).map_err(|e| e.to_string())?.collect();
     match certificates {
         Ok(certificates) if certificates.is_empty() => Err("it holds no certificate".into()),
         Ok(certificates) => Ok(certificates),

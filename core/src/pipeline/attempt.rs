@@ -1,5 +1,6 @@
 //! Requests under way: beginning them, and what their outcomes mean.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -37,7 +38,7 @@ enum Work {
     },
     /// Asks an origin for its version; these destinations' scores wait for the answer.
     Version {
-        spools: Vec<u64>,
+        spools: BTreeSet<u64>,
     },
 }
 
@@ -78,8 +79,12 @@ impl Pipeline {
             }
             let room_here = origin.suspects_in_flight < (limits.origin / 4).max(1);
             let room = self.suspects_in_flight < (limits.process / 4).max(1);
-            let Some(spool) = origin.waiting.pop(room_here && room) else {
-                if !origin.waiting.is_empty() && !room {
+            let spools = &self.spools;
+            let standing = |id, stamp| {
+                spools.get(&id).is_some_and(|spool| spool.queued.is_some_and(|(_, s)| s == stamp))
+            };
+            let Some(spool) = origin.waiting.pop(room_here && room, standing) else {
+                if !origin.waiting.is_empty() && !room && !self.held_back.contains(&id) {
                     self.held_back.push(id);
                 }
                 continue;
@@ -95,18 +100,20 @@ impl Pipeline {
 
     fn begin(&mut self, id: u64, now: Now) -> Option<Action> {
         let spool = self.spools.get_mut(&id)?;
-        let asked = spool.queued.take().unwrap_or(now.mono);
-        let waited = now.mono.saturating_sub(asked);
+        let asked = spool.queued.take().map_or(now.mono, |(at, _)| at);
         let origin_id = spool.origin;
         let origin = self.origins.get_mut(&origin_id)?;
-        origin.crowding = (origin.crowding * 7 + waited) / 8;
+        if !spool.suspect {
+            origin.count_wait(asked, now.mono);
+        }
         let form = origin.score_form(now.mono);
         if !spool.ready(now.mono, form.is_some()) {
             self.look(id, now);
             return None;
         }
         let mut batch = spool.take_batch(now.mono, form.is_some(), asked)?;
-        if batch.attempts > 0 && !self.retry_budget.retry(now.mono) {
+        // The first repetition is free: after a blip everybody has one.
+        if batch.attempts > 1 && !self.retry_budget.retry(now.mono) {
             spool.lanes[batch.lane as usize].retries.push_front(batch);
             spool.not_before = now.mono + nanos(retry::jittered(Duration::from_secs(1), 1.0));
             self.look(id, now);
@@ -117,6 +124,7 @@ impl Pipeline {
         } else {
             self.shared.retries.fetch_add(1, Ordering::Relaxed);
         }
+        self.disarmed = true;
         batch.attempts += 1;
         let form = form.unwrap_or(ScoreForm::Ingestion);
         let payload = batch.payload(&self.shared.envelope.load(), form);
@@ -159,19 +167,9 @@ impl Pipeline {
             origin.begin(suspect, now.mono);
         }
         self.suspects_in_flight += usize::from(suspect);
-        self.attempts.insert(
-            slot,
-            Attempt {
-                origin: origin_id,
-                suspect,
-                work,
-            },
-        );
+        self.attempts.insert(slot, Attempt { origin: origin_id, suspect, work });
         self.shared.requests.fetch_add(1, Ordering::Relaxed);
-        Action::Send {
-            slot: Slot(slot),
-            request,
-        }
+        Action::Send { slot: Slot(slot), request }
     }
 
     /// Asks the spool's server for its version, or waits for the answer that somebody else asked for.
@@ -181,18 +179,9 @@ impl Pipeline {
         let Some(origin) = self.origins.get_mut(&origin_id) else {
             return;
         };
-        if origin.scores == ScoreSupport::Asked {
-            let asked = self
-                .attempts
-                .values_mut()
-                .find_map(|attempt| match &mut attempt.work {
-                    Work::Version { spools } if attempt.origin == origin_id => Some(spools),
-                    _ => None,
-                });
-            if let Some(spools) = asked
-                && !spools.contains(&id)
-            {
-                spools.push(id);
+        if let ScoreSupport::Asked(slot) = origin.scores {
+            if let Some(Attempt { work: Work::Version { spools }, .. }) = self.attempts.get_mut(&slot) {
+                spools.insert(id);
             }
             return;
         }
@@ -202,18 +191,17 @@ impl Pipeline {
             self.look(id, now);
             return;
         }
-        if !origin.admits(now.mono) {
-            // Look again when the breaker lets somebody through.
-            let again = origin
-                .opens_at()
-                .unwrap_or(0)
-                .max(now.mono + nanos(Duration::from_secs(1)));
+        let limits = self.shared.limits.in_flight;
+        let room = origin.in_flight < limits.origin && self.attempts.len() < limits.process;
+        if !room || !origin.admits(now.mono) {
+            // Look again when the breaker lets somebody through, or there is room.
+            let again = origin.opens_at().unwrap_or(0).max(now.mono + nanos(Duration::from_secs(1)));
             if let Some(spool) = self.spools.get_mut(&id) {
                 spool.not_before = again;
             }
             return;
         }
-        origin.scores = ScoreSupport::Asked;
+        origin.scores = ScoreSupport::Asked(self.next_slot);
         let request = Request {
             endpoint,
             method: Method::Get,
@@ -225,7 +213,8 @@ impl Pipeline {
             deadline: now.mono + nanos(HEALTH_TIMEOUT),
             max_response: 4096,
         };
-        let action = self.send(origin_id, false, Work::Version { spools: vec![id] }, request, now);
+        let action =
+            self.send(origin_id, false, Work::Version { spools: BTreeSet::from([id]) }, request, now);
         self.actions.push_back(action);
     }
 
@@ -240,7 +229,7 @@ impl Pipeline {
             origin.end(attempt.suspect);
             match outcome {
                 Outcome::Response(_) => {
-                    if origin.answered() {
+                    if origin.answered(now.mono) {
                         self.mark_failing(attempt.origin, false);
                     }
                 }
@@ -272,8 +261,13 @@ impl Pipeline {
                 }
             }
         }
-        self.rotate(attempt.origin);
-        if attempt.suspect {
+        self.make_room(attempt.origin, attempt.suspect);
+    }
+
+    /// An attempt is over: whoever waited for its slot may go on.
+    fn make_room(&mut self, origin: u32, suspect: bool) {
+        self.rotate(origin);
+        if suspect {
             for origin in std::mem::take(&mut self.held_back) {
                 self.rotate(origin);
             }
@@ -289,46 +283,25 @@ impl Pipeline {
         let (lane, sent) = (batch.lane, batch.len());
         match retry::decide(outcome, lane, sent, spool.failures) {
             Verdict::Delivered { refused, unknown } => {
-                (
-                    spool.failures,
-                    spool.suspect,
-                    spool.unauthorized,
-                    spool.ordered_pause,
-                ) = (0, false, false, false);
+                spool.recover(now.mono);
+                if batch.attempts > 1 {
+                    self.retry_budget.succeeded();
+                }
                 spool.fraction = (spool.fraction / 2).max(1);
                 spool.throttle = (spool.throttle / 2).max(1);
                 self.shared.delivery.record(now.mono.saturating_sub(batch.ready));
-                let (entries, unknown) = batch
-                    .entries
-                    .split_at(usize::try_from(sent - unknown).unwrap_or(0));
+                let (entries, unknown) = batch.entries.split_at(usize::try_from(sent - unknown).unwrap_or(0));
                 let (taken, refused) = entries
                     .split_at(entries.len() - usize::try_from(refused).unwrap_or(0).min(entries.len()));
                 self.settle(&destination, lane, taken, Fate::Delivered, now);
-                self.settle(
-                    &destination,
-                    lane,
-                    refused,
-                    Fate::Dropped(DropReason::Rejected),
-                    now,
-                );
+                self.settle(&destination, lane, refused, Fate::Dropped(DropReason::Rejected), now);
                 self.settle(&destination, lane, unknown, Fate::Unconfirmed, now);
             }
             Verdict::Refused => {
                 // The server is well; only this batch was not to its liking.
-                (
-                    spool.failures,
-                    spool.suspect,
-                    spool.unauthorized,
-                    spool.ordered_pause,
-                ) = (0, false, false, false);
+                spool.recover(now.mono);
                 self.tell(id, lane, outcome, "gave the data up", now);
-                self.settle(
-                    &destination,
-                    lane,
-                    &batch.entries,
-                    Fate::Dropped(DropReason::Rejected),
-                    now,
-                );
+                self.settle(&destination, lane, &batch.entries, Fate::Dropped(DropReason::Rejected), now);
             }
             Verdict::Split => match batch.split() {
                 Ok((first, second)) => {
@@ -352,27 +325,35 @@ impl Pipeline {
                     );
                 }
             },
-            Verdict::Retry { after, why } => {
-                spool.failures += 1;
-                spool.suspect = true;
-                spool.unauthorized = why == Why::Unauthorized;
-                spool.ordered_pause = matches!(why, Why::Unauthorized | Why::Throttled);
-                spool.not_before = now.mono + nanos(after);
-                match why {
-                    Why::Transport { while_sending: true } => spool.fraction = (spool.fraction * 2).min(512),
-                    Why::Throttled => spool.throttle = (spool.throttle * 2).min(64),
-                    _ => {}
-                }
+            Verdict::Retry { after, why, ordered } => {
+                spool.pause(now.mono, now.mono + nanos(after), ordered);
+                spool.unauthorized |= why == Why::Unauthorized;
                 let destination_failed = why != (Why::Transport { while_sending: false });
-                spool.lanes[lane as usize].retries.push_back(batch);
+                let retries = &mut spool.lanes[lane as usize].retries;
+                match why {
+                    Why::Transport { while_sending: true } => {
+                        // What could not be written in time is halved, and so is what comes after it.
+                        spool.fraction = (spool.fraction * 2).min(512);
+                        match batch.split() {
+                            Ok((mut first, mut second)) => {
+                                (first.attempts, second.attempts) = (1, 1);
+                                retries.extend([first, second]);
+                            }
+                            Err(single) => retries.push_back(single),
+                        }
+                    }
+                    Why::Throttled => {
+                        spool.throttle = (spool.throttle * 2).min(64);
+                        retries.push_back(batch);
+                    }
+                    _ => retries.push_back(batch),
+                }
                 if destination_failed || spool.failures == 3 {
                     self.tell(id, lane, outcome, "will be tried again", now);
                 }
             }
         }
-        destination
-            .budget
-            .set_failing(self.spools.get(&id).is_some_and(|spool| spool.suspect));
+        destination.budget.set_failing(self.spools.get(&id).is_some_and(|spool| spool.suspect));
         self.look(id, now);
     }
 
@@ -386,21 +367,18 @@ impl Pipeline {
     fn tell(&self, id: u64, lane: Lane, outcome: &Outcome, what: &str, now: Now) {
         let Some(spool) = self.spools.get(&id) else { return };
         let destination = &spool.destination;
-        self.shared
-            .notices
-            .add(NoticeKind::Server, &destination.public_key, 1, now.mono, || {
-                let url = &destination.endpoint.url;
-                let lane = lane.as_str();
-                match outcome {
-                    Outcome::Response(response) => {
-                        format!("{url} answered {} to {lane}: {what}", response.status)
-                    }
-                    Outcome::Failed(failure) => format!(
-                        "{url} did not take {lane} ({:?}: {}): {what}",
-                        failure.phase, failure.detail
-                    ),
+        self.shared.notices.add(NoticeKind::Server, &destination.public_key, 1, now.mono, || {
+            let url = &destination.endpoint.url;
+            let lane = lane.as_str();
+            match outcome {
+                Outcome::Response(response) => {
+                    format!("{url} answered {} to {lane}: {what}", response.status)
                 }
-            });
+                Outcome::Failed(failure) => {
+                    format!("{url} did not take {lane} ({:?}: {}): {what}", failure.phase, failure.detail)
+                }
+            }
+        });
     }
 
     /// Forgets an attempt and puts its batch back to the front: the connection it was on is not to be trusted.
@@ -436,7 +414,7 @@ impl Pipeline {
             origin.abandoned();
         }
         self.actions.push_back(Action::Cancel { slot: Slot(slot) });
-        self.rotate(attempt.origin);
+        self.make_room(attempt.origin, attempt.suspect);
         Some(attempt)
     }
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::queue::ScoreForm;
 use super::retry;
 use super::schedule::Waiting;
+use crate::config::CROWDED_LINGER;
 use crate::destination::nanos;
 use std::time::Duration;
 
@@ -21,8 +22,8 @@ const VERSION_TTL: (Duration, Duration) = (Duration::from_secs(600), Duration::f
 pub(crate) enum ScoreSupport {
     /// Nothing yet, or too long ago.
     Unknown,
-    /// The health endpoint has been asked.
-    Asked,
+    /// The health endpoint has been asked, by this attempt.
+    Asked(u64),
     /// Known until the moment given.
     Known(ScoreForm, u64),
 }
@@ -44,6 +45,8 @@ pub(crate) struct Origin {
     pub(crate) crowding: u64,
     failures: u32,
     pauses: u32,
+    /// When the breaker closed last.
+    closed_at: u64,
     open_until: Option<u64>,
     probing: bool,
 }
@@ -62,6 +65,7 @@ impl Origin {
             crowding: 0,
             failures: 0,
             pauses: 0,
+            closed_at: 0,
             open_until: None,
             probing: false,
         }
@@ -92,9 +96,19 @@ impl Origin {
     }
 
     /// The server answered: whatever it said, it is there. True where that closes an open breaker.
-    pub(crate) fn answered(&mut self) -> bool {
+    pub(crate) fn answered(&mut self, now: u64) -> bool {
         (self.failures, self.pauses, self.probing) = (0, 0, false);
-        self.open_until.take().is_some()
+        let was_open = self.open_until.take().is_some();
+        if was_open {
+            self.closed_at = now;
+        }
+        was_open
+    }
+
+    /// Counts how long somebody stood in line. An outage is no crowd.
+    pub(crate) fn count_wait(&mut self, since: u64, now: u64) {
+        let waited = now.saturating_sub(since.max(self.closed_at)).min(nanos(CROWDED_LINGER));
+        self.crowding = (self.crowding * 7 + waited) / 8;
     }
 
     /// No answer came. Returns when to look again, where that opens the breaker or keeps it open.
@@ -176,7 +190,7 @@ mod tests {
         assert!(again - until >= 2 * SECOND);
         origin.begin(true, again);
         origin.end(true);
-        assert!(origin.answered());
+        assert!(origin.answered(again));
         assert!(origin.admits(again));
     }
 

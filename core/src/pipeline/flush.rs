@@ -60,14 +60,7 @@ impl Flush {
             base_url: destination.endpoint.url.to_string(),
             ..DestinationReport::default()
         };
-        self.parts.insert(
-            destination.id,
-            Part {
-                mark,
-                remaining,
-                report,
-            },
-        );
+        self.parts.insert(destination.id, Part { mark, remaining, report });
     }
 
     /// Counts what became of these items. True where that was the last of this destination.
@@ -87,18 +80,16 @@ impl Flush {
 
     /// How many of these items belong to this flush.
     pub(crate) fn covers<'a>(&self, spool: u64, entries: impl Iterator<Item = &'a Entry>) -> u64 {
-        self.parts.get(&spool).map_or(0, |part| {
-            entries.filter(|entry| entry.seq <= part.mark).count() as u64
-        })
+        self.parts.get(&spool).map_or(0, |part| entries.filter(|entry| entry.seq <= part.mark).count() as u64)
     }
 
-    /// Ends one destination's share; `in_flight` of its items were sent and not answered.
-    pub(crate) fn finish(&mut self, spool: u64, in_flight: u64) {
-        if let Some(mut part) = self.parts.remove(&spool) {
-            part.report.unconfirmed += in_flight;
-            part.report.pending += part.remaining - in_flight;
-            self.done.push(part.report);
-        }
+    /// Ends one destination's share; `in_flight` of its items were sent and not answered. Returns how many had not ended.
+    pub(crate) fn finish(&mut self, spool: u64, in_flight: u64) -> u64 {
+        let Some(mut part) = self.parts.remove(&spool) else { return 0 };
+        part.report.unconfirmed += in_flight;
+        part.report.pending += part.remaining - in_flight;
+        self.done.push(part.report);
+        part.remaining
     }
 
     /// Answers where every destination has ended. True where it did.

@@ -40,6 +40,8 @@ use crate::report::{DropReason, Lane};
 use crate::shared::Shared;
 use crate::transport::{Now, Request, Slot};
 
+/// Standing in line for this long is no crowd yet.
+const PATIENCE: u64 = 500_000_000;
 /// How often unused origins are forgotten.
 const SWEEP: u64 = 60_000_000_000;
 
@@ -99,6 +101,8 @@ pub struct Pipeline {
     actions: VecDeque<Action>,
     retry_budget: RetryBudget,
     last_turn: Now,
+    /// Callers were told that nothing waits any more, while they may just have added something.
+    disarmed: bool,
 }
 
 impl Pipeline {
@@ -124,17 +128,14 @@ impl Pipeline {
             actions: VecDeque::new(),
             retry_budget: RetryBudget::new(now.mono),
             last_turn: now,
+            disarmed: false,
         }
     }
 
     /// Takes what a caller asks for. Call [`Pipeline::poll_action`] afterwards.
     pub fn handle_command(&mut self, command: Command, now: Now) {
         match command {
-            Command::Submit {
-                destination,
-                lane,
-                item,
-            } => self.submit(destination, lane, item, now),
+            Command::Submit { destination, lane, item } => self.submit(destination, lane, item, now),
             Command::Flush(request) => self.begin_flush(&request, now),
         }
     }
@@ -175,10 +176,13 @@ impl Pipeline {
     /// The next thing to do; call until `None`, after every other call.
     pub fn poll_action(&mut self, now: Now) -> Option<Action> {
         // Dispatching may find out that something else has to be asked first, so its actions come last once more.
-        self.actions
-            .pop_front()
-            .or_else(|| self.dispatch(now))
-            .or_else(|| self.actions.pop_front())
+        self.actions.pop_front().or_else(|| self.dispatch(now)).or_else(|| self.actions.pop_front())
+    }
+
+    /// True where callers have been told, since this was asked last, that nothing of theirs waits: the driver has to look
+    /// at its inbox once more before it sleeps, because data that crossed with that has no timer.
+    pub fn take_disarmed(&mut self) -> bool {
+        std::mem::take(&mut self.disarmed)
     }
 
     /// True where nothing waits, nothing is in flight and nobody flushes: the exporter may end.
@@ -206,6 +210,10 @@ impl Pipeline {
         for id in flushes {
             self.end_flush(id, now);
         }
+        let rest: Vec<u64> = self.attempts.keys().copied().collect();
+        for slot in rest {
+            self.restart(slot, now);
+        }
     }
 
     fn notice_gap(&mut self, now: Now) {
@@ -213,9 +221,7 @@ impl Pipeline {
         let wall = now.unix.saturating_sub(self.last_turn.unix);
         // A turn ends at the next timer at the latest, so a longer one means that the process stood still. The wall
         // clock alone may also have been set; starting attempts anew is harmless then.
-        let planned = self
-            .next_timeout()
-            .map_or(0, |at| at.saturating_sub(self.last_turn.mono));
+        let planned = self.next_timeout().map_or(0, |at| at.saturating_sub(self.last_turn.mono));
         let frozen =
             wall > mono.saturating_add(2_000_000_000) || mono > planned.saturating_add(2_000_000_000);
         self.last_turn = now;
@@ -235,38 +241,33 @@ impl Pipeline {
     fn submit(&mut self, destination: Arc<Destination>, lane: Lane, item: Item, now: Now) {
         let id = destination.id;
         // After the goodbye nobody knows how long there is still time.
-        let base = if self.shared.goodbye.load(Ordering::Relaxed) == 0 {
-            destination.linger()
-        } else {
-            0
-        };
+        let base = if self.shared.goodbye.load(Ordering::Relaxed) == 0 { destination.linger() } else { 0 };
         if !self.spools.contains_key(&id) {
             let origin = self.origin(&destination.endpoint.origin, now);
-            let down = self
-                .origins
-                .get(&origin)
-                .is_some_and(|origin| origin.opens_at().is_some());
+            let down = self.origins.get(&origin).is_some_and(|origin| origin.opens_at().is_some());
             destination.budget.set_failing(down);
             self.spools.insert(id, Spool::new(destination, origin));
         }
         if let Some(spool) = self.spools.get_mut(&id) {
-            let crowding = self
-                .origins
-                .get(&spool.origin)
-                .map_or(0, |origin| origin.crowding);
+            let crowding = self.origins.get(&spool.origin).map_or(0, |origin| origin.crowding);
             let crowded = if base == 0 {
                 0
             } else {
-                base.max(nanos(CROWDED_LINGER).min(base.saturating_add(crowding.saturating_mul(4))))
+                base.max(
+                    nanos(CROWDED_LINGER)
+                        .min(base.saturating_add(crowding.saturating_sub(PATIENCE).saturating_mul(4))),
+                )
             };
             let throttled = base
                 .saturating_mul(u64::from(spool.throttle))
                 .min(nanos(crate::config::THROTTLED_LINGER).max(base));
-            let was_due = spool.timer.is_some() || spool.queued.is_some();
             spool.push(lane, item, crowded.max(throttled));
             let full = spool.lane_due(lane, now.mono);
-            // Most submissions join data that already has its timer.
-            if !was_due || (full && spool.queued.is_none()) {
+            let due = spool.lanes[lane as usize].due.max(spool.not_before);
+            // Most submissions join data that already has its timer. The timer may also be one for expiry only.
+            let timed =
+                spool.queued.is_some() || spool.is_saturated() || spool.timer.is_some_and(|at| at <= due);
+            if !timed || (full && spool.queued.is_none()) {
                 self.look(id, now);
             }
         }
@@ -299,12 +300,9 @@ impl Pipeline {
             return;
         };
         if spool.expires(max_age).is_some_and(|at| at <= now.mono) {
-            let reason = if spool.unauthorized {
-                DropReason::Unauthorized
-            } else {
-                DropReason::Expired
-            };
+            let reason = if spool.unauthorized { DropReason::Unauthorized } else { DropReason::Expired };
             let destination = spool.destination.clone();
+            self.disarmed = true;
             for (lane, entries) in spool.expire(now.mono.saturating_sub(max_age)) {
                 self.settle(&destination, lane, &entries, Fate::Dropped(reason), now);
             }
@@ -316,10 +314,7 @@ impl Pipeline {
             self.forget_spool(id);
             return;
         }
-        let form = self
-            .origins
-            .get(&spool.origin)
-            .and_then(|origin| origin.score_form(now.mono));
+        let form = self.origins.get(&spool.origin).and_then(|origin| origin.score_form(now.mono));
         if form.is_none() && spool.lane_due(Lane::Scores, now.mono) && now.mono >= spool.not_before {
             self.ask_version(id, now);
         }
@@ -332,10 +327,12 @@ impl Pipeline {
                 (false, false) => Class::Urgent,
                 (false, true) => Class::Normal,
             };
-            spool.queued = Some(now.mono);
             let origin = spool.origin;
-            if let Some(origin) = self.origins.get_mut(&origin) {
-                origin.waiting.push(class, id);
+            let line =
+                self.origins.get_mut(&origin).map(|origin| (origin.waiting.push(class, id), origin.spools));
+            if let (Some((stamp, spools)), Some(spool)) = (line, self.spools.get_mut(&id)) {
+                spool.queued = Some((now.mono, stamp));
+                self.tidy_line(origin, spools);
             }
             self.rotate(origin);
         }
@@ -344,27 +341,26 @@ impl Pipeline {
     }
 
     fn set_timer(&mut self, id: u64, now: Now) {
+        let (spools, flushes) = (&self.spools, &self.flushes);
+        self.timers.tidy(|at, timer| match timer {
+            Timer::Spool(id) => spools.get(&id).is_some_and(|spool| spool.timer == Some(at)),
+            Timer::Flush(id) => flushes.contains_key(&id),
+            Timer::Origin(_) | Timer::Sweep => true,
+        });
         let max_age = nanos(self.shared.limits.max_age);
         let Some(spool) = self.spools.get_mut(&id) else {
             return;
         };
-        let due = spool
-            .lanes
-            .iter()
-            .filter_map(|lane| match (lane.retries.is_empty(), lane.entries.is_empty()) {
-                (false, _) => Some(now.mono),
-                (true, false) => Some(lane.due),
-                (true, true) => None,
-            })
-            .min();
+        let when = |lane: Lane| match &spool.lanes[lane as usize] {
+            queue if queue.is_empty() => None,
+            _ if spool.lane_due(lane, now.mono) => Some(now.mono),
+            queue => Some(queue.due),
+        };
+        let due = Lane::ALL.into_iter().filter_map(when).min();
         // Where nothing is pending, the pause itself is what to wait for.
         let due = due.unwrap_or(spool.not_before).max(spool.not_before);
         let sending = spool.queued.is_some() || spool.is_saturated();
-        let at = spool
-            .expires(max_age)
-            .into_iter()
-            .chain((!sending && due > now.mono).then_some(due))
-            .min();
+        let at = spool.expires(max_age).into_iter().chain((!sending && due > now.mono).then_some(due)).min();
         if let Some(at) = at
             && spool.timer.is_none_or(|set| at < set)
         {
@@ -378,9 +374,19 @@ impl Pipeline {
             && let Some(origin) = self.origins.get_mut(&spool.origin)
         {
             origin.spools -= 1;
-            if spool.queued.is_some() {
-                origin.waiting.remove(id);
-            }
+            // Nothing is left to find out with: the next data has to be let in.
+            spool.destination.budget.set_failing(false);
+        }
+    }
+
+    /// Clears an origin's lines of those who have left them, where they are most of it.
+    fn tidy_line(&mut self, origin: u32, spools: usize) {
+        let all = &self.spools;
+        if let Some(origin) = self.origins.get_mut(&origin) {
+            let stands = |id, stamp| {
+                all.get(&id).is_some_and(|spool| spool.queued.is_some_and(|(_, standing)| standing == stamp))
+            };
+            origin.waiting.tidy(spools, stands);
         }
     }
 
@@ -409,16 +415,10 @@ impl Pipeline {
                 );
             }
         }
-        let waiters = self
-            .spools
-            .get(&id)
-            .map(|spool| spool.waiters.clone())
-            .unwrap_or_default();
+        let waiters = self.spools.get(&id).map(|spool| spool.waiters.clone()).unwrap_or_default();
         for flush_id in waiters {
-            let finished = self
-                .flushes
-                .get_mut(&flush_id)
-                .is_some_and(|flush| flush.settle(id, entries, fate));
+            let finished =
+                self.flushes.get_mut(&flush_id).is_some_and(|flush| flush.settle(id, entries, fate));
             if finished {
                 self.finish_part(flush_id, id, now);
             }
@@ -437,12 +437,8 @@ impl Pipeline {
             let Some(spool) = self.spools.get_mut(id) else {
                 continue;
             };
-            let in_flight: u64 = spool
-                .slots
-                .iter()
-                .filter_map(|slot| self.attempts.get(slot))
-                .map(Attempt::items)
-                .sum();
+            let in_flight: u64 =
+                spool.slots.iter().filter_map(|slot| self.attempts.get(slot)).map(Attempt::items).sum();
             let pending = spool.waiting().count() as u64 + in_flight;
             if pending == 0 {
                 continue;
@@ -454,11 +450,8 @@ impl Pipeline {
                 spool.not_before = spool.not_before.min(now.mono);
             }
             if let (Some(_), false) = (spool.queued, spool.suspect) {
-                // It already stands in line; move it to the front one.
+                // It already stands in line; let it stand in the one that goes first.
                 spool.queued = None;
-                if let Some(origin) = self.origins.get_mut(&spool.origin) {
-                    origin.waiting.remove(*id);
-                }
             }
         }
         let waiting: Vec<u64> = flush.parts.keys().copied().collect();
@@ -485,8 +478,8 @@ impl Pipeline {
         let Some(flush) = self.flushes.get_mut(&flush_id) else {
             return;
         };
-        flush.finish(id, in_flight);
-        let close = flush.close;
+        // What was submitted after the call is not this flush's to give up.
+        let close = flush.finish(id, in_flight) > 0 && flush.close;
         if flush.answer() {
             self.flushes.remove(&flush_id);
         }
@@ -511,21 +504,13 @@ impl Pipeline {
         if spool.waiters.is_empty() || !spool.slots.is_empty() {
             return;
         }
-        let opens = self
-            .origins
-            .get(&spool.origin)
-            .and_then(Origin::opens_at)
-            .unwrap_or(0);
+        let opens = self.origins.get(&spool.origin).and_then(Origin::opens_at).unwrap_or(0);
         let earliest = spool.not_before.max(opens);
         if earliest <= now.mono {
             return;
         }
         for flush_id in spool.waiters.clone() {
-            if self
-                .flushes
-                .get(&flush_id)
-                .is_some_and(|flush| earliest >= flush.deadline)
-            {
+            if self.flushes.get(&flush_id).is_some_and(|flush| earliest >= flush.deadline) {
                 self.finish_part(flush_id, id, now);
             }
         }
@@ -537,12 +522,12 @@ impl Pipeline {
             return;
         };
         let destination = spool.destination.clone();
+        let reason = if spool.unauthorized { DropReason::Unauthorized } else { reason };
         // Everything is taken out before anything is counted: counting may end flushes, which may close it once more.
         let waiting = spool.drain();
-        let sent: Vec<_> = std::mem::take(&mut spool.slots)
-            .into_iter()
-            .filter_map(|slot| self.withdraw(slot))
-            .collect();
+        self.disarmed = true;
+        let sent: Vec<_> =
+            std::mem::take(&mut spool.slots).into_iter().filter_map(|slot| self.withdraw(slot)).collect();
         for (lane, entries) in waiting {
             self.settle(&destination, lane, &entries, Fate::Dropped(reason), now);
         }
@@ -551,11 +536,7 @@ impl Pipeline {
                 self.settle(&destination, lane, &entries, Fate::Unconfirmed, now);
             }
         }
-        if self
-            .spools
-            .get(&id)
-            .is_some_and(|spool| spool.waiters.is_empty() && spool.is_empty())
-        {
+        if self.spools.get(&id).is_some_and(|spool| spool.waiters.is_empty() && spool.is_empty()) {
             self.forget_spool(id);
         }
     }

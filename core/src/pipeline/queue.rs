@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::config::{OBSERVATION_BYTES, REQUEST_BYTES, SCORE_FLUSH_AT, SCORE_REQUEST_BYTES};
+use crate::config::{REQUEST_BYTES, SCORE_FLUSH_AT, SCORE_REQUEST_BYTES};
 use crate::encode::otlp::Envelope;
 use crate::encode::scores;
 use crate::report::Lane;
@@ -64,13 +64,7 @@ pub(crate) struct Batch {
 
 impl Batch {
     pub(crate) fn new(lane: Lane, entries: Vec<Entry>, ready: u64) -> Self {
-        Self {
-            lane,
-            entries,
-            attempts: 0,
-            ready,
-            payload: None,
-        }
+        Self { lane, entries, attempts: 0, ready, payload: None }
     }
 
     pub(crate) fn len(&self) -> u64 {
@@ -78,20 +72,12 @@ impl Batch {
     }
 
     pub(crate) fn timeout(&self) -> Duration {
-        self.entries
-            .iter()
-            .map(|entry| entry.item.timeout)
-            .max()
-            .unwrap_or_default()
+        self.entries.iter().map(|entry| entry.item.timeout).max().unwrap_or_default()
     }
 
     /// When its oldest item was submitted.
     pub(crate) fn oldest(&self) -> u64 {
-        self.entries
-            .iter()
-            .map(|entry| entry.item.submitted)
-            .min()
-            .unwrap_or(u64::MAX)
+        self.entries.iter().map(|entry| entry.item.submitted).min().unwrap_or(u64::MAX)
     }
 
     /// The request's body, made once for as long as the form stays the same.
@@ -123,10 +109,7 @@ impl Batch {
             return Err(self);
         }
         let second = self.entries.split_off(self.entries.len() / 2);
-        Ok((
-            Self::new(self.lane, self.entries, self.ready),
-            Self::new(self.lane, second, self.ready),
-        ))
+        Ok((Self::new(self.lane, self.entries, self.ready), Self::new(self.lane, second, self.ready)))
     }
 }
 
@@ -152,15 +135,12 @@ impl LaneQueue {
 
     /// Takes the next batch from the front: at most `count` items and one request's bytes, but always one item. Where it
     /// is not due by its wait, it became ready at `asked`.
-    pub(crate) fn cut(&mut self, lane: Lane, count: usize, asked: u64) -> Option<Batch> {
+    pub(crate) fn cut(&mut self, lane: Lane, count: usize, fraction: u32, asked: u64) -> Option<Batch> {
         let (count, limit) = match lane {
             Lane::Observations => (count, REQUEST_BYTES),
             Lane::Scores => (count.min(SCORE_FLUSH_AT as usize), SCORE_REQUEST_BYTES),
         };
-        debug_assert!(
-            OBSERVATION_BYTES > limit,
-            "an observation above the request's size goes alone"
-        );
+        let limit = limit / fraction as usize;
         let (mut taken, mut bytes) = (0, 0);
         for entry in self.entries.iter().take(count.max(1)) {
             let size =
@@ -179,10 +159,7 @@ impl LaneQueue {
             // A burst must not pin its high-water mark in each of thousands of spools.
             self.entries = VecDeque::new();
         }
-        self.bytes -= entries
-            .iter()
-            .map(|entry| entry.item.payload.len())
-            .sum::<usize>();
+        self.bytes -= entries.iter().map(|entry| entry.item.payload.len()).sum::<usize>();
         Some(Batch::new(lane, entries, self.due.min(asked)))
     }
 
@@ -213,14 +190,14 @@ mod tests {
         for (seq, len) in [(1, 10), (2, 10), (3, 3 << 20), (4, 3 << 20), (5, 8 << 20), (6, 1)] {
             queue.push(entry(seq, len));
         }
-        let sizes: Vec<usize> = std::iter::from_fn(|| queue.cut(Lane::Observations, 512, 0))
+        let sizes: Vec<usize> = std::iter::from_fn(|| queue.cut(Lane::Observations, 512, 1, 0))
             .map(|batch| batch.entries.len())
             .collect();
         assert_eq!(sizes, [3, 1, 1, 1]);
         assert_eq!(queue.bytes, 0);
         queue.push(entry(7, 1));
         queue.push(entry(8, 1));
-        assert_eq!(queue.cut(Lane::Observations, 1, 0).unwrap().entries.len(), 1);
+        assert_eq!(queue.cut(Lane::Observations, 1, 1, 0).unwrap().entries.len(), 1);
     }
 
     #[test]

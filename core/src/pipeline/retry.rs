@@ -19,8 +19,8 @@ const BACKOFF: (Duration, Duration) = (Duration::from_millis(500), Duration::fro
 pub(crate) enum Verdict {
     /// Taken; `refused` items of it were not, and of `unknown` nothing was said.
     Delivered { refused: u64, unknown: u64 },
-    /// Send again, no sooner than this.
-    Retry { after: Duration, why: Why },
+    /// Send again, no sooner than this; `ordered`: the server said so, and a flush does not cut it short.
+    Retry { after: Duration, why: Why, ordered: bool },
     /// The server will never take it.
     Refused,
     /// Too large as it is.
@@ -50,6 +50,7 @@ pub(crate) fn decide(outcome: &Outcome, lane: Lane, sent: u64, failures: u32) ->
             return Verdict::Retry {
                 after: backoff(failures),
                 why: Why::Transport { while_sending },
+                ordered: false,
             };
         }
     };
@@ -57,46 +58,23 @@ pub(crate) fn decide(outcome: &Outcome, lane: Lane, sent: u64, failures: u32) ->
         200..=299 => match lane {
             Lane::Scores => {
                 let (taken, refused) = scores::verdict(response.status, &response.body, sent);
-                Verdict::Delivered {
-                    refused,
-                    unknown: sent - taken - refused,
-                }
+                Verdict::Delivered { refused, unknown: sent - taken - refused }
             }
-            Lane::Observations if response.content_type == "application/x-protobuf" => Verdict::Delivered {
-                refused: otlp::rejected_spans(&response.body).min(sent),
-                unknown: 0,
-            },
-            Lane::Observations => Verdict::Delivered {
-                refused: 0,
-                unknown: 0,
-            },
-        },
-        401 | 403 => Verdict::Retry {
-            after: jittered(UNAUTHORIZED_PAUSE, 0.1),
-            why: Why::Unauthorized,
-        },
-        413 => Verdict::Split,
-        429 => {
-            let after = response
-                .retry_after
-                .unwrap_or_default()
-                .min(MAX_RETRY_AFTER)
-                .max(backoff(failures));
-            Verdict::Retry {
-                after,
-                why: Why::Throttled,
+            Lane::Observations if response.content_type == "application/x-protobuf" => {
+                Verdict::Delivered { refused: otlp::rejected_spans(&response.body).min(sent), unknown: 0 }
             }
+            Lane::Observations => Verdict::Delivered { refused: 0, unknown: 0 },
+        },
+        401 | 403 => {
+            Verdict::Retry { after: jittered(UNAUTHORIZED_PAUSE, 0.1), why: Why::Unauthorized, ordered: true }
         }
-        408 | 500..=599 => {
-            let after = response
-                .retry_after
-                .unwrap_or_default()
-                .min(MAX_RETRY_AFTER)
-                .max(backoff(failures));
-            Verdict::Retry {
-                after,
-                why: Why::Server,
-            }
+        413 => Verdict::Split,
+        408 | 429 | 500..=599 => {
+            let told = response.retry_after.map(|after| after.min(MAX_RETRY_AFTER));
+            let throttled = response.status == 429;
+            let why = if throttled { Why::Throttled } else { Why::Server };
+            let after = told.unwrap_or_default().max(backoff(failures));
+            Verdict::Retry { after, why, ordered: throttled || told.is_some() }
         }
         // 3xx is never followed and never a success: the data would be gone without a word.
         _ => Verdict::Refused,
@@ -127,15 +105,17 @@ impl RetryBudget {
     const MOST: f64 = 200.0;
 
     pub(crate) fn new(now: u64) -> Self {
-        Self {
-            tokens: Self::MOST / 2.0,
-            filled: now,
-        }
+        Self { tokens: Self::MOST / 2.0, filled: now }
     }
 
     /// Counts a first attempt.
     pub(crate) fn request(&mut self) {
         self.tokens = (self.tokens + Self::PER_REQUEST).min(Self::MOST);
+    }
+
+    /// A repetition was answered well: it gives its token back, so that recovery is not rationed.
+    pub(crate) fn succeeded(&mut self) {
+        self.tokens = (self.tokens + 1.0).min(Self::MOST);
     }
 
     /// Takes a retry's token where there is one.
@@ -158,24 +138,14 @@ mod tests {
     use crate::transport::{Failure, Response};
 
     fn answer(status: u16) -> Outcome {
-        Outcome::Response(Response {
-            status,
-            ..Response::default()
-        })
+        Outcome::Response(Response { status, ..Response::default() })
     }
 
     #[test]
     fn statuses_mean_what_the_design_says() {
         let decide = |status| decide(&answer(status), Lane::Observations, 5, 0);
         for status in [200, 202, 207] {
-            assert_eq!(
-                decide(status),
-                Verdict::Delivered {
-                    refused: 0,
-                    unknown: 0
-                },
-                "{status}"
-            );
+            assert_eq!(decide(status), Verdict::Delivered { refused: 0, unknown: 0 }, "{status}");
         }
         for status in [301, 302, 304, 400, 404, 405, 422] {
             assert_eq!(decide(status), Verdict::Refused, "{status}");
@@ -189,10 +159,7 @@ mod tests {
             (401, Why::Unauthorized),
             (403, Why::Unauthorized),
         ] {
-            assert!(
-                matches!(decide(status), Verdict::Retry { why: w, .. } if w == why),
-                "{status}"
-            );
+            assert!(matches!(decide(status), Verdict::Retry { why: w, .. } if w == why), "{status}");
         }
     }
 
@@ -206,9 +173,7 @@ mod tests {
             })
         };
         for (said, at_least, at_most) in [(20, 20, 20), (0, 0, 1), (1_000_000, 300, 300)] {
-            let Verdict::Retry { after, .. } = decide(&limited(said), Lane::Scores, 1, 0) else {
-                panic!()
-            };
+            let Verdict::Retry { after, .. } = decide(&limited(said), Lane::Scores, 1, 0) else { panic!() };
             assert!(
                 after >= Duration::from_secs(at_least) && after <= Duration::from_secs(at_most),
                 "{after:?}"
@@ -218,13 +183,8 @@ mod tests {
 
     #[test]
     fn a_timeout_while_sending_is_told_apart() {
-        let failed = |phase| {
-            Outcome::Failed(Failure {
-                phase,
-                kind: FailureKind::Timeout,
-                detail: String::new(),
-            })
-        };
+        let failed =
+            |phase| Outcome::Failed(Failure { phase, kind: FailureKind::Timeout, detail: String::new() });
         let why = |phase| match decide(&failed(phase), Lane::Observations, 1, 0) {
             Verdict::Retry { why, .. } => why,
             other => panic!("{other:?}"),

@@ -37,8 +37,8 @@ pub(crate) struct Spool {
     pub(crate) fraction: u32,
     /// Each 429 doubles the wait.
     pub(crate) throttle: u32,
-    /// It stands in a line of its origin since then.
-    pub(crate) queued: Option<u64>,
+    /// It stands in a line of its origin since then, under this stamp.
+    pub(crate) queued: Option<(u64, u64)>,
     /// The earliest timer set for it.
     pub(crate) timer: Option<u64>,
     /// Flushes that wait for it.
@@ -90,11 +90,9 @@ impl Spool {
 
     /// Items that wait, for a batch or to be sent again.
     pub(crate) fn waiting(&self) -> impl Iterator<Item = &Entry> {
-        self.lanes.iter().flat_map(|lane| {
-            lane.entries
-                .iter()
-                .chain(lane.retries.iter().flat_map(|batch| &batch.entries))
-        })
+        self.lanes
+            .iter()
+            .flat_map(|lane| lane.entries.iter().chain(lane.retries.iter().flat_map(|batch| &batch.entries)))
     }
 
     /// Whether this lane has something to send now.
@@ -123,6 +121,21 @@ impl Spool {
             && (self.lane_due(Lane::Observations, now) || (scores && self.lane_due(Lane::Scores, now)))
     }
 
+    /// The server took something, or at least answered sensibly. A pause that it ordered stands until it is over.
+    pub(crate) fn recover(&mut self, now: u64) {
+        (self.failures, self.suspect, self.unauthorized) = (0, false, false);
+        self.ordered_pause &= now < self.not_before;
+    }
+
+    /// Nothing is sent before `until`. Of pauses that the server ordered the longest stands.
+    pub(crate) fn pause(&mut self, now: u64, until: u64, ordered: bool) {
+        self.failures += 1;
+        self.suspect = true;
+        let standing = self.ordered_pause && now < self.not_before;
+        self.not_before = if standing { self.not_before.max(until) } else { until };
+        self.ordered_pause = ordered || standing;
+    }
+
     /// Whether it has all the attempts under way that it may have: while it is failing, one is enough to find out.
     pub(crate) fn is_saturated(&self) -> bool {
         self.slots.len() >= if self.suspect { 1 } else { IN_FLIGHT.destination }
@@ -140,10 +153,7 @@ impl Spool {
                 continue;
             }
             let queue = &mut self.lanes[lane as usize];
-            let batch = queue
-                .retries
-                .pop_front()
-                .or_else(|| queue.cut(lane, count, asked));
+            let batch = queue.retries.pop_front().or_else(|| queue.cut(lane, count, self.fraction, asked));
             if let Some(batch) = batch {
                 self.last_lane = lane;
                 if batch.attempts == 0 {
@@ -159,9 +169,7 @@ impl Spool {
     fn taken(&self, entries: &[Entry]) {
         let bytes: usize = entries.iter().map(|entry| entry.item.payload.len()).sum();
         #[allow(clippy::cast_possible_truncation)]
-        self.destination
-            .waiting
-            .fetch_sub(entries.len() as u32, Ordering::Relaxed);
+        self.destination.waiting.fetch_sub(entries.len() as u32, Ordering::Relaxed);
         self.destination.waiting_bytes.fetch_sub(bytes, Ordering::Relaxed);
         if self.lanes.iter().all(|lane| lane.entries.is_empty()) {
             // AcqRel pairs with the caller's swap: whoever still saw `true` has already put its item into the inbox,
@@ -178,16 +186,9 @@ impl Spool {
             if queue.oldest().is_none_or(|submitted| submitted >= oldest) {
                 continue;
             }
-            let late = queue
-                .entries
-                .iter()
-                .take_while(|entry| entry.item.submitted < oldest)
-                .count();
+            let late = queue.entries.iter().take_while(|entry| entry.item.submitted < oldest).count();
             let entries: Vec<Entry> = queue.entries.drain(..late).collect();
-            queue.bytes -= entries
-                .iter()
-                .map(|entry| entry.item.payload.len())
-                .sum::<usize>();
+            queue.bytes -= entries.iter().map(|entry| entry.item.payload.len()).sum::<usize>();
             // A batch expires whole with its youngest item, so that what is sent again stays the same bytes.
             let (old, young): (Vec<Batch>, Vec<Batch>) = queue
                 .retries

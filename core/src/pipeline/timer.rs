@@ -16,16 +16,31 @@ pub(crate) enum Timer {
     Sweep,
 }
 
-/// Moments in order. Entries are never removed early: whoever is woken looks at its own state and finds out whether
-/// there is anything to do.
+/// Moments in order. Entries are not taken out when they are no longer wanted: whoever is woken looks at its own state
+/// and finds out whether there is anything to do; now and then the unwanted ones are tidied away.
 #[derive(Debug, Default)]
 pub(crate) struct Timers {
     heap: BinaryHeap<Reverse<(u64, Timer)>>,
+    /// Length above which it is tidied.
+    bound: usize,
 }
 
 impl Timers {
     pub(crate) fn set(&mut self, at: u64, timer: Timer) {
         self.heap.push(Reverse((at, timer)));
+    }
+
+    #[cfg(test)]
+    pub(crate) fn len(&self) -> usize {
+        self.heap.len()
+    }
+
+    /// Forgets timers that nobody waits for any more, once they are most of a long heap.
+    pub(crate) fn tidy(&mut self, wanted: impl Fn(u64, Timer) -> bool) {
+        if self.heap.len() > self.bound {
+            self.heap.retain(|Reverse((at, timer))| wanted(*at, *timer));
+            self.bound = 1024.max(self.heap.len() * 2);
+        }
     }
 
     pub(crate) fn next(&self) -> Option<u64> {

@@ -54,23 +54,14 @@ pub fn read_head(reader: &mut impl BufRead) -> Option<Seen> {
         }
         lines.push(line);
     }
-    let headers = lines[1..]
-        .iter()
-        .filter_map(|line| line.split_once(": "))
-        .map(|(k, v)| (k.to_owned(), v.to_owned()));
-    Some(Seen {
-        line: lines[0].clone(),
-        headers: headers.collect(),
-        body: Vec::new(),
-    })
+    let headers =
+        lines[1..].iter().filter_map(|line| line.split_once(": ")).map(|(k, v)| (k.to_owned(), v.to_owned()));
+    Some(Seen { line: lines[0].clone(), headers: headers.collect(), body: Vec::new() })
 }
 
 pub fn read_request(reader: &mut impl BufRead) -> Option<Seen> {
     let mut seen = read_head(reader)?;
-    let length = seen
-        .headers
-        .get("content-length")
-        .map_or(0, |text| text.parse().unwrap());
+    let length = seen.headers.get("content-length").map_or(0, |text| text.parse().unwrap());
     seen.body = vec![0; length];
     reader.read_exact(&mut seen.body).ok()?;
     Some(seen)
@@ -87,19 +78,12 @@ pub fn answer_all<S: Read + Write>(stream: S, mut answer: impl FnMut(Seen) -> Ve
 }
 
 pub fn ok(body: &str) -> Vec<u8> {
-    format!(
-        "HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ncontent-length: {}\r\n\r\n{body}",
-        body.len()
-    )
-    .into_bytes()
+    format!("HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ncontent-length: {}\r\n\r\n{body}", body.len())
+        .into_bytes()
 }
 
 pub fn net(vars: &[(&str, &str)]) -> Arc<NetConfig> {
-    let get = |name: &str| {
-        vars.iter()
-            .find(|(key, _)| *key == name)
-            .map(|(_, value)| (*value).to_owned())
-    };
+    let get = |name: &str| vars.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
     Arc::new(NetConfig::from_env(&get))
 }
 
@@ -136,11 +120,7 @@ impl Driver {
     }
 
     pub fn of(transport: HttpTransport) -> Self {
-        Self {
-            transport,
-            outcomes: HashMap::new(),
-            next: 0,
-        }
+        Self { transport, outcomes: HashMap::new(), next: 0 }
     }
 
     pub fn start(&mut self, request: Request) -> Slot {
@@ -161,8 +141,7 @@ impl Driver {
             let mut finished = Vec::new();
             self.transport.turn(Some(limit), &mut finished);
             let now = Instant::now();
-            self.outcomes
-                .extend(finished.into_iter().map(|(slot, outcome)| (slot, (outcome, now))));
+            self.outcomes.extend(finished.into_iter().map(|(slot, outcome)| (slot, (outcome, now))));
         }
     }
 

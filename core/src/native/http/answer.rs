@@ -158,11 +158,8 @@ impl Answer {
     }
 
     fn note_headers(&mut self, headers: &HeaderMap) {
-        let text = |name| {
-            headers
-                .get(name)
-                .and_then(|value: &ureq_proto::http::HeaderValue| value.to_str().ok())
-        };
+        let text =
+            |name| headers.get(name).and_then(|value: &ureq_proto::http::HeaderValue| value.to_str().ok());
         (self.response.content_type, self.response.retry_after) = response_headers(headers);
         let encoded =
             text(header::CONTENT_ENCODING).is_some_and(|value| value.trim().eq_ignore_ascii_case("gzip"));
@@ -170,9 +167,8 @@ impl Answer {
             self.gzip = Some(Box::new(Decompress::new_gzip(15)));
         }
         if let Some(value) = text(header::HeaderName::from_static("keep-alive")) {
-            let seconds = value
-                .split(',')
-                .find_map(|part| part.trim().strip_prefix("timeout=")?.trim().parse().ok());
+            let seconds =
+                value.split(',').find_map(|part| part.trim().strip_prefix("timeout=")?.trim().parse().ok());
             self.keep_alive = seconds.map(Duration::from_secs);
         }
     }
@@ -181,9 +177,7 @@ impl Answer {
         self.seen += piece.len();
         let room = self.max_body - self.response.body.len();
         let Some(gzip) = self.gzip.as_mut() else {
-            self.response
-                .body
-                .extend_from_slice(piece.get(..room).unwrap_or(piece));
+            self.response.body.extend_from_slice(piece.get(..room).unwrap_or(piece));
             return Ok(());
         };
         let mut left = piece;
@@ -196,9 +190,7 @@ impl Answer {
             let used = usize::try_from(gzip.total_in() - before_in).unwrap_or(left.len());
             let made = usize::try_from(gzip.total_out() - before_out).unwrap_or(0);
             let room = self.max_body - self.response.body.len();
-            self.response
-                .body
-                .extend_from_slice(out.get(..made.min(room)).unwrap_or_default());
+            self.response.body.extend_from_slice(out.get(..made.min(room)).unwrap_or_default());
             left = left.get(used..).unwrap_or_default();
             // A full output may hide more of it inside, even where the input is used up.
             if status == Status::StreamEnd
@@ -284,10 +276,7 @@ mod tests {
             assert!(answer.reusable());
             assert_eq!(answer.keep_alive(), Some(Duration::from_secs(5)));
             let response = answer.into_response();
-            assert_eq!(
-                (response.status, response.content_type.as_str()),
-                (503, "text/plain")
-            );
+            assert_eq!((response.status, response.content_type.as_str()), (503, "text/plain"));
             assert_eq!(
                 (response.retry_after, response.body.as_slice()),
                 (Some(Duration::from_secs(7)), &b"hello world"[..])
@@ -300,17 +289,11 @@ mod tests {
         for (wire, reusable) in [
             (&b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"[..], true),
             (b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok!", false),
-            (
-                b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 2\r\n\r\nok",
-                false,
-            ),
+            (b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 2\r\n\r\nok", false),
             (b"HTTP/1.0 200 OK\r\ncontent-length: 2\r\n\r\nok", false),
             (b"HTTP/1.1 204 No Content\r\n\r\n", true),
             (b"HTTP/1.1 304 Not Modified\r\ncontent-length: 7\r\n\r\n", true),
-            (
-                b"HTTP/1.1 301 Moved\r\nlocation: /x\r\ncontent-length: 0\r\n\r\n",
-                true,
-            ),
+            (b"HTTP/1.1 301 Moved\r\nlocation: /x\r\ncontent-length: 0\r\n\r\n", true),
         ] {
             let (complete, answer) = read(wire, 1000, 10);
             assert_eq!(complete, Ok(true));
@@ -337,11 +320,9 @@ mod tests {
         let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
         encoder.write_all(&[b'x'; 100_000]).unwrap();
         let packed = encoder.finish().unwrap();
-        let mut wire = format!(
-            "HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: {}\r\n\r\n",
-            packed.len()
-        )
-        .into_bytes();
+        let mut wire =
+            format!("HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: {}\r\n\r\n", packed.len())
+                .into_bytes();
         wire.extend_from_slice(&packed);
         for max in [200_000, 50_000] {
             let (complete, answer) = read(&wire, 11, max);
@@ -353,11 +334,7 @@ mod tests {
     #[test]
     fn what_is_not_http_is_refused_at_once() {
         assert!(read(b"SSH-2.0-OpenSSH_9.6\r\n", 100, 10).0.is_err());
-        assert!(
-            read(b"HTTP/1.1 200 OK\r\ncontent-length: x\r\n\r\n", 100, 10)
-                .0
-                .is_err()
-        );
+        assert!(read(b"HTTP/1.1 200 OK\r\ncontent-length: x\r\n\r\n", 100, 10).0.is_err());
         let endless = [&b"HTTP/1.1 200 OK\r\nx: "[..], &vec![b'a'; 70_000]].concat();
         assert!(read(&endless, 4096, 10).0.is_err());
     }

@@ -90,11 +90,7 @@ impl Attempt {
 
     /// Bytes of the body as it is sent.
     pub(super) fn body_len(&self) -> usize {
-        if self.packed {
-            self.packing.packed.len()
-        } else {
-            self.request.payload.len()
-        }
+        if self.packed { self.packing.packed.len() } else { self.request.payload.len() }
     }
 
     pub(super) fn set_packed(&mut self) {
@@ -135,11 +131,7 @@ impl Attempt {
             return filled;
         }
         if self.packed {
-            put(self
-                .packing
-                .packed
-                .get(self.taken.saturating_sub(self.head.len())..)
-                .unwrap_or_default());
+            put(self.packing.packed.get(self.taken.saturating_sub(self.head.len())..).unwrap_or_default());
             return filled;
         }
         let mut offset = self.offset;
@@ -196,11 +188,7 @@ impl Attempt {
     /// A failure at a given stage.
     pub(super) fn fail_at(&self, phase: Phase, kind: FailureKind, what: impl std::fmt::Display) -> Outcome {
         let url = &self.request.endpoint.url;
-        Outcome::Failed(Failure {
-            phase,
-            kind,
-            detail: format!("{}: {what}", url.authority()),
-        })
+        Outcome::Failed(Failure { phase, kind, detail: format!("{}: {what}", url.authority()) })
     }
 
     /// The failure that a broken connection is.
@@ -223,10 +211,7 @@ impl Attempt {
             Phase::Receive => "waiting for the answer",
         };
         let spent = now.saturating_sub(self.began) / 1_000_000;
-        self.fail(
-            FailureKind::Timeout,
-            format_args!("out of time after {spent} ms, while {doing}"),
-        )
+        self.fail(FailureKind::Timeout, format_args!("out of time after {spent} ms, while {doing}"))
     }
 }
 

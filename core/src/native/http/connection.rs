@@ -132,11 +132,7 @@ impl Connection {
             return Ok(Shake::Done);
         };
         if !tls.is_handshaking() {
-            return Ok(if tls.wants_write() {
-                Shake::Blocked
-            } else {
-                Shake::Done
-            });
+            return Ok(if tls.wants_write() { Shake::Blocked } else { Shake::Done });
         }
         if !self.readable {
             return Ok(Shake::Blocked);
@@ -192,10 +188,7 @@ impl Connection {
             if !self.writable {
                 return Ok(false);
             }
-            let mut tap = Tap {
-                socket: &mut self.socket,
-                short: false,
-            };
+            let mut tap = Tap { socket: &mut self.socket, short: false };
             match tls.write_tls(&mut tap) {
                 Ok(_) => self.writable = !tap.short,
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
@@ -259,10 +252,7 @@ impl Connection {
         let Some(tls) = self.tls.as_mut() else {
             return Ok(0);
         };
-        let mut tap = Tap {
-            socket: &mut self.socket,
-            short: false,
-        };
+        let mut tap = Tap { socket: &mut self.socket, short: false };
         let read = match tls.read_tls(&mut tap) {
             Ok(n) => n,
             Err(error) if error.kind() == ErrorKind::Interrupted => return Ok(1),

@@ -40,9 +40,7 @@ pub(super) enum Race {
 impl Dial {
     pub(super) fn new(addresses: &[IpAddr], port: u16, now: u64) -> Self {
         Self {
-            targets: take_turns(addresses)
-                .map(|ip| SocketAddr::new(ip, port))
-                .collect(),
+            targets: take_turns(addresses).map(|ip| SocketAddr::new(ip, port)).collect(),
             racing: Vec::new(),
             next_at: now,
             until: now + LIMIT,
@@ -102,11 +100,7 @@ impl Dial {
             let none = || io::Error::new(io::ErrorKind::AddrNotAvailable, "no address to connect to");
             return Race::Lost(self.last.take().unwrap_or_else(none));
         }
-        Race::Running(if self.targets.is_empty() {
-            self.until
-        } else {
-            self.until.min(self.next_at)
-        })
+        Race::Running(if self.targets.is_empty() { self.until } else { self.until.min(self.next_at) })
     }
 
     /// Closes everything that still races.
@@ -127,10 +121,8 @@ pub(super) fn drop_connection(connections: &mut Slab<Connection>, registry: &Reg
 /// The resolver's order (it knows the routing table), but no family twice in a row while the other has addresses left.
 fn take_turns(addresses: &[IpAddr]) -> impl Iterator<Item = IpAddr> {
     let first_is_v6 = addresses.first().is_some_and(IpAddr::is_ipv6);
-    let (mut a, mut b): (VecDeque<_>, VecDeque<_>) = addresses
-        .iter()
-        .copied()
-        .partition(|address| address.is_ipv6() == first_is_v6);
+    let (mut a, mut b): (VecDeque<_>, VecDeque<_>) =
+        addresses.iter().copied().partition(|address| address.is_ipv6() == first_is_v6);
     std::iter::from_fn(move || {
         let next = a.pop_front().or_else(|| b.pop_front());
         if !b.is_empty() {
@@ -146,21 +138,14 @@ mod tests {
 
     #[test]
     fn families_take_turns() {
-        let of = |list: &[&str]| {
-            list.iter()
-                .map(|text| text.parse().unwrap())
-                .collect::<Vec<IpAddr>>()
-        };
+        let of = |list: &[&str]| list.iter().map(|text| text.parse().unwrap()).collect::<Vec<IpAddr>>();
         let mixed = of(&["::1", "::2", "::3", "10.0.0.1", "10.0.0.2"]);
         assert_eq!(
             take_turns(&mixed).collect::<Vec<_>>(),
             of(&["::1", "10.0.0.1", "::2", "10.0.0.2", "::3"])
         );
         let mixed = of(&["10.0.0.1", "10.0.0.2", "::1"]);
-        assert_eq!(
-            take_turns(&mixed).collect::<Vec<_>>(),
-            of(&["10.0.0.1", "::1", "10.0.0.2"])
-        );
+        assert_eq!(take_turns(&mixed).collect::<Vec<_>>(), of(&["10.0.0.1", "::1", "10.0.0.2"]));
         assert_eq!(take_turns(&of(&["10.0.0.1", "10.0.0.2"])).count(), 2);
     }
 }

@@ -56,10 +56,7 @@ impl HttpTransport {
     }
 
     fn pack(&mut self, attempt: &mut Attempt) -> Option<Move> {
-        match attempt
-            .packing
-            .step(&attempt.request.payload, &mut self.compressors)
-        {
+        match attempt.packing.step(&attempt.request.payload, &mut self.compressors) {
             Packed::Again => return Some(Move::Heavy),
             // Sent as it is: the server takes either.
             Packed::Broken => attempt.packing.packed = Vec::new(),
@@ -84,11 +81,7 @@ impl HttpTransport {
             attempt.connection = Some(idle);
             return self.begin_exchange(attempt, proxy);
         }
-        attempt.stage = if attempt.request.endpoint.url.tls {
-            Stage::Roots
-        } else {
-            Stage::Resolve
-        };
+        attempt.stage = if attempt.request.endpoint.url.tls { Stage::Roots } else { Stage::Resolve };
         None
     }
 
@@ -108,11 +101,7 @@ impl HttpTransport {
                 let _ = net.tls.load();
                 wake();
             };
-            if std::thread::Builder::new()
-                .name("tracespool-tls".into())
-                .spawn(read)
-                .is_err()
-            {
+            if std::thread::Builder::new().name("tracespool-tls".into()).spawn(read).is_err() {
                 // No thread to be had: 20 ms of delay are better than no export.
                 let _ = self.net.tls.load();
                 return None;

@@ -56,9 +56,7 @@ impl HttpTransport {
             }
             Race::TimedOut => {
                 self.resolver.distrust(peer(attempt, proxy).0);
-                Some(Move::Finished(
-                    attempt.fail(FailureKind::Timeout, "no address answered within 2 s"),
-                ))
+                Some(Move::Finished(attempt.fail(FailureKind::Timeout, "no address answered within 2 s")))
             }
             Race::Lost(error) => {
                 self.resolver.distrust(peer(attempt, proxy).0);
@@ -92,13 +90,8 @@ impl HttpTransport {
     }
 
     pub(super) fn tunnel(&mut self, attempt: &mut Attempt) -> Option<Move> {
-        let Some(connection) = attempt
-            .connection
-            .and_then(|place| self.connections.get_mut(place))
-        else {
-            return Some(Move::Finished(
-                attempt.fail(FailureKind::Network, "the connection is gone"),
-            ));
+        let Some(connection) = attempt.connection.and_then(|place| self.connections.get_mut(place)) else {
+            return Some(Move::Finished(attempt.fail(FailureKind::Network, "the connection is gone")));
         };
         if !attempt.head_sent() {
             let n = attempt.next_bytes(&mut self.scratch, false);
@@ -126,9 +119,9 @@ impl HttpTransport {
         };
         let status = answer.status();
         match complete {
-            Err(reason) => Some(Move::Finished(
-                attempt.fail(FailureKind::Protocol, format_args!("the proxy: {reason}")),
-            )),
+            Err(reason) => {
+                Some(Move::Finished(attempt.fail(FailureKind::Protocol, format_args!("the proxy: {reason}"))))
+            }
             Ok(false) if status == 0 || (200..300).contains(&status) => Some(Move::Again),
             Ok(_) if (200..300).contains(&status) => self.begin_tls(attempt, None),
             // Whatever the refusal's body says, the status is what matters.
@@ -152,13 +145,8 @@ impl HttpTransport {
             Ok(name) => name,
             Err(error) => return Some(Move::Finished(attempt.fail(FailureKind::Invalid, error))),
         };
-        let Some(connection) = attempt
-            .connection
-            .and_then(|place| self.connections.get_mut(place))
-        else {
-            return Some(Move::Finished(
-                attempt.fail(FailureKind::Network, "the connection is gone"),
-            ));
+        let Some(connection) = attempt.connection.and_then(|place| self.connections.get_mut(place)) else {
+            return Some(Move::Finished(attempt.fail(FailureKind::Network, "the connection is gone")));
         };
         if let Err(trouble) = connection.start_tls(config, name) {
             return Some(Move::Finished(attempt.broken(&trouble)));
@@ -167,13 +155,8 @@ impl HttpTransport {
     }
 
     pub(super) fn handshake(&mut self, attempt: &mut Attempt, proxy: Option<&Proxy>) -> Option<Move> {
-        let Some(connection) = attempt
-            .connection
-            .and_then(|place| self.connections.get_mut(place))
-        else {
-            return Some(Move::Finished(
-                attempt.fail(FailureKind::Network, "the connection is gone"),
-            ));
+        let Some(connection) = attempt.connection.and_then(|place| self.connections.get_mut(place)) else {
+            return Some(Move::Finished(attempt.fail(FailureKind::Network, "the connection is gone")));
         };
         match connection.handshake() {
             Ok(Shake::Blocked) => Some(Move::Wait),
@@ -187,7 +170,5 @@ impl HttpTransport {
 /// Whom the connection leads to: the proxy or the server.
 fn peer<'a>(attempt: &'a Attempt, proxy: Option<&'a Proxy>) -> (&'a str, u16) {
     let url = &attempt.request.endpoint.url;
-    proxy.map_or((url.host.as_str(), url.port), |proxy| {
-        (proxy.host.as_str(), proxy.port)
-    })
+    proxy.map_or((url.host.as_str(), url.port), |proxy| (proxy.host.as_str(), proxy.port))
 }

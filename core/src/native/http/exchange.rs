@@ -27,24 +27,15 @@ impl HttpTransport {
             head::write_request(out, request, length, gzip, user_agent, forwarder)
         });
         if let Err(reason) = written {
-            return Some(Move::Finished(attempt.fail_at(
-                Phase::Send,
-                FailureKind::Invalid,
-                reason,
-            )));
+            return Some(Move::Finished(attempt.fail_at(Phase::Send, FailureKind::Invalid, reason)));
         }
         attempt.stage = Stage::Exchange(Box::new(answer));
         None
     }
 
     pub(super) fn exchange(&mut self, attempt: &mut Attempt, now: u64) -> Option<Move> {
-        let Some(connection) = attempt
-            .connection
-            .and_then(|place| self.connections.get_mut(place))
-        else {
-            return Some(Move::Finished(
-                attempt.fail(FailureKind::Network, "the connection is gone"),
-            ));
+        let Some(connection) = attempt.connection.and_then(|place| self.connections.get_mut(place)) else {
+            return Some(Move::Finished(attempt.fail(FailureKind::Network, "the connection is gone")));
         };
         let mut send_trouble = None;
         if attempt.all_sent() {
@@ -107,19 +98,14 @@ impl HttpTransport {
         };
         let outcome = if answer.started() {
             match attempt.broken(trouble) {
-                Outcome::Failed(failure) => Outcome::Failed(Failure {
-                    phase: Phase::Receive,
-                    ..failure
-                }),
+                Outcome::Failed(failure) => Outcome::Failed(Failure { phase: Phase::Receive, ..failure }),
                 outcome => outcome,
             }
         } else {
             attempt.broken(trouble)
         };
-        let served = attempt
-            .connection
-            .and_then(|place| self.connections.get(place))
-            .is_some_and(|c| c.served > 0);
+        let served =
+            attempt.connection.and_then(|place| self.connections.get(place)).is_some_and(|c| c.served > 0);
         if !served || answer.started() || attempt.retried {
             return Some(Move::Finished(outcome));
         }
@@ -140,14 +126,10 @@ impl HttpTransport {
         if let Some(place) = attempt.connection.take() {
             let kept = MAX_IDLE.min(answer.keep_alive().map_or(u64::MAX, |hint| {
                 // A second for the request that is on its way when the server's patience ends.
-                u64::try_from(hint.as_nanos())
-                    .unwrap_or(u64::MAX)
-                    .saturating_sub(1_000_000_000)
+                u64::try_from(hint.as_nanos()).unwrap_or(u64::MAX).saturating_sub(1_000_000_000)
             }));
-            let connection = self
-                .connections
-                .get_mut(place)
-                .filter(|_| all_sent && answer.reusable() && kept > 0);
+            let connection =
+                self.connections.get_mut(place).filter(|_| all_sent && answer.reusable() && kept > 0);
             // A close or surplus bytes may have come with the answer, and no event would tell of them again.
             let clean = connection.and_then(|c| (!c.is_tls_pending() && c.is_quiet()).then_some(c));
             if let Some(connection) = clean {

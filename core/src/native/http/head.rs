@@ -129,9 +129,7 @@ fn write_header(out: &mut Vec<u8>, name: &str, value: &str) -> Result<(), String
     // The endpoint's maker has checked these already; a second look is cheap where the price of an error is a smuggled request.
     let bad_name = name.is_empty() || name.bytes().any(|b| b <= b' ' || b == b':' || b >= 0x7f);
     if bad_name || value.bytes().any(|b| (b < b' ' && b != b'\t') || b == 0x7f) {
-        return Err(format!(
-            "header {name:?} holds a character that HTTP does not allow"
-        ));
+        return Err(format!("header {name:?} holds a character that HTTP does not allow"));
     }
     out.extend_from_slice(name.as_bytes());
     out.extend_from_slice(b": ");
@@ -156,10 +154,7 @@ mod tests {
     use crate::transport::Payload;
 
     fn request(base: &str, headers: &[(&str, &str)]) -> Request {
-        let headers = headers
-            .iter()
-            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
-            .collect();
+        let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         Request {
             endpoint: Arc::new(Endpoint::new(BaseUrl::parse(base).unwrap(), headers)),
             method: Method::Post,
@@ -181,10 +176,8 @@ mod tests {
 
     #[test]
     fn a_head_carries_what_the_server_needs() {
-        let request = request(
-            "http://[::1]:3000/base",
-            &[("authorization", "Basic eA=="), ("content-length", "9")],
-        );
+        let request =
+            request("http://[::1]:3000/base", &[("authorization", "Basic eA=="), ("content-length", "9")]);
         assert_eq!(
             text(&request, None),
             "POST /base/v1/traces?a=1 HTTP/1.1\r\nhost: [::1]:3000\r\naccept-encoding: gzip\r\nuser-agent: tracespool/1\r\n\
@@ -196,14 +189,8 @@ mod tests {
     fn a_proxy_gets_the_absolute_form() {
         let proxy = Proxy::parse("http://user:pass@proxy:3128").unwrap();
         let head = text(&request("http://host/base", &[]), Some(&proxy));
-        assert!(
-            head.starts_with("POST http://host/base/v1/traces?a=1 HTTP/1.1\r\nhost: host\r\n"),
-            "{head}"
-        );
-        assert!(
-            head.contains("proxy-authorization: Basic dXNlcjpwYXNz\r\n"),
-            "{head}"
-        );
+        assert!(head.starts_with("POST http://host/base/v1/traces?a=1 HTTP/1.1\r\nhost: host\r\n"), "{head}");
+        assert!(head.contains("proxy-authorization: Basic dXNlcjpwYXNz\r\n"), "{head}");
     }
 
     #[test]

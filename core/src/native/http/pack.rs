@@ -25,9 +25,7 @@ pub(super) struct Compressors {
 
 impl Compressors {
     fn take(&mut self) -> Compress {
-        self.idle
-            .pop()
-            .unwrap_or_else(|| Compress::new_gzip(Compression::new(LEVEL), 15))
+        self.idle.pop().unwrap_or_else(|| Compress::new_gzip(Compression::new(LEVEL), 15))
     }
 
     fn give_back(&mut self, mut compress: Compress) {
@@ -107,10 +105,7 @@ impl Packing {
             let input = input.get(..budget).unwrap_or(input);
             self.make_room();
             let before = compress.total_in();
-            if compress
-                .compress_vec(input, &mut self.packed, FlushCompress::None)
-                .is_err()
-            {
+            if compress.compress_vec(input, &mut self.packed, FlushCompress::None).is_err() {
                 return Packed::Broken;
             }
             let used = usize::try_from(compress.total_in() - before).unwrap_or(input.len());
@@ -152,9 +147,7 @@ mod tests {
 
     fn unpack(packed: &[u8]) -> Vec<u8> {
         let mut out = Vec::new();
-        flate2::read::GzDecoder::new(packed)
-            .read_to_end(&mut out)
-            .unwrap();
+        flate2::read::GzDecoder::new(packed).read_to_end(&mut out).unwrap();
         out
     }
 

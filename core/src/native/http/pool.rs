@@ -29,10 +29,7 @@ impl Pool {
     /// The most recent live connection of an origin.
     pub(super) fn checkout(&mut self, origin: &Arc<str>, now: u64) -> Option<usize> {
         let same = |idle: &Idle| Arc::ptr_eq(&idle.origin, origin) || idle.origin == *origin;
-        let found = self
-            .idle
-            .iter()
-            .rposition(|idle| idle.until > now && same(idle))?;
+        let found = self.idle.iter().rposition(|idle| idle.until > now && same(idle))?;
         Some(self.idle.remove(found).place)
     }
 

@@ -68,12 +68,7 @@ pub(super) struct Resolver {
 
 /// The system's resolver.
 pub(super) fn system_lookup() -> Lookup {
-    Arc::new(|host| {
-        Ok((host, 0_u16)
-            .to_socket_addrs()?
-            .map(|address| address.ip())
-            .collect())
-    })
+    Arc::new(|host| Ok((host, 0_u16).to_socket_addrs()?.map(|address| address.ip()).collect()))
 }
 
 impl Resolver {
@@ -101,10 +96,7 @@ impl Resolver {
                 Ok(addresses) => return Resolved::Addresses(Arc::clone(addresses)),
                 Err(reason) => return Resolved::Failed(reason.clone()),
             },
-            Some(Known {
-                addresses: Ok(addresses),
-                ..
-            }) => {
+            Some(Known { addresses: Ok(addresses), .. }) => {
                 let stale = Arc::clone(addresses);
                 self.ask(host, None, now);
                 return Resolved::Addresses(stale);
@@ -114,10 +106,9 @@ impl Resolver {
         self.ask(host, Some(waiter), now);
         // A thread that could not be started has failed the name at once.
         match self.known.get(host) {
-            Some(Known {
-                addresses: Err(reason),
-                fresh_until,
-            }) if *fresh_until > now => Resolved::Failed(reason.clone()),
+            Some(Known { addresses: Err(reason), fresh_until }) if *fresh_until > now => {
+                Resolved::Failed(reason.clone())
+            }
             _ => Resolved::Pending,
         }
     }
@@ -135,13 +126,7 @@ impl Resolver {
             return;
         }
         let host: Arc<str> = host.into();
-        self.running.insert(
-            Arc::clone(&host),
-            Running {
-                started: 0,
-                waiting: waiter.into_iter().collect(),
-            },
-        );
+        self.running.insert(Arc::clone(&host), Running { started: 0, waiting: waiter.into_iter().collect() });
         self.queue.push_back(host);
         self.start_queued(now);
     }
@@ -149,10 +134,7 @@ impl Resolver {
     /// Starts lookups that waited for a thread; returns when that should be tried again, if any still waits.
     pub(super) fn start_queued(&mut self, now: u64) -> Option<u64> {
         while !self.queue.is_empty() {
-            let active = self
-                .running
-                .values()
-                .filter(|r| r.started > 0 && r.started + GIVEN_UP > now);
+            let active = self.running.values().filter(|r| r.started > 0 && r.started + GIVEN_UP > now);
             let (count, oldest) = active.fold((0, u64::MAX), |(n, oldest), r| (n + 1, oldest.min(r.started)));
             if count >= MAX_ACTIVE {
                 return Some(oldest + GIVEN_UP);
@@ -170,11 +152,7 @@ impl Resolver {
         if let Some(running) = self.running.get_mut(&host) {
             running.started = now;
         }
-        let (lookup, wake, sender) = (
-            Arc::clone(&self.lookup),
-            Arc::clone(&self.wake),
-            self.sender.clone(),
-        );
+        let (lookup, wake, sender) = (Arc::clone(&self.lookup), Arc::clone(&self.wake), self.sender.clone());
         let name = Arc::clone(&host);
         let body = move || {
             let found = match lookup(&name) {
@@ -187,11 +165,7 @@ impl Resolver {
                 wake();
             }
         };
-        match thread::Builder::new()
-            .name("tracespool-dns".into())
-            .stack_size(STACK)
-            .spawn(body)
-        {
+        match thread::Builder::new().name("tracespool-dns".into()).stack_size(STACK).spawn(body) {
             Ok(detached) => {
                 self.threads += 1;
                 drop(detached);
@@ -231,13 +205,7 @@ impl Resolver {
             oldest.and_then(|oldest| self.known.remove(&oldest));
         }
         let fresh_until = now + if found.is_ok() { FRESH } else { FAILURE_FRESH };
-        self.known.insert(
-            host,
-            Known {
-                addresses: found,
-                fresh_until,
-            },
-        );
+        self.known.insert(host, Known { addresses: found, fresh_until });
     }
 }
 
@@ -254,11 +222,7 @@ mod tests {
         let script = Mutex::new(script);
         let (ring, bell) = channel();
         let lookup: Lookup = Arc::new(move |_| script.lock().unwrap().recv().unwrap());
-        (
-            Resolver::new(lookup, Arc::new(move || ring.send(()).unwrap_or_default())),
-            answers,
-            bell,
-        )
+        (Resolver::new(lookup, Arc::new(move || ring.send(()).unwrap_or_default())), answers, bell)
     }
 
     fn wait(resolver: &mut Resolver, bell: &Receiver<()>, now: u64) -> Vec<(usize, u64)> {
@@ -280,10 +244,7 @@ mod tests {
     fn an_answer_is_kept_and_served_stale() {
         let (mut resolver, answers, bell) = scripted();
         let (a, b): (IpAddr, IpAddr) = ([10, 0, 0, 1].into(), [10, 0, 0, 2].into());
-        assert_eq!(
-            addresses(resolver.resolve("10.0.0.9", (0, 0), 1)),
-            [IpAddr::from([10, 0, 0, 9])]
-        );
+        assert_eq!(addresses(resolver.resolve("10.0.0.9", (0, 0), 1)), [IpAddr::from([10, 0, 0, 9])]);
         assert!(matches!(resolver.resolve("h", (1, 10), 1), Resolved::Pending));
         assert!(matches!(resolver.resolve("h", (2, 20), 1), Resolved::Pending));
         answers.send(Ok(vec![a])).unwrap();
@@ -295,20 +256,11 @@ mod tests {
         answers.send(Err(io::Error::other("down"))).unwrap();
         wait(&mut resolver, &bell, 2 + FRESH);
         assert_eq!(addresses(resolver.resolve("h", (0, 0), 3 + FRESH)), [a]);
-        assert!(
-            resolver.running.is_empty(),
-            "a failed refresh is not repeated at once"
-        );
-        assert_eq!(
-            addresses(resolver.resolve("h", (0, 0), 3 + FRESH + REFRESH_AGAIN)),
-            [a]
-        );
+        assert!(resolver.running.is_empty(), "a failed refresh is not repeated at once");
+        assert_eq!(addresses(resolver.resolve("h", (0, 0), 3 + FRESH + REFRESH_AGAIN)), [a]);
         answers.send(Ok(vec![b])).unwrap();
         wait(&mut resolver, &bell, 3 + FRESH + REFRESH_AGAIN);
-        assert_eq!(
-            addresses(resolver.resolve("h", (0, 0), 4 + FRESH + REFRESH_AGAIN)),
-            [b]
-        );
+        assert_eq!(addresses(resolver.resolve("h", (0, 0), 4 + FRESH + REFRESH_AGAIN)), [b]);
     }
 
     #[test]
@@ -320,20 +272,14 @@ mod tests {
         assert!(
             matches!(resolver.resolve("nope", (1, 1), 1), Resolved::Failed(reason) if reason == "no such host")
         );
-        assert!(matches!(
-            resolver.resolve("nope", (2, 2), 2 + FAILURE_FRESH),
-            Resolved::Pending
-        ));
+        assert!(matches!(resolver.resolve("nope", (2, 2), 2 + FAILURE_FRESH), Resolved::Pending));
     }
 
     #[test]
     fn hung_lookups_are_given_up_and_never_pile_up() {
         let (mut resolver, answers, bell) = scripted();
         for i in 0..40_usize {
-            assert!(matches!(
-                resolver.resolve(&format!("h{i}"), (i, 0), 1),
-                Resolved::Pending
-            ));
+            assert!(matches!(resolver.resolve(&format!("h{i}"), (i, 0), 1), Resolved::Pending));
         }
         assert_eq!(resolver.threads, MAX_ACTIVE);
         assert_eq!(resolver.start_queued(1), Some(1 + GIVEN_UP));

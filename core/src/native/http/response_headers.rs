@@ -6,20 +6,14 @@ use ureq_proto::http::{HeaderMap, header};
 
 use crate::native::clock;
 
-const MONTHS: [&str; 12] = [
-    "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
-];
+const MONTHS: [&str; 12] =
+    ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 
 /// The content type in lower case without parameters, and how long the server asks to be left alone.
 pub(crate) fn response_headers(headers: &HeaderMap) -> (String, Option<Duration>) {
     let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
-    let essence = text(header::CONTENT_TYPE)
-        .and_then(|value| value.split(';').next())
-        .unwrap_or_default();
-    (
-        essence.trim().to_ascii_lowercase(),
-        text(header::RETRY_AFTER).and_then(parse),
-    )
+    let essence = text(header::CONTENT_TYPE).and_then(|value| value.split(';').next()).unwrap_or_default();
+    (essence.trim().to_ascii_lowercase(), text(header::RETRY_AFTER).and_then(parse))
 }
 
 /// The wait from now; nothing where the value makes no sense.
@@ -27,15 +21,10 @@ fn parse(value: &str) -> Option<Duration> {
     let value = value.trim();
     if value.bytes().next()?.is_ascii_digit() {
         let whole = value.split('.').next().unwrap_or_default();
-        return whole
-            .parse::<u32>()
-            .ok()
-            .map(|seconds| Duration::from_secs(seconds.into()));
+        return whole.parse::<u32>().ok().map(|seconds| Duration::from_secs(seconds.into()));
     }
     let at = date(value)?;
-    Some(Duration::from_secs(
-        at.saturating_sub(clock::now().unix / 1_000_000_000),
-    ))
+    Some(Duration::from_secs(at.saturating_sub(clock::now().unix / 1_000_000_000)))
 }
 
 /// Seconds since 1970 of `Sun, 06 Nov 1994 08:49:37 GMT`, the only form that is still written.
@@ -44,25 +33,14 @@ fn date(text: &str) -> Option<u64> {
     let day: u64 = words.next()?.parse().ok().filter(|day| (1..=31).contains(day))?;
     let name = words.next()?;
     let month = MONTHS.iter().position(|month| *month == name)? as u64;
-    let year: u64 = words
-        .next()?
-        .parse()
-        .ok()
-        .filter(|year| (1970..=9999).contains(year))?;
-    let mut time = words
-        .next()?
-        .split(':')
-        .map(|part| part.parse::<u64>().ok().filter(|part| *part <= 60));
+    let year: u64 = words.next()?.parse().ok().filter(|year| (1970..=9999).contains(year))?;
+    let mut time = words.next()?.split(':').map(|part| part.parse::<u64>().ok().filter(|part| *part <= 60));
     let (hour, minute, second) = (time.next()??, time.next()??, time.next()??);
     if words.next()? != "GMT" {
         return None;
     }
     // Days from the civil calendar, counting years from March so that the leap day comes last.
-    let (y, m) = if month < 2 {
-        (year - 1, month + 10)
-    } else {
-        (year, month - 2)
-    };
+    let (y, m) = if month < 2 { (year - 1, month + 10) } else { (year, month - 2) };
     let days = 365 * y + y / 4 - y / 100 + y / 400 + (153 * m + 2) / 5 + day - 1 - 719_468;
     Some(days * 86_400 + hour * 3600 + minute * 60 + second)
 }

@@ -47,8 +47,7 @@ impl Timers {
     /// Requests are far shorter than their deadlines, so stale entries would outnumber living ones without this.
     pub(super) fn compact(&mut self, living: usize, alive: impl Fn(usize, u64) -> bool) {
         if self.heap.len() > COMPACT_ABOVE.max(8 * living) {
-            self.heap
-                .retain(|&Reverse((_, place, serial))| alive(place, serial));
+            self.heap.retain(|&Reverse((_, place, serial))| alive(place, serial));
         }
     }
 }

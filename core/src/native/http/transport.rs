@@ -133,11 +133,7 @@ impl HttpTransport {
     }
 
     fn wake_waiter(&mut self, (place, serial): (usize, u64)) {
-        if self
-            .attempts
-            .get(place)
-            .is_some_and(|attempt| attempt.serial == serial)
-        {
+        if self.attempts.get(place).is_some_and(|attempt| attempt.serial == serial) {
             self.wake_attempt(place);
         }
     }
@@ -153,14 +149,9 @@ impl HttpTransport {
             return Some(Duration::ZERO);
         }
         let attempts = &self.attempts;
-        let timer = self
-            .timers
-            .next(|place, serial| attempts.get(place).is_some_and(|a| a.serial == serial));
+        let timer = self.timers.next(|place, serial| attempts.get(place).is_some_and(|a| a.serial == serial));
         let sweep = (!self.pool.is_empty()).then_some(self.next_sweep);
-        let first = [until, timer, sweep, self.resolver_at]
-            .into_iter()
-            .flatten()
-            .min()?;
+        let first = [until, timer, sweep, self.resolver_at].into_iter().flatten().min()?;
         Some(Duration::from_nanos(first.saturating_sub(now)))
     }
 
@@ -302,10 +293,7 @@ impl Transport for HttpTransport {
         self.serial += 1;
         let place = self.attempts.reserve();
         self.timers.arm(request.deadline, place, self.serial);
-        self.attempts.put(
-            place,
-            Box::new(Attempt::new(slot, self.serial, request, now.mono)),
-        );
+        self.attempts.put(place, Box::new(Attempt::new(slot, self.serial, request, now.mono)));
         self.by_slot.insert(slot, place);
         self.wake_attempt(place);
     }

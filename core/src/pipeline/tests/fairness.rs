@@ -7,10 +7,7 @@ const OBSERVATIONS: Lane = Lane::Observations;
 
 /// Milliseconds from submission until each destination's item was acknowledged, sorted.
 fn latencies(world: &World, items: &[(u64, u64)]) -> Vec<u64> {
-    let mut all: Vec<u64> = items
-        .iter()
-        .map(|(item, at)| (world.acknowledged_at[item] - at) / MS)
-        .collect();
+    let mut all: Vec<u64> = items.iter().map(|(item, at)| (world.acknowledged_at[item] - at) / MS).collect();
     all.sort_unstable();
     all
 }
@@ -58,10 +55,7 @@ fn dead_keys_on_the_same_origin_hold_a_quarter_of_the_slots_at_most() {
             .collect();
         world.pass(8 * SECOND);
         let latencies = latencies(&world, &items);
-        assert!(
-            latencies[latencies.len() * 99 / 100] <= 5_000 + 75 + 5,
-            "{latencies:?}"
-        );
+        assert!(latencies[latencies.len() * 99 / 100] <= 5_000 + 75 + 5, "{latencies:?}");
     }
 }
 
@@ -74,10 +68,8 @@ fn a_backlog_of_one_does_not_hold_the_others_place() {
         world.submit(&big, OBSERVATIONS, 1_000_000);
     }
     let at = world.now.mono;
-    let items: Vec<(u64, u64)> = small
-        .iter()
-        .map(|destination| (world.submit(destination, OBSERVATIONS, 100).unwrap(), at))
-        .collect();
+    let items: Vec<(u64, u64)> =
+        small.iter().map(|destination| (world.submit(destination, OBSERVATIONS, 100).unwrap(), at)).collect();
     world.pass(10 * SECOND);
     assert!(*latencies(&world, &items).last().unwrap() <= 1_080);
 }
@@ -86,20 +78,13 @@ fn a_backlog_of_one_does_not_hold_the_others_place() {
 fn origins_share_the_process_slots_in_turns() {
     let mut world = World::new();
     let hosts: Vec<String> = (0..600).map(|id| format!("h{id}")).collect();
-    let destinations: Vec<_> = hosts
-        .iter()
-        .enumerate()
-        .map(|(id, host)| world.destination(id as u64, host))
-        .collect();
+    let destinations: Vec<_> =
+        hosts.iter().enumerate().map(|(id, host)| world.destination(id as u64, host)).collect();
     for destination in &destinations {
         world.submit(destination, OBSERVATIONS, 100);
     }
     world.pass(1_000 * MS);
     assert_eq!(world.in_flight_peak, 512);
     world.pass(200 * MS);
-    assert!(
-        destinations
-            .iter()
-            .all(|destination| destination.lane(OBSERVATIONS).delivered == 1)
-    );
+    assert!(destinations.iter().all(|destination| destination.lane(OBSERVATIONS).delivered == 1));
 }

@@ -20,15 +20,7 @@ fn a_healthy_flush_is_answered_when_the_server_has_answered() {
     world.pass(100 * MS);
     let report = answer.try_recv().unwrap();
     assert!(report.complete);
-    assert_eq!(
-        (
-            report.delivered,
-            report.dropped,
-            report.pending,
-            report.unconfirmed
-        ),
-        (95, 0, 0, 0)
-    );
+    assert_eq!((report.delivered, report.dropped, report.pending, report.unconfirmed), (95, 0, 0, 0));
 }
 
 #[test]
@@ -58,11 +50,7 @@ fn whatever_the_server_does_a_flush_is_answered_by_its_deadline() {
         let sum = report.delivered + report.dropped + report.pending + report.unconfirmed;
         assert_eq!(sum, 95, "{reaction:?} {report:?}");
         assert_eq!(report.delivered, 0, "{reaction:?}");
-        assert_eq!(
-            report.complete,
-            report.pending + report.unconfirmed == 0,
-            "{reaction:?}"
-        );
+        assert_eq!(report.complete, report.pending + report.unconfirmed == 0, "{reaction:?}");
     }
 }
 

@@ -79,18 +79,9 @@ fn refusals_are_final_and_counted() {
         world.submit(&destination, OBSERVATIONS, 100);
         world.pass(20 * SECOND);
         assert_eq!(world.seen.len(), 1, "{status}");
-        assert_eq!(
-            dropped(&destination, OBSERVATIONS, DropReason::Rejected),
-            1,
-            "{status}"
-        );
+        assert_eq!(dropped(&destination, OBSERVATIONS, DropReason::Rejected), 1, "{status}");
         let notices = world.shared.notices.take(world.now.mono, true);
-        assert!(
-            notices
-                .iter()
-                .any(|notice| notice.message.contains(&status.to_string())),
-            "{notices:?}"
-        );
+        assert!(notices.iter().any(|notice| notice.message.contains(&status.to_string())), "{notices:?}");
     }
 }
 
@@ -205,4 +196,101 @@ fn a_freeze_begins_running_attempts_anew() {
     world.pass(SECOND);
     assert_eq!(world.seen.len(), 2);
     assert_eq!(destination.lane(OBSERVATIONS).delivered, 1);
+}
+
+#[test]
+fn a_close_gives_up_nothing_that_was_submitted_after_it() {
+    let mut world = World::new();
+    let destination = world.destination(1, "a");
+    world.submit(&destination, OBSERVATIONS, 100);
+    let answer = world.flush(Some(vec![destination.clone()]), 5 * SECOND, true);
+    for _ in 0..5 {
+        world.submit(&destination, OBSERVATIONS, 100);
+    }
+    world.pass(100 * MS);
+    assert!(answer.try_recv().unwrap().complete);
+    world.pass(10 * SECOND);
+    assert_eq!(destination.lane(OBSERVATIONS).delivered, 6);
+}
+
+#[test]
+fn the_second_slot_is_used_while_the_first_request_hangs() {
+    let mut world = World::new();
+    world.react("a", Reaction::Hang);
+    let destination = world.destination(1, "a");
+    world.submit(&destination, OBSERVATIONS, 100);
+    world.pass(1_100 * MS);
+    assert_eq!(world.seen.len(), 1);
+    world.submit(&destination, OBSERVATIONS, 100);
+    world.pass(1_100 * MS);
+    assert_eq!(world.seen.len(), 2);
+}
+
+#[test]
+fn a_pause_that_the_server_ordered_outlives_another_failure() {
+    let mut world = World::new();
+    world.react("a", Reaction::Throttle(60));
+    let destination = world.destination(1, "a");
+    world.submit(&destination, OBSERVATIONS, 100);
+    world.pass(1_001 * MS);
+    world.react("a", Reaction::Status(500, 40 * MS));
+    for _ in 0..512 {
+        world.submit(&destination, OBSERVATIONS, 10);
+    }
+    world.pass(50 * SECOND);
+    assert!(world.seen.len() <= 2, "{}", world.seen.len());
+}
+
+#[test]
+fn a_request_that_cannot_be_written_in_time_is_halved() {
+    let mut world = World::new();
+    world.react("a", Reaction::Slow(250_000));
+    let destination = world.destination(1, "a");
+    for _ in 0..16 {
+        world.submit(&destination, OBSERVATIONS, 50_000);
+    }
+    world.pass(200 * SECOND);
+    assert_eq!(destination.lane(OBSERVATIONS).delivered, 16);
+}
+
+#[test]
+fn a_blip_of_a_thousand_destinations_is_soon_over() {
+    let mut world = World::new();
+    world.react("a", Reaction::Status(503, MS));
+    let destinations: Vec<_> = (0..1000).map(|id| world.destination(id, "a")).collect();
+    for destination in &destinations {
+        world.submit(destination, OBSERVATIONS, 100);
+    }
+    world.pass(10 * SECOND);
+    world.react("a", Reaction::Status(200, 20 * MS));
+    world.pass(25 * SECOND);
+    let waiting = destinations.iter().filter(|destination| destination.tally().pending > 0).count();
+    assert_eq!(waiting, 0);
+}
+
+#[test]
+fn timers_that_nobody_waits_for_do_not_pile_up() {
+    let mut world = World::new();
+    let destinations: Vec<_> = (0..100).map(|id| world.destination(id, "a")).collect();
+    for _ in 0..200 {
+        for destination in &destinations {
+            world.submit(destination, OBSERVATIONS, 10);
+        }
+        world.pass(6 * SECOND);
+    }
+    assert!(world.pipeline.timers.len() < 3000, "{}", world.pipeline.timers.len());
+}
+
+#[test]
+fn health_probes_keep_to_the_slots() {
+    let mut world = World::new();
+    let hosts: Vec<String> = (0..1500).map(|id| format!("h{id}")).collect();
+    let destinations: Vec<_> =
+        hosts.iter().enumerate().map(|(id, host)| world.destination(id as u64, host)).collect();
+    for destination in &destinations {
+        world.react(&destination.endpoint.url.host.clone(), Reaction::Hang);
+        world.submit(destination, Lane::Scores, 10);
+    }
+    world.pass(20 * SECOND);
+    assert!(world.in_flight_peak <= 512, "{}", world.in_flight_peak);
 }

@@ -8,22 +8,10 @@ use crate::report::Lane;
 
 #[derive(Clone, Debug)]
 enum Step {
-    Submit {
-        destination: usize,
-        lane: Lane,
-        len: usize,
-        count: usize,
-    },
+    Submit { destination: usize, lane: Lane, len: usize, count: usize },
     Pass(u64),
-    React {
-        host: usize,
-        reaction: Reaction,
-    },
-    Flush {
-        destination: Option<usize>,
-        timeout: u64,
-        close: bool,
-    },
+    React { host: usize, reaction: Reaction },
+    Flush { destination: Option<usize>, timeout: u64, close: bool },
     Freeze,
 }
 

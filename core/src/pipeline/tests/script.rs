@@ -32,6 +32,8 @@ pub(super) enum Reaction {
     Refuse,
     /// Answers 413 to bodies over this many bytes, else 200.
     Limit(usize),
+    /// Takes bodies of up to this many bytes; larger ones cannot be written in time.
+    Slow(usize),
     /// Takes scores but refuses the first this many of each request.
     Partial(u64),
 }
@@ -68,10 +70,7 @@ impl World {
     }
 
     pub(super) fn with(limits: Limits) -> Self {
-        let now = Now {
-            mono: SECOND,
-            unix: 1_700_000_000 * SECOND,
-        };
+        let now = Now { mono: SECOND, unix: 1_700_000_000 * SECOND };
         let shared = Arc::new(Shared::new(limits, Envelope::new(&[], "test", "1")));
         Self {
             now,
@@ -101,14 +100,7 @@ impl World {
         let settings = ClientSettings::resolve(options, &|_| None, &mut Vec::new());
         let endpoint = Arc::new(settings.endpoint.clone().unwrap());
         let bytes = self.shared.limits.destination_bytes;
-        Arc::new(Destination::new(
-            id,
-            &settings,
-            endpoint,
-            bytes,
-            self.shared.retired.clone(),
-            self.now.mono,
-        ))
+        Arc::new(Destination::new(id, &settings, endpoint, bytes, self.shared.retired.clone(), self.now.mono))
     }
 
     pub(super) fn react(&mut self, host: &str, reaction: Reaction) {
@@ -134,20 +126,10 @@ impl World {
             destination.counters.dropped(lane, reason, 1);
             return None;
         }
-        destination
-            .waiting
-            .fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        destination
-            .waiting_bytes
-            .fetch_add(item.payload.len(), std::sync::atomic::Ordering::Relaxed);
-        self.pipeline.handle_command(
-            Command::Submit {
-                destination: destination.clone(),
-                lane,
-                item,
-            },
-            self.now,
-        );
+        destination.waiting.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        destination.waiting_bytes.fetch_add(item.payload.len(), std::sync::atomic::Ordering::Relaxed);
+        self.pipeline
+            .handle_command(Command::Submit { destination: destination.clone(), lane, item }, self.now);
         self.settle();
         Some(number)
     }
@@ -159,12 +141,7 @@ impl World {
         close: bool,
     ) -> Receiver<Report> {
         let (reply, answer) = bounded(1);
-        let request = FlushRequest {
-            destinations,
-            deadline: self.now.mono + timeout,
-            close,
-            reply,
-        };
+        let request = FlushRequest { destinations, deadline: self.now.mono + timeout, close, reply };
         self.pipeline.handle_command(Command::Flush(request), self.now);
         self.settle();
         answer
@@ -187,33 +164,18 @@ impl World {
         let host = request.endpoint.url.host.clone();
         let body = request.payload.to_vec();
         let items = numbers(&body);
-        self.sent_again_after_ack += items
-            .iter()
-            .filter(|item| self.acknowledged.contains(item))
-            .count() as u64;
+        self.sent_again_after_ack +=
+            items.iter().filter(|item| self.acknowledged.contains(item)).count() as u64;
         let path = request.path.to_string();
         let reaction = match path.as_str() {
             "/api/public/health" => match self.reactions.get(&host) {
                 Some(Reaction::Hang | Reaction::Refuse) => self.reactions[&host].clone(),
                 _ => Reaction::Status(200, MS),
             },
-            _ => self
-                .reactions
-                .get(&host)
-                .cloned()
-                .unwrap_or(Reaction::Status(200, 75 * MS)),
+            _ => self.reactions.get(&host).cloned().unwrap_or(Reaction::Status(200, 75 * MS)),
         };
-        let answer = |status: u16| Response {
-            status,
-            ..Response::default()
-        };
-        let failed = |phase, kind| {
-            Outcome::Failed(Failure {
-                phase,
-                kind,
-                detail: "scripted".into(),
-            })
-        };
+        let answer = |status: u16| Response { status, ..Response::default() };
+        let failed = |phase, kind| Outcome::Failed(Failure { phase, kind, detail: "scripted".into() });
         let (after, outcome) = match reaction {
             Reaction::Status(status, after) => {
                 let body = if path.ends_with("health") {
@@ -221,13 +183,7 @@ impl World {
                 } else {
                     Vec::new()
                 };
-                (
-                    after,
-                    Outcome::Response(Response {
-                        body,
-                        ..answer(status)
-                    }),
-                )
+                (after, Outcome::Response(Response { body, ..answer(status) }))
             }
             Reaction::Throttle(seconds) => (
                 10 * MS,
@@ -236,15 +192,17 @@ impl World {
                     ..answer(429)
                 }),
             ),
-            Reaction::Hang => (
-                request.deadline - self.now.mono,
-                failed(Phase::Receive, FailureKind::Timeout),
-            ),
+            Reaction::Hang => {
+                (request.deadline - self.now.mono, failed(Phase::Receive, FailureKind::Timeout))
+            }
             Reaction::Refuse => (MS, failed(Phase::Connect, FailureKind::Network)),
-            Reaction::Limit(most) => (
-                10 * MS,
-                Outcome::Response(answer(if body.len() > most { 413 } else { 200 })),
-            ),
+            Reaction::Limit(most) => {
+                (10 * MS, Outcome::Response(answer(if body.len() > most { 413 } else { 200 })))
+            }
+            Reaction::Slow(most) if body.len() > most => {
+                (request.deadline - self.now.mono, failed(Phase::Send, FailureKind::Timeout))
+            }
+            Reaction::Slow(_) => (10 * MS, Outcome::Response(answer(200))),
             Reaction::Partial(refused) if path.ends_with("scores") => {
                 let body = format!(r#"{{"accepted":0,"rejected":{refused},"errors":[]}}"#).into_bytes();
                 (10 * MS, Outcome::Response(Response { body, ..answer(207) }))
@@ -252,13 +210,9 @@ impl World {
             Reaction::Partial(_) => (10 * MS, Outcome::Response(answer(200))),
         };
         let after = after.min(request.deadline - self.now.mono);
-        self.seen.push(Seen {
-            path,
-            items: items.clone(),
-        });
+        self.seen.push(Seen { path, items: items.clone() });
         self.next_event += 1;
-        self.running
-            .insert((self.now.mono + after, self.next_event), (slot, outcome, items));
+        self.running.insert((self.now.mono + after, self.next_event), (slot, outcome, items));
     }
 
     /// Lets time pass: every timer and every answer comes at its moment.
