@@ -16,8 +16,7 @@ pub fn version() -> String {
 #[napi]
 #[must_use]
 pub fn create_trace_id(seed: Option<String>) -> String {
-    seed.map_or_else(TraceId::random, |seed| TraceId::from_seed(&seed))
-        .to_string()
+    seed.map_or_else(TraceId::random, |seed| TraceId::from_seed(&seed)).to_string()
 }
 
 /// The trace id of a `traceparent` header; `null` where the W3C specification says to ignore the header.

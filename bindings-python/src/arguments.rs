@@ -99,10 +99,7 @@ impl Given<'_, '_> {
             text(scratch, &message, |text| sink.status_message(text))?;
         }
         if let Some(level) = self.level {
-            let word = level
-                .str()
-                .map(|word| word.to_string_lossy().into_owned())
-                .unwrap_or_default();
+            let word = level.str().map(|word| word.to_string_lossy().into_owned()).unwrap_or_default();
             // An enum's `str` names its class too.
             match Level::parse(word.rsplit('.').next().unwrap_or_default()) {
                 Some(level) => sink.level(level),
@@ -131,16 +128,10 @@ pub(crate) fn prompt_link(prompt: &Bound<'_, PyAny>) -> Option<(String, i64)> {
         let name = prompt.get_item("name").ok()??.extract().ok()?;
         return Some((name, prompt.get_item("version").ok()??.extract().ok()?));
     }
-    if prompt
-        .getattr("is_fallback")
-        .is_ok_and(|fallback| fallback.is_truthy().unwrap_or(false))
-    {
+    if prompt.getattr("is_fallback").is_ok_and(|fallback| fallback.is_truthy().unwrap_or(false)) {
         return None;
     }
-    Some((
-        prompt.getattr("name").ok()?.extract().ok()?,
-        prompt.getattr("version").ok()?.extract().ok()?,
-    ))
+    Some((prompt.getattr("name").ok()?.extract().ok()?, prompt.getattr("version").ok()?.extract().ok()?))
 }
 
 /// Input or output: masked, `None` is nothing, text as it is, the rest as JSON.
@@ -187,9 +178,7 @@ fn metadata(
         given
     };
     let Ok(dict) = given.cast::<PyDict>() else {
-        return text(scratch, given, |text| {
-            sink.field(Field::Metadata, Value::Str(text))
-        });
+        return text(scratch, given, |text| sink.field(Field::Metadata, Value::Str(text)));
     };
     for_each_item(dict, |key, value| {
         scratch.clear();
@@ -239,10 +228,7 @@ pub(crate) fn kind_of(as_type: Option<&Bound<'_, PyAny>>, public_key: &str) -> O
     let Some(as_type) = as_type else {
         return ObservationType::Span;
     };
-    let word = as_type
-        .cast::<PyString>()
-        .ok()
-        .and_then(|word| word.to_str().ok());
+    let word = as_type.cast::<PyString>().ok().and_then(|word| word.to_str().ok());
     word.and_then(ObservationType::parse).unwrap_or_else(|| {
         let given = plain(as_type).unwrap_or_default();
         problem(public_key, format!("as_type {:?} is none of span, generation, event, embedding, agent, tool, chain, retriever, evaluator, guardrail; span is used", shown(&given)));
@@ -268,10 +254,7 @@ pub(crate) fn trace_context_of(
         );
         return None;
     };
-    Some((
-        trace,
-        item("parent_span_id").and_then(|id| span_id_of(&id, public_key)),
-    ))
+    Some((trace, item("parent_span_id").and_then(|id| span_id_of(&id, public_key))))
 }
 
 /// An observation's id as an argument.
@@ -281,10 +264,7 @@ pub(crate) fn span_id_of(given: &Bound<'_, PyAny>, public_key: &str) -> Option<S
     if parsed.is_none() {
         problem(
             public_key,
-            format!(
-                "observation id {:?} is not 16 hexadecimal digits; it is ignored",
-                shown(&id)
-            ),
+            format!("observation id {:?} is not 16 hexadecimal digits; it is ignored", shown(&id)),
         );
     }
     parsed

@@ -138,18 +138,11 @@ fn start<'py>(
     let name = keywords.name()?.unwrap_or(kind.as_str().into());
     let current = Current::read(of.py())?;
     let place = Place {
-        parent: current
-            .observation()
-            .map(|observation| observation.get().core.context()),
+        parent: current.observation().map(|observation| observation.get().core.context()),
         trace_context: trace_context_of(keywords.trace_context().as_deref(), key),
         propagated: current.propagated(),
     };
-    begun(
-        of.py(),
-        Observation::start(handle, &name, kind, place),
-        kind,
-        &keywords.given(),
-    )
+    begun(of.py(), Observation::start(handle, &name, kind, place), kind, &keywords.given())
 }
 
 /// Starts an observation below another.
@@ -178,10 +171,7 @@ fn update_current<'py>(
     let current = Current::read(of.py())?;
     match current.observation() {
         Some(observation) => observation.get().change(keywords)?,
-        None => problem(
-            of.get().public_key(),
-            format!("{function} outside of any observation does nothing"),
-        ),
+        None => problem(of.get().public_key(), format!("{function} outside of any observation does nothing")),
     }
     Ok(of.py().None().into_bound(of.py()))
 }

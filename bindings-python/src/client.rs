@@ -48,9 +48,7 @@ impl Client {
         if let Some(adopted) = options.and_then(|options| options.get_item("_handle").ok().flatten())
             && let Ok(adopted) = adopted.cast::<Adopted>()
         {
-            return Ok(Self {
-                handle: adopted.get().handle.clone(),
-            });
+            return Ok(Self { handle: adopted.get().handle.clone() });
         }
         let mut asked = ClientOptions::default();
         let mut mask = None;
@@ -267,10 +265,7 @@ impl Client {
     ) -> Option<&'a Bound<'py, Observation>> {
         let observation = current.observation();
         if observation.is_none() {
-            problem(
-                self.handle.public_key(),
-                format!("{function} outside of any observation does nothing"),
-            );
+            problem(self.handle.public_key(), format!("{function} outside of any observation does nothing"));
         }
         observation
     }
@@ -296,19 +291,10 @@ fn take(
     problems: &mut Vec<String>,
 ) {
     let mut wrong = |wanted: &str| problems.push(format!("{name} is no {wanted}; it is ignored"));
-    let text = || {
-        value
-            .cast::<PyString>()
-            .ok()
-            .map(|text| text.to_string_lossy().into_owned())
-    };
+    let text = || value.cast::<PyString>().ok().map(|text| text.to_string_lossy().into_owned());
     let number = || {
         let number = value.is_instance_of::<PyFloat>() || value.is_instance_of::<PyInt>();
-        if number && !value.is_instance_of::<PyBool>() {
-            value.extract::<f64>().ok()
-        } else {
-            None
-        }
+        if number && !value.is_instance_of::<PyBool>() { value.extract::<f64>().ok() } else { None }
     };
     macro_rules! put {
         ($field:ident, $read:expr, $wanted:literal) => {
@@ -340,9 +326,7 @@ fn take(
         "debug" => {
             if value.is_truthy().unwrap_or(false) {
                 let py = value.py();
-                let _ = py
-                    .import("tracespool._notices")
-                    .and_then(|notices| notices.call_method0("debug"));
+                let _ = py.import("tracespool._notices").and_then(|notices| notices.call_method0("debug"));
             }
         }
         "otel_compression" => match text().as_deref() {
@@ -373,9 +357,6 @@ fn take(
         _ if WITHOUT_EFFECT.contains(&name) => {
             problems.push(format!("{name} has no effect here; see docs/compatibility.md"))
         }
-        _ => problems.push(format!(
-            "Client() has no argument {:?}; it is ignored",
-            shown(name)
-        )),
+        _ => problems.push(format!("Client() has no argument {:?}; it is ignored", shown(name))),
     }
 }

@@ -25,14 +25,9 @@ fn variable(py: Python<'_>) -> PyResult<&Variable> {
     VARIABLE.get_or_try_init(py, || {
         let options = PyDict::new(py);
         options.set_item("default", py.None())?;
-        let variable = py
-            .import("_contextvars")?
-            .getattr("ContextVar")?
-            .call(("tracespool",), Some(&options))?;
-        Ok(Variable {
-            get: variable.getattr("get")?.unbind(),
-            set: variable.getattr("set")?.unbind(),
-        })
+        let variable =
+            py.import("_contextvars")?.getattr("ContextVar")?.call(("tracespool",), Some(&options))?;
+        Ok(Variable { get: variable.getattr("get")?.unbind(), set: variable.getattr("set")?.unbind() })
     })
 }
 
@@ -63,10 +58,7 @@ impl<'py> Current<'py> {
         if let Ok(observation) = self.0.cast_exact::<Observation>() {
             return Some(observation);
         }
-        self.record()?
-            .observation
-            .as_ref()
-            .map(|observation| observation.bind(self.0.py()))
+        self.record()?.observation.as_ref().map(|observation| observation.bind(self.0.py()))
     }
 
     /// The attributes that new observations carry.
@@ -116,17 +108,9 @@ pub(crate) fn set(value: &Bound<'_, PyAny>) -> PyResult<()> {
 /// elsewhere) that context's own value stands, unless it is an observation that has ended.
 pub(crate) fn leave(mine: &Bound<'_, PyAny>, previous: &Bound<'_, PyAny>) -> PyResult<()> {
     let current = Current::read(mine.py())?;
-    let ended = || {
-        current
-            .0
-            .cast_exact::<Observation>()
-            .is_ok_and(|observation| observation.get().core.has_ended())
-    };
-    if current.0.is(mine) || ended() {
-        set(previous)
-    } else {
-        Ok(())
-    }
+    let ended =
+        || current.0.cast_exact::<Observation>().is_ok_and(|observation| observation.get().core.has_ended());
+    if current.0.is(mine) || ended() { set(previous) } else { Ok(()) }
 }
 
 /// What is current: to be set in another thread.

@@ -49,11 +49,7 @@ impl Draft {
             // Captured values have no other form.
             Value::Utf8(_) | Value::Strs(_) => return,
         };
-        self.entries.push(Entry {
-            slot,
-            scalar,
-            end: self.bytes.len(),
-        });
+        self.entries.push(Entry { slot, scalar, end: self.bytes.len() });
     }
 
     /// Hands everything over.

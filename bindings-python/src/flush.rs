@@ -16,6 +16,8 @@ use crate::handle::Handle;
 use crate::home::{home, seconds};
 use crate::notices;
 
+/// How long after the deadline the core's own report is waited for.
+const GRACE: Duration = Duration::from_millis(30);
 /// How long a signal may wait to be noticed.
 const SLICE: Duration = Duration::from_millis(50);
 /// Pauses between two looks where only polling is possible, in seconds.
@@ -32,10 +34,7 @@ pub(crate) struct Ticket {
 
 impl Ticket {
     fn new(under_way: Option<(Arc<Process>, process::Ticket)>) -> Self {
-        Self {
-            under_way,
-            report: Mutex::new(None),
-        }
+        Self { under_way, report: Mutex::new(None) }
     }
 
     pub(crate) fn of(handle: &Handle, timeout: f64, close: bool) -> Self {
@@ -67,11 +66,7 @@ impl Ticket {
         if let Some(report) = self.report.lock().as_ref() {
             return Some(report.clone());
         }
-        let report = if slice.is_zero() {
-            ticket.poll()
-        } else {
-            ticket.wait(slice, process)
-        };
+        let report = if slice.is_zero() { ticket.poll() } else { ticket.wait(slice, process) };
         report.inspect(|report| *self.report.lock() = Some(report.clone()))
     }
 
@@ -88,7 +83,8 @@ impl Ticket {
     ///
     /// What a signal handler raises (`KeyboardInterrupt`); the data stays pending.
     fn join(&self, py: Python<'_>, timeout: Duration) -> PyResult<Report> {
-        let deadline = Instant::now() + timeout;
+        // The core answers at its own deadline with the whole truth; this one is for when it does not.
+        let deadline = Instant::now() + timeout + GRACE;
         if let Some(report) = self.look(Duration::ZERO) {
             return Ok(report);
         }
@@ -120,26 +116,15 @@ impl Ticket {
 fn patched_sleep(py: Python<'_>) -> Option<Bound<'_, PyAny>> {
     let modules = py.import("sys").ok()?.getattr("modules").ok()?;
     let monkey = modules.get_item("gevent.monkey").ok()?;
-    let patched = monkey
-        .call_method1("is_module_patched", ("time",))
-        .ok()?
-        .is_truthy()
-        .ok()?;
-    if patched {
-        py.import("time").ok()?.getattr("sleep").ok()
-    } else {
-        None
-    }
+    let patched = monkey.call_method1("is_module_patched", ("time",)).ok()?.is_truthy().ok()?;
+    if patched { py.import("time").ok()?.getattr("sleep").ok() } else { None }
 }
 
 #[pymethods]
 impl Ticket {
     /// The report once it has come, else `None`.
     fn poll<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyDict>>> {
-        let report = self
-            .look(Duration::ZERO)
-            .map(|report| dict(py, &report))
-            .transpose()?;
+        let report = self.look(Duration::ZERO).map(|report| dict(py, &report)).transpose()?;
         if report.is_some() {
             notices::deliver(py, false);
         }
@@ -162,26 +147,11 @@ impl Ticket {
 }
 
 fn dict<'py>(py: Python<'py>, report: &Report) -> PyResult<Bound<'py, PyDict>> {
-    let Report {
-        complete,
-        delivered,
-        dropped,
-        pending,
-        unconfirmed,
-        destinations,
-    } = report;
+    let Report { complete, delivered, dropped, pending, unconfirmed, destinations } = report;
     let out = counts(py, *delivered, *dropped, *pending, *unconfirmed)?;
     out.set_item("complete", complete)?;
     let parts = PyList::empty(py);
-    for DestinationReport {
-        public_key,
-        base_url,
-        delivered,
-        dropped,
-        pending,
-        unconfirmed,
-    } in destinations
-    {
+    for DestinationReport { public_key, base_url, delivered, dropped, pending, unconfirmed } in destinations {
         let part = counts(py, *delivered, *dropped, *pending, *unconfirmed)?;
         part.set_item("public_key", public_key)?;
         part.set_item("base_url", base_url)?;
@@ -231,28 +201,17 @@ pub(crate) fn cleanup_client<'py>(
         base_url.map(|url| BaseUrl::parse(url).map_or_else(|_| url.to_owned(), |url| url.to_string()));
     let matches = |key: &str, endpoint: &Endpoint| {
         key == public_key
-            && base_url
-                .as_ref()
-                .is_none_or(|url| *url == endpoint.url.to_string())
+            && base_url.as_ref().is_none_or(|url| *url == endpoint.url.to_string())
             && authorization.as_ref().is_none_or(|wanted| {
-                endpoint
-                    .headers
-                    .iter()
-                    .any(|(name, value)| name == "authorization" && value == wanted)
+                endpoint.headers.iter().any(|(name, value)| name == "authorization" && value == wanted)
             })
     };
     crate::handle::forget(|handle| {
         let settings = handle.core.settings();
-        settings
-            .endpoint
-            .as_ref()
-            .is_some_and(|endpoint| matches(&settings.public_key, endpoint))
+        settings.endpoint.as_ref().is_some_and(|endpoint| matches(&settings.public_key, endpoint))
     });
-    Ticket::cleanup(
-        |destination| matches(destination.public_key(), destination.endpoint()),
-        timeout,
-    )
-    .wait(py, Some(timeout))
+    Ticket::cleanup(|destination| matches(destination.public_key(), destination.endpoint()), timeout)
+        .wait(py, Some(timeout))
 }
 
 /// `cleanup_client` for all at once, under one deadline.

@@ -11,7 +11,6 @@ use tracespool_core::config::ClientOptions;
 
 use crate::client::Client;
 use crate::current::Current;
-use crate::home::home;
 use crate::names::names;
 use crate::notices::problem;
 
@@ -30,19 +29,12 @@ pub(crate) struct Handle {
 
 impl Handle {
     pub(crate) fn new(core: tracespool_core::Client, mask: Option<Py<PyAny>>) -> Self {
-        Self {
-            core,
-            masked: mask.is_some(),
-            mask: Mutex::new(mask),
-        }
+        Self { core, masked: mask.is_some(), mask: Mutex::new(mask) }
     }
 
     /// Makes a core client from the environment and what is passed.
     pub(crate) fn open(options: ClientOptions, mask: Option<Py<PyAny>>) -> Self {
-        Self::new(
-            tracespool_core::Client::open(options, &|name| std::env::var(name).ok(), home),
-            mask,
-        )
+        Self::new(tracespool_core::native::open(options), mask)
     }
 
     pub(crate) fn public_key(&self) -> &str {
@@ -84,10 +76,7 @@ impl Handle {
 
     pub(crate) fn traverse(&self, visit: &pyo3::PyVisit<'_>) -> Result<(), pyo3::PyTraverseError> {
         // A lock that is taken means that somebody uses the client: not garbage. No thread can be waiting inside it.
-        self.mask
-            .try_lock()
-            .and_then(|mask| mask.as_ref().map(|mask| visit.call(mask)))
-            .unwrap_or(Ok(()))
+        self.mask.try_lock().and_then(|mask| mask.as_ref().map(|mask| visit.call(mask))).unwrap_or(Ok(()))
     }
 
     pub(crate) fn clear(&self) {
@@ -114,11 +103,8 @@ pub(crate) fn remember(client: &Bound<'_, Client>) {
         return;
     }
     let destination = handle.core.destination_key();
-    let held = Held {
-        client: client.clone().unbind(),
-        destination,
-        public_key: handle.public_key().to_owned(),
-    };
+    let held =
+        Held { client: client.clone().unbind(), destination, public_key: handle.public_key().to_owned() };
     let forgotten = {
         let mut handles = HANDLES.lock();
         let at = handles.iter().position(|held| held.destination == destination);
@@ -135,9 +121,8 @@ pub(crate) fn forget(matches: impl Fn(&Handle) -> bool) {
     let mut forgotten = Vec::new();
     {
         let mut handles = HANDLES.lock();
-        let (gone, kept) = std::mem::take(&mut *handles)
-            .into_iter()
-            .partition(|held| matches(&held.client.get().handle));
+        let (gone, kept) =
+            std::mem::take(&mut *handles).into_iter().partition(|held| matches(&held.client.get().handle));
         *handles = kept;
         forgotten.extend(gone.into_iter().map(|held: Held| held.client));
     }
@@ -147,11 +132,7 @@ pub(crate) fn forget(matches: impl Fn(&Handle) -> bool) {
 /// The latest client of this public key.
 fn find<'py>(py: Python<'py>, public_key: &str) -> Option<Bound<'py, Client>> {
     let handles = HANDLES.lock();
-    handles
-        .iter()
-        .rev()
-        .find(|held| held.public_key == public_key)
-        .map(|held| held.client.bind(py).clone())
+    handles.iter().rev().find(|held| held.public_key == public_key).map(|held| held.client.bind(py).clone())
 }
 
 fn only<'py>(py: Python<'py>) -> Option<Bound<'py, Client>> {
@@ -174,12 +155,7 @@ pub(crate) fn object<'py>(py: Python<'py>, handle: &Arc<Handle>) -> PyResult<Bou
     };
     match known {
         Some(client) => Ok(client),
-        None => wrap(
-            py,
-            Adopted {
-                handle: handle.clone(),
-            },
-        ),
+        None => wrap(py, Adopted { handle: handle.clone() }),
     }
 }
 
@@ -220,9 +196,7 @@ pub(crate) fn resolve(py: Python<'_>, public_key: Option<&str>) -> PyResult<Arc<
 
 /// The same outside of any observation.
 fn resolve_root<'py>(py: Python<'py>, public_key: Option<&str>) -> PyResult<Bound<'py, Client>> {
-    let environment = std::env::var("LANGFUSE_PUBLIC_KEY")
-        .ok()
-        .filter(|key| !key.trim().is_empty());
+    let environment = std::env::var("LANGFUSE_PUBLIC_KEY").ok().filter(|key| !key.trim().is_empty());
     let found = match (public_key, environment.as_deref()) {
         (Some(key), _) => find(py, key),
         (None, Some(key)) => find(py, key),
@@ -231,16 +205,8 @@ fn resolve_root<'py>(py: Python<'py>, public_key: Option<&str>) -> PyResult<Boun
     if let Some(client) = found {
         return Ok(client);
     }
-    if environment
-        .as_deref()
-        .is_some_and(|key| public_key.is_none_or(|wanted| wanted == key))
-    {
-        let client = wrap(
-            py,
-            Adopted {
-                handle: Arc::new(Handle::open(ClientOptions::default(), None)),
-            },
-        )?;
+    if environment.as_deref().is_some_and(|key| public_key.is_none_or(|wanted| wanted == key)) {
+        let client = wrap(py, Adopted { handle: Arc::new(Handle::open(ClientOptions::default(), None)) })?;
         remember(&client);
         if client.get().handle.core.enabled() {
             return Ok(client);
@@ -264,16 +230,8 @@ fn disabled(py: Python<'_>) -> PyResult<Bound<'_, Client>> {
     if let Some(client) = known {
         return Ok(client);
     }
-    let options = ClientOptions {
-        tracing_enabled: Some(false),
-        ..ClientOptions::default()
-    };
-    let client = wrap(
-        py,
-        Adopted {
-            handle: Arc::new(Handle::open(options, None)),
-        },
-    )?;
+    let options = ClientOptions { tracing_enabled: Some(false), ..ClientOptions::default() };
+    let client = wrap(py, Adopted { handle: Arc::new(Handle::open(options, None)) })?;
     let before = DISABLED.lock().replace(client.clone().unbind());
     drop(before);
     Ok(client)

@@ -13,9 +13,5 @@ pub(crate) fn home() -> Arc<Process> {
 /// Seconds as a duration; what is no number of seconds is none.
 pub(crate) fn seconds(timeout: f64) -> Duration {
     // A year is as good as forever, and stays clear of overflow.
-    if timeout > 0.0 {
-        Duration::from_secs_f64(timeout.min(31_536_000.0))
-    } else {
-        Duration::ZERO
-    }
+    if timeout > 0.0 { Duration::from_secs_f64(timeout.min(31_536_000.0)) } else { Duration::ZERO }
 }

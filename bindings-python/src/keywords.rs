@@ -60,22 +60,14 @@ impl<'a, 'py> Keywords<'a, 'py> {
         names: *mut ffi::PyObject,
     ) -> Self {
         let interned = INTERNED.get_or_init(py, || NAMES.map(|name| PyString::intern(py, name).unbind()));
-        let mut keywords = Self {
-            slots: [None; NAMES.len()],
-            first: None,
-            unknown: None,
-            surplus: count > 1,
-        };
+        let mut keywords =
+            Self { slots: [None; NAMES.len()], first: None, unknown: None, surplus: count > 1 };
         // SAFETY: indexes stay below what the caller vouches for.
         unsafe {
             if count > 0 {
                 keywords.first = Some(Borrowed::from_ptr(py, *args));
             }
-            let named = if names.is_null() {
-                0
-            } else {
-                ffi::PyTuple_Size(names)
-            };
+            let named = if names.is_null() { 0 } else { ffi::PyTuple_Size(names) };
             for at in 0..named {
                 let name = ffi::PyTuple_GetItem(names, at);
                 let value = Borrowed::from_ptr(py, *args.add(count + at.unsigned_abs()));
@@ -102,16 +94,10 @@ impl<'a, 'py> Keywords<'a, 'py> {
     fn tell(&self, function: &str, public_key: &str) {
         if let Some(name) = self.unknown {
             let name = plain(&name).unwrap_or_default();
-            problem(
-                public_key,
-                format!("{function} has no argument {:?}; it is ignored", shown(&name)),
-            );
+            problem(public_key, format!("{function} has no argument {:?}; it is ignored", shown(&name)));
         }
         if self.surplus {
-            problem(
-                public_key,
-                format!("{function} takes keywords only; positional arguments are ignored"),
-            );
+            problem(public_key, format!("{function} takes keywords only; positional arguments are ignored"));
         }
     }
 
@@ -160,8 +146,7 @@ impl<'a, 'py> Keywords<'a, 'py> {
 
     /// Whether leaving the block ends the observation.
     pub(crate) fn end_on_exit(&self) -> bool {
-        self.get(Slot::EndOnExit)
-            .is_none_or(|flag| flag.is_truthy().unwrap_or(true))
+        self.get(Slot::EndOnExit).is_none_or(|flag| flag.is_truthy().unwrap_or(true))
     }
 }
 

@@ -46,14 +46,7 @@ pub(crate) fn stats(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
     out.set_item("delivery_p50", delivery_p50)?;
     out.set_item("delivery_p99", delivery_p99)?;
     let parts = PyList::empty(py);
-    for DestinationStats {
-        public_key,
-        base_url,
-        bytes,
-        observations,
-        scores,
-    } in destinations
-    {
+    for DestinationStats { public_key, base_url, bytes, observations, scores } in destinations {
         let part = PyDict::new(py);
         part.set_item("public_key", public_key)?;
         part.set_item("base_url", base_url)?;
@@ -67,13 +60,7 @@ pub(crate) fn stats(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
 }
 
 fn lane<'py>(py: Python<'py>, lane: &LaneStats) -> PyResult<Bound<'py, PyDict>> {
-    let LaneStats {
-        submitted,
-        delivered,
-        pending,
-        unconfirmed,
-        dropped,
-    } = lane;
+    let LaneStats { submitted, delivered, pending, unconfirmed, dropped } = lane;
     let out = PyDict::new(py);
     out.set_item("submitted", submitted)?;
     out.set_item("delivered", delivered)?;

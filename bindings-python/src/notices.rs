@@ -24,10 +24,7 @@ pub(crate) fn problem(public_key: &str, message: impl Into<String>) {
     let process = home();
     let message = message.into();
     let now = process.now().mono;
-    process
-        .shared()
-        .notices
-        .add(NoticeKind::Configuration, public_key, 1, now, || message.clone());
+    process.shared().notices.add(NoticeKind::Configuration, public_key, 1, now, || message.clone());
 }
 
 /// The look that `end` takes: rarely, and never twice a second.
@@ -47,9 +44,7 @@ fn glance(py: Python<'_>) {
     let now = process.now().mono;
     let last = DELIVERED_AT.load(Ordering::Relaxed);
     if now.saturating_sub(last) >= PERIOD
-        && DELIVERED_AT
-            .compare_exchange(last, now, Ordering::Relaxed, Ordering::Relaxed)
-            .is_ok()
+        && DELIVERED_AT.compare_exchange(last, now, Ordering::Relaxed, Ordering::Relaxed).is_ok()
     {
         deliver(py, false);
     }
@@ -72,11 +67,7 @@ fn hand_over(py: Python<'_>, notices: Vec<tracespool_core::notice::Notice>) -> P
     let lines = PyList::empty(py);
     let drops = PyList::empty(py);
     for notice in notices {
-        let level = if notice.kind == NoticeKind::Panic {
-            "error"
-        } else {
-            "warning"
-        };
+        let level = if notice.kind == NoticeKind::Panic { "error" } else { "warning" };
         let message = if notice.public_key.is_empty() {
             notice.message
         } else {
@@ -93,15 +84,9 @@ fn hand_over(py: Python<'_>, notices: Vec<tracespool_core::notice::Notice>) -> P
             drops.append(drop)?;
         }
     }
-    let callbacks: Vec<Py<PyAny>> = CALLBACKS
-        .lock()
-        .iter()
-        .map(|callback| callback.clone_ref(py))
-        .collect();
+    let callbacks: Vec<Py<PyAny>> = CALLBACKS.lock().iter().map(|callback| callback.clone_ref(py)).collect();
     let callbacks = PyTuple::new(py, callbacks)?;
-    py.import("tracespool._notices")?
-        .call_method1("deliver", (lines, drops, callbacks))
-        .map(drop)
+    py.import("tracespool._notices")?.call_method1("deliver", (lines, drops, callbacks)).map(drop)
 }
 
 /// Calls `callback` with `{"reason", "lane", "count", "public_key", "message"}` whenever data was given up: on an

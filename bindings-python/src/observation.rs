@@ -39,11 +39,7 @@ pub(crate) struct Place<'a> {
 
 impl Observation {
     pub(crate) fn start(handle: &Arc<Handle>, name: &str, kind: ObservationType, place: Place<'_>) -> Self {
-        let Place {
-            parent,
-            trace_context,
-            propagated,
-        } = place;
+        let Place { parent, trace_context, propagated } = place;
         let start = Start {
             name,
             kind,
@@ -52,21 +48,13 @@ impl Observation {
             propagated: propagated.map(|all| &**all),
             start_time: None,
         };
-        Self {
-            core: handle.core.start(&start),
-            handle: handle.clone(),
-            propagated: propagated.cloned(),
-        }
+        Self { core: handle.core.start(&start), handle: handle.clone(), propagated: propagated.cloned() }
     }
 
     /// Where its children start.
     pub(crate) fn inside<'a>(&'a self, current: &'a Current<'_>) -> Place<'a> {
         let propagated = current.propagated().or(self.propagated.as_ref());
-        Place {
-            parent: Some(self.core.context()),
-            trace_context: None,
-            propagated,
-        }
+        Place { parent: Some(self.core.context()), trace_context: None, propagated }
     }
 
     /// Ends it, and now and then looks for lines to log.
@@ -80,14 +68,10 @@ impl Observation {
         if !self.core.is_recording() {
             return;
         }
-        let text = error
-            .str()
-            .ok()
-            .map(|text| text.to_string_lossy().into_owned())
-            .filter(|text| !text.is_empty());
-        let message = text
-            .or_else(|| error.get_type().name().ok().map(|name| name.to_string()))
-            .unwrap_or_default();
+        let text =
+            error.str().ok().map(|text| text.to_string_lossy().into_owned()).filter(|text| !text.is_empty());
+        let message =
+            text.or_else(|| error.get_type().name().ok().map(|name| name.to_string())).unwrap_or_default();
         self.core.set_level(tracespool_core::attr::Level::Error);
         self.core.set_status_message(&message);
     }
@@ -165,12 +149,7 @@ impl Observation {
         text_signature = "($self, *, name, value, score_id=None, data_type=None, comment=None, config_id=None, metadata=None, timestamp=None)"
     )]
     fn score_trace(&self, keywords: Option<&Bound<'_, PyDict>>) -> PyResult<()> {
-        scoring::submit(
-            &self.handle,
-            keywords,
-            Some(self.core.context().trace_id.to_string()),
-            None,
-        )
+        scoring::submit(&self.handle, keywords, Some(self.core.context().trace_id.to_string()), None)
     }
 
     /// Lets everybody with its address see the trace.
@@ -220,10 +199,7 @@ impl Observation {
     fn __repr__(&self) -> String {
         let context = self.core.context();
         let state = if self.core.has_ended() { "ended" } else { "open" };
-        format!(
-            "<Observation {} of trace {}, {state}>",
-            context.span_id, context.trace_id
-        )
+        format!("<Observation {} of trace {}, {state}>", context.span_id, context.trace_id)
     }
 }
 

@@ -43,13 +43,7 @@ impl Observer {
         unknown: Option<&Bound<'_, PyDict>>,
     ) -> PyResult<Self> {
         for name in unknown.iter().flat_map(|unknown| unknown.keys()) {
-            problem(
-                "",
-                format!(
-                    "observe() has no argument {:?}; it is ignored",
-                    shown(&plain(&name)?)
-                ),
-            );
+            problem("", format!("observe() has no argument {:?}; it is ignored", shown(&plain(&name)?)));
         }
         let transform = Mutex::new(transform);
         Ok(Self {
@@ -67,9 +61,7 @@ impl Observer {
     fn begin(&self, py: Python<'_>, args: &Bound<'_, PyTuple>, kwargs: &Bound<'_, PyDict>) -> PyResult<Run> {
         let current = Current::read(py)?;
         let mut place = Place {
-            parent: current
-                .observation()
-                .map(|observation| observation.get().core.context()),
+            parent: current.observation().map(|observation| observation.get().core.context()),
             trace_context: None,
             propagated: current.propagated(),
         };
@@ -91,11 +83,7 @@ impl Observer {
         if self.capture_input && observation.core.is_recording() {
             self.input(&observation, args, kwargs)?;
         }
-        let transform = self
-            .transform
-            .lock()
-            .as_ref()
-            .map(|transform| transform.clone_ref(py));
+        let transform = self.transform.lock().as_ref().map(|transform| transform.clone_ref(py));
         let items = transform.as_ref().map(|_| PyList::empty(py).unbind());
         let observation = Bound::new(py, observation)?;
         current::set(observation.as_any())?;
@@ -136,10 +124,7 @@ impl Observer {
         if observation.handle.masked() {
             let py = args.py();
             let call = PyDict::new(py);
-            call.set_item(
-                names(py).args.bind(py),
-                args.get_slice(self.skip, args.len()).to_list(),
-            )?;
+            call.set_item(names(py).args.bind(py), args.get_slice(self.skip, args.len()).to_list())?;
             call.set_item(names(py).kwargs.bind(py), kwargs)?;
             return content(
                 &observation.handle,
@@ -170,11 +155,7 @@ impl Reserved {
                 return Ok(None);
             };
             kwargs.del_item(name)?;
-            if value.is_none() {
-                Ok(None)
-            } else {
-                plain(&value).map(Some)
-            }
+            if value.is_none() { Ok(None) } else { plain(&value).map(Some) }
         };
         let public_key = pop(names(py).langfuse_public_key.bind(py))?;
         let trace_id = pop(names(py).langfuse_trace_id.bind(py))?;
@@ -183,21 +164,14 @@ impl Reserved {
         if let (None, Some(id)) = (parsed, trace_id) {
             problem(
                 "",
-                format!(
-                    "langfuse_trace_id {:?} is not 32 hexadecimal digits; it is ignored",
-                    shown(&id)
-                ),
+                format!("langfuse_trace_id {:?} is not 32 hexadecimal digits; it is ignored", shown(&id)),
             );
         }
         let parent = match parent {
             Some(id) => span_id_of(PyString::new(py, &id).as_any(), ""),
             None => None,
         };
-        Ok(Self {
-            trace_id: parsed,
-            parent,
-            public_key,
-        })
+        Ok(Self { trace_id: parsed, parent, public_key })
     }
 
     /// A parent without a trace is one of the current trace.
@@ -244,9 +218,7 @@ impl Run {
     /// Sets back what was current outside.
     fn leave(&self, py: Python<'_>) -> PyResult<()> {
         let outside = self.state.lock().outside.take();
-        outside.map_or(Ok(()), |outside| {
-            current::leave(self.observation.bind(py).as_any(), outside.bind(py))
-        })
+        outside.map_or(Ok(()), |outside| current::leave(self.observation.bind(py).as_any(), outside.bind(py)))
     }
 
     fn output(&self, py: Python<'_>, value: &Bound<'_, PyAny>) -> PyResult<()> {
@@ -254,13 +226,7 @@ impl Run {
         if !self.capture_output || !observation.core.is_recording() {
             return Ok(());
         }
-        content(
-            &observation.handle,
-            &mut &observation.core,
-            &mut Scratch::take(),
-            Field::Output,
-            Some(value),
-        )
+        content(&observation.handle, &mut &observation.core, &mut Scratch::take(), Field::Output, Some(value))
     }
 
     fn end(&self, py: Python<'_>) {
@@ -400,9 +366,6 @@ fn streams(result: &Bound<'_, PyAny>) -> bool {
         return false;
     }
     let py = result.py();
-    result
-        .get_type()
-        .name()
-        .is_ok_and(|name| name.to_string_lossy().ends_with("Response"))
+    result.get_type().name().is_ok_and(|name| name.to_string_lossy().ends_with("Response"))
         && result.hasattr(names(py).body_iterator.bind(py)).unwrap_or(false)
 }

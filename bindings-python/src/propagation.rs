@@ -36,11 +36,7 @@ pub(crate) struct Block {
 
 impl Block {
     fn new(said: Vec<Said>, handle: Option<Arc<Handle>>) -> Self {
-        Self {
-            said: said.into(),
-            handle,
-            runs: Mutex::default(),
-        }
+        Self { said: said.into(), handle, runs: Mutex::default() }
     }
 
     /// A block inside which `handle` is the client of calls that name none.
@@ -54,10 +50,7 @@ impl Block {
         let propagated = if self.said.is_empty() {
             current.propagated().cloned()
         } else {
-            let mut inner = current
-                .propagated()
-                .map(|outer| outer.inner())
-                .unwrap_or_default();
+            let mut inner = current.propagated().map(|outer| outer.inner()).unwrap_or_default();
             say(&mut inner, &self.said);
             let inner = Arc::new(inner);
             if let Some(observation) = &observation {
@@ -66,14 +59,8 @@ impl Block {
             Some(inner)
         };
         let handle = self.handle.clone().or_else(|| current.handle().cloned());
-        let record = Bound::new(
-            py,
-            Record {
-                observation: observation.map(Bound::unbind),
-                propagated,
-                handle,
-            },
-        )?;
+        let record =
+            Bound::new(py, Record { observation: observation.map(Bound::unbind), propagated, handle })?;
         current::set(record.as_any())?;
         let run = (record.unbind(), current.into_value());
         self.runs.lock().push(run);
@@ -82,9 +69,7 @@ impl Block {
 
     fn exit(&self, py: Python<'_>) -> PyResult<()> {
         let run = self.runs.lock().pop();
-        run.map_or(Ok(()), |(record, previous)| {
-            current::leave(record.bind(py).as_any(), previous.bind(py))
-        })
+        run.map_or(Ok(()), |(record, previous)| current::leave(record.bind(py).as_any(), previous.bind(py)))
     }
 }
 
@@ -137,19 +122,14 @@ impl Block {
 
     /// Another block of the same kind: a decorator takes one for each call.
     fn again(&self) -> Self {
-        Self {
-            said: self.said.clone(),
-            handle: self.handle.clone(),
-            runs: Mutex::default(),
-        }
+        Self { said: self.said.clone(), handle: self.handle.clone(), runs: Mutex::default() }
     }
 
     /// Decorates a function: every call of it runs in a block of its own.
     #[pyo3(signature = (function, /))]
     fn __call__<'py>(slf: &Bound<'py, Self>, function: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
         let py = slf.py();
-        py.import("tracespool._observe")?
-            .call_method1("scoped", (slf, function))
+        py.import("tracespool._observe")?.call_method1("scoped", (slf, function))
     }
 }
 
@@ -176,10 +156,7 @@ pub(crate) fn propagate_attributes(keywords: Option<&Bound<'_, PyDict>>) -> PyRe
             } else {
                 problem(
                     "",
-                    format!(
-                        "propagate_attributes() has no argument {:?}; it is ignored",
-                        shown(name)
-                    ),
+                    format!("propagate_attributes() has no argument {:?}; it is ignored", shown(name)),
                 );
             }
             Ok(())
@@ -252,10 +229,9 @@ pub(crate) fn update_trace(observation: &Observation, keywords: Option<&Bound<'_
         match name {
             _ if value.is_none() => {}
             "name" => said.push(Said::Text(Field::TraceName, plain(value)?)),
-            "public" => observation.core.set(
-                Field::TracePublic,
-                Value::Bool(value.is_truthy().unwrap_or(false)),
-            ),
+            "public" => {
+                observation.core.set(Field::TracePublic, Value::Bool(value.is_truthy().unwrap_or(false)))
+            }
             // A trace's input and output are those of its root.
             "input" => content(observation, Field::Input, value)?,
             "output" => content(observation, Field::Output, value)?,

@@ -55,43 +55,25 @@ impl Scope {
         if handle.core.enabled() {
             given.apply(handle, &mut draft)?;
         }
-        let plan = Plan {
-            handle: handle.clone(),
-            name: name.into(),
-            kind,
-            trace_context,
-            end_on_exit,
-            draft,
-        };
-        Ok(Self {
-            plan: Arc::new(plan),
-            parent: None,
-            runs: Mutex::default(),
-        })
+        let plan =
+            Plan { handle: handle.clone(), name: name.into(), kind, trace_context, end_on_exit, draft };
+        Ok(Self { plan: Arc::new(plan), parent: None, runs: Mutex::default() })
     }
 
     /// The same below a given observation instead of the current one.
     pub(crate) fn below(self, parent: Py<Observation>) -> Self {
-        Self {
-            parent: Some(parent),
-            ..self
-        }
+        Self { parent: Some(parent), ..self }
     }
 
     fn enter<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, Observation>> {
         let plan = &*self.plan;
         let current = Current::read(py)?;
-        let parent = self
-            .parent
-            .as_ref()
-            .map(|parent| parent.get())
-            .or_else(|| current.observation().map(Bound::get));
+        let parent =
+            self.parent.as_ref().map(|parent| parent.get()).or_else(|| current.observation().map(Bound::get));
         let place = Place {
             parent: parent.map(|parent| parent.core.context()),
             trace_context: plan.trace_context,
-            propagated: current
-                .propagated()
-                .or_else(|| parent.and_then(|parent| parent.propagated.as_ref())),
+            propagated: current.propagated().or_else(|| parent.and_then(|parent| parent.propagated.as_ref())),
         };
         let observation = Observation::start(&plan.handle, &plan.name, plan.kind, place);
         plan.draft.replay(&mut &observation.core);
@@ -146,8 +128,7 @@ impl Scope {
     }
 
     fn __aenter__(&self, py: Python<'_>) -> PyResult<Ready> {
-        self.enter(py)
-            .map(|observation| Ready(observation.into_any().unbind()))
+        self.enter(py).map(|observation| Ready(observation.into_any().unbind()))
     }
 
     #[pyo3(signature = (_kind, error, _traceback, /))]
@@ -175,8 +156,7 @@ impl Scope {
     #[pyo3(signature = (function, /))]
     fn __call__<'py>(slf: &Bound<'py, Self>, function: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
         let py = slf.py();
-        py.import("tracespool._observe")?
-            .call_method1("scoped", (slf, function))
+        py.import("tracespool._observe")?.call_method1("scoped", (slf, function))
     }
 }
 

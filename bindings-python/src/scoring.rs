@@ -16,22 +16,13 @@ pub(crate) fn submit(
     trace_id: Option<String>,
     observation_id: Option<String>,
 ) -> PyResult<()> {
-    let mut input = ScoreInput {
-        trace_id,
-        observation_id,
-        ..ScoreInput::default()
-    };
+    let mut input = ScoreInput { trace_id, observation_id, ..ScoreInput::default() };
     if let Some(keywords) = keywords {
         for_each_item(keywords, |name, value| {
             if value.is_none() {
                 Ok(())
             } else {
-                take(
-                    &mut input,
-                    handle,
-                    name.extract::<&str>().unwrap_or_default(),
-                    value,
-                )
+                take(&mut input, handle, name.extract::<&str>().unwrap_or_default(), value)
             }
         })?;
     }
@@ -71,10 +62,7 @@ fn take(input: &mut ScoreInput, handle: &Handle, name: &str, value: &Bound<'_, P
         "dataset_run_id" => &mut input.dataset_run_id,
         "environment" => &mut input.environment,
         _ => {
-            problem(
-                handle.public_key(),
-                format!("a score has no argument {:?}; it is ignored", shown(name)),
-            );
+            problem(handle.public_key(), format!("a score has no argument {:?}; it is ignored", shown(name)));
             return Ok(());
         }
     };
@@ -99,10 +87,7 @@ fn score_value(value: &Bound<'_, PyAny>, handle: &Handle) -> PyResult<Option<Sco
     };
     if number.is_none() {
         let kind = value.get_type().name()?;
-        problem(
-            handle.public_key(),
-            format!("a score's value is a number, a bool or a str, not {kind}"),
-        );
+        problem(handle.public_key(), format!("a score's value is a number, a bool or a str, not {kind}"));
     }
     Ok(number.map(ScoreValue::Number))
 }
@@ -126,10 +111,7 @@ fn timestamp(value: &Bound<'_, PyAny>, handle: &Handle) -> Option<u64> {
         #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
         Ok(seconds) if (0.0..1e10).contains(&seconds) => Some((seconds * 1e6).round() as u64 * 1000),
         _ => {
-            problem(
-                handle.public_key(),
-                "a score's timestamp is a datetime from 1970 on; now is used",
-            );
+            problem(handle.public_key(), "a score's timestamp is a datetime from 1970 on; now is used");
             None
         }
     }

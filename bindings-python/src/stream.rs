@@ -80,17 +80,9 @@ impl Stream {
         }
         if self.left_out > 0 {
             let note = format!("[truncated {} items]", self.left_out);
-            if self.json {
-                self.push_json(&quoted(&note))
-            } else {
-                self.joined.push_str(&note)
-            }
+            if self.json { self.push_json(&quoted(&note)) } else { self.joined.push_str(&note) }
         }
-        Some(if self.json {
-            format!("[{}]", self.joined)
-        } else {
-            self.joined
-        })
+        Some(if self.json { format!("[{}]", self.joined) } else { self.joined })
     }
 }
 
@@ -112,10 +104,7 @@ mod tests {
         let json = |text: &str| Piece::Json(text.into());
         assert_eq!(of(vec![]), None);
         assert_eq!(of(vec![text("a"), text("b\"")]).unwrap(), "ab\"");
-        assert_eq!(
-            of(vec![text("a"), json("1"), text("b\"")]).unwrap(),
-            "[\"a\",1,\"b\\\"\"]"
-        );
+        assert_eq!(of(vec![text("a"), json("1"), text("b\"")]).unwrap(), "[\"a\",1,\"b\\\"\"]");
         assert_eq!(of(vec![json("null")]).unwrap(), "[null]");
     }
 }

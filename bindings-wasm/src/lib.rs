@@ -24,8 +24,7 @@ pub fn version() -> String {
 #[wasm_bindgen(js_name = createTraceId)]
 #[must_use]
 pub fn create_trace_id(seed: Option<String>) -> String {
-    seed.map_or_else(TraceId::random, |seed| TraceId::from_seed(&seed))
-        .to_string()
+    seed.map_or_else(TraceId::random, |seed| TraceId::from_seed(&seed)).to_string()
 }
 
 /// The trace id of a `traceparent` header; `undefined` where the W3C specification says to ignore the header.

@@ -9,9 +9,7 @@ use serde_json::{Value, json};
 pub(crate) fn json_answer(status: StatusCode, body: &Value) -> Response {
     let mut response = Response::new(Body::from(body.to_string()));
     *response.status_mut() = status;
-    response
-        .headers_mut()
-        .insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response
 }
 
@@ -19,10 +17,9 @@ pub(crate) fn json_answer(status: StatusCode, body: &Value) -> Response {
 pub(crate) fn text_answer(status: StatusCode, body: impl Into<String>) -> Response {
     let mut response = Response::new(Body::from(body.into()));
     *response.status_mut() = status;
-    response.headers_mut().insert(
-        header::CONTENT_TYPE,
-        HeaderValue::from_static("text/plain; charset=utf-8"),
-    );
+    response
+        .headers_mut()
+        .insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
     response
 }
 
@@ -45,20 +42,12 @@ impl Problem {
     /// A 400 of the public API with one issue.
     pub(crate) fn invalid(issue: impl Into<String>) -> Self {
         let issue: String = issue.into();
-        Self::Api(
-            StatusCode::BAD_REQUEST,
-            "Invalid request data".into(),
-            json!([{"message": issue}]),
-        )
+        Self::Api(StatusCode::BAD_REQUEST, "Invalid request data".into(), json!([{"message": issue}]))
     }
 
     /// A 404 of the public API.
     pub(crate) fn missing(message: impl Into<String>) -> Self {
-        Self::Api(
-            StatusCode::NOT_FOUND,
-            message.into(),
-            json!("LangfuseNotFoundError"),
-        )
+        Self::Api(StatusCode::NOT_FOUND, message.into(), json!("LangfuseNotFoundError"))
     }
 }
 

@@ -25,9 +25,7 @@ pub(crate) fn decode(list: Vec<KeyValue>) -> Result<Attributes, String> {
     let mut decoded = Map::new();
     for KeyValue { key, value, .. } in list {
         let Some(value) = value else {
-            return Err(format!(
-                "attribute {key:?} has no value; the whole request would be lost"
-            ));
+            return Err(format!("attribute {key:?} has no value; the whole request would be lost"));
         };
         decoded.insert(key, decode_value(value));
     }
@@ -73,8 +71,7 @@ fn wrapper(value: Any) -> Value {
 
 /// The text under the first of several keys that has a non-empty one; values that are not text are written as JSON.
 pub(crate) fn first_text(attributes: &Attributes, keys: &[&str]) -> Option<String> {
-    keys.iter()
-        .find_map(|key| attributes.get(*key).map(as_text).filter(|text| !text.is_empty()))
+    keys.iter().find_map(|key| attributes.get(*key).map(as_text).filter(|text| !text.is_empty()))
 }
 
 /// Text stays as it is, everything else is written as JSON.

@@ -19,10 +19,7 @@ pub(crate) enum Need {
 /// The project that the caller may act on.
 pub(crate) fn project(keys: &Keys, headers: &HeaderMap, need: Need) -> Result<String, Problem> {
     let Some(value) = headers.get(header::AUTHORIZATION) else {
-        return Err(Problem::Message(
-            StatusCode::UNAUTHORIZED,
-            "No authorization header",
-        ));
+        return Err(Problem::Message(StatusCode::UNAUTHORIZED, "No authorization header"));
     };
     let refused = || Problem::Message(StatusCode::UNAUTHORIZED, BAD_PAIR);
     let value = value.to_str().map_err(|_| refused())?;
@@ -40,16 +37,13 @@ pub(crate) fn project(keys: &Keys, headers: &HeaderMap, need: Need) -> Result<St
 /// The public key that a request names, valid or not: faults are aimed by it.
 pub(crate) fn named_public_key(headers: &HeaderMap) -> Option<String> {
     let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
-    basic(value)
-        .map(|(public, _)| public)
-        .or_else(|| value.strip_prefix("Bearer ").map(str::to_owned))
+    basic(value).map(|(public, _)| public).or_else(|| value.strip_prefix("Bearer ").map(str::to_owned))
 }
 
 /// The scheme's case counts, and a third part after a second colon is ignored, as on the server.
 fn basic(value: &str) -> Option<(String, String)> {
-    let decoded = base64::engine::general_purpose::STANDARD
-        .decode(value.strip_prefix("Basic ")?.trim())
-        .ok()?;
+    let decoded =
+        base64::engine::general_purpose::STANDARD.decode(value.strip_prefix("Basic ")?.trim()).ok()?;
     let text = String::from_utf8(decoded).ok()?;
     let mut parts = text.split(':');
     Some((parts.next()?.to_owned(), parts.next()?.to_owned()))

@@ -136,9 +136,8 @@ impl Config {
         if config.token.as_deref() == Some("") {
             return Err("--token: an empty token protects nothing".into());
         }
-        let open = std::iter::once(config.listen)
-            .chain(config.control)
-            .find(|address| !address.ip().is_loopback());
+        let open =
+            std::iter::once(config.listen).chain(config.control).find(|address| !address.ip().is_loopback());
         if let (Some(address), None) = (open, &config.token) {
             return Err(format!(
                 "{address} can be reached from other machines and the page shows everything that is traced: \
@@ -151,18 +150,13 @@ impl Config {
 
 fn text(parser: &mut lexopt::Parser) -> Result<String, String> {
     use lexopt::prelude::ValueExt as _;
-    parser
-        .value()
-        .and_then(|value| value.string())
-        .map_err(|error| error.to_string())
+    parser.value().and_then(|value| value.string()).map_err(|error| error.to_string())
 }
 
 fn address(flag: &str, text: &str) -> Result<SocketAddr, String> {
-    let text = text
-        .strip_prefix("localhost:")
-        .map_or_else(|| text.to_owned(), |port| format!("127.0.0.1:{port}"));
-    text.parse()
-        .map_err(|_| format!("{flag}: {text:?} is not an address such as 127.0.0.1:3300"))
+    let text =
+        text.strip_prefix("localhost:").map_or_else(|| text.to_owned(), |port| format!("127.0.0.1:{port}"));
+    text.parse().map_err(|_| format!("{flag}: {text:?} is not an address such as 127.0.0.1:3300"))
 }
 
 fn key_pair(text: &str) -> Result<KeyPair, String> {

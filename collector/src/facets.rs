@@ -17,24 +17,11 @@ const TAGS: [&str; 6] = [
 pub(crate) fn metadata(attributes: &Attributes, encoded: bool) -> Value {
     let mut merged = Map::new();
     let mut scalar = None;
-    for key in [
-        "langfuse.observation.metadata",
-        "langfuse.metadata",
-        "langfuse.trace.metadata",
-    ] {
-        match attributes
-            .get(key)
-            .and_then(Value::as_str)
-            .and_then(|text| serde_json::from_str(text).ok())
-        {
+    for key in ["langfuse.observation.metadata", "langfuse.metadata", "langfuse.trace.metadata"] {
+        match attributes.get(key).and_then(Value::as_str).and_then(|text| serde_json::from_str(text).ok()) {
             Some(Value::Object(map)) => merged.extend(map),
             Some(Value::Array(items)) => {
-                merged.extend(
-                    items
-                        .into_iter()
-                        .enumerate()
-                        .map(|(index, item)| (index.to_string(), item)),
-                );
+                merged.extend(items.into_iter().enumerate().map(|(index, item)| (index.to_string(), item)));
             }
             Some(other) if encoded => scalar = Some(other),
             _ => {}
@@ -51,10 +38,7 @@ pub(crate) fn metadata(attributes: &Attributes, encoded: bool) -> Value {
             let Some(key) = key.strip_prefix(prefix) else {
                 continue;
             };
-            let decoded = value
-                .as_str()
-                .filter(|_| encoded)
-                .and_then(|text| serde_json::from_str(text).ok());
+            let decoded = value.as_str().filter(|_| encoded).and_then(|text| serde_json::from_str(text).ok());
             merged.insert(key.to_owned(), decoded.unwrap_or_else(|| value.clone()));
         }
     }
@@ -66,9 +50,8 @@ pub(crate) fn metadata(attributes: &Attributes, encoded: bool) -> Value {
 
 /// A list of tags: an array, JSON text of one, or text with commas.
 pub(crate) fn tags(attributes: &Attributes) -> Option<String> {
-    let value = TAGS
-        .iter()
-        .find_map(|key| attributes.get(*key).filter(|value| value.as_str() != Some("")))?;
+    let value =
+        TAGS.iter().find_map(|key| attributes.get(*key).filter(|value| value.as_str() != Some("")))?;
     let list: Vec<String> = match value {
         Value::Array(items) => items.iter().map(as_text).collect(),
         Value::String(text) if text.starts_with('[') => match serde_json::from_str(text) {
@@ -90,11 +73,7 @@ pub(crate) fn normalised(environment: &str) -> String {
     }
     let cut: String = rest.chars().take(40).collect();
     let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_';
-    if cut.is_empty() || !cut.chars().all(fits) {
-        "default".into()
-    } else {
-        cut
-    }
+    if cut.is_empty() || !cut.chars().all(fits) { "default".into() } else { cut }
 }
 
 #[cfg(test)]

@@ -59,14 +59,7 @@ impl Fault {
         let mut parts = text.split('@');
         let spec = parts.next().unwrap_or_default();
         let (kind, left) = kind(spec)?;
-        let mut fault = Self {
-            spec: spec.into(),
-            kind,
-            path: None,
-            key: None,
-            left,
-            hits: 0,
-        };
+        let mut fault = Self { spec: spec.into(), kind, path: None, key: None, left, hits: 0 };
         for part in parts {
             match part.split_once('=') {
                 Some(("path", value)) => fault.path = Some(value.into()),
@@ -83,9 +76,8 @@ impl Fault {
     /// Reads `{"fault": "NAME[:ARG]", "path"?, "key"?, "count"?}`.
     fn from_json(value: &Value) -> Result<Self, String> {
         let object = value.as_object().ok_or("a fault is an object")?;
-        if let Some(unknown) = object
-            .keys()
-            .find(|key| !matches!(key.as_str(), "fault" | "path" | "key" | "count"))
+        if let Some(unknown) =
+            object.keys().find(|key| !matches!(key.as_str(), "fault" | "path" | "key" | "count"))
         {
             return Err(format!("{unknown:?} is none of fault, path, key, count"));
         }
@@ -109,9 +101,8 @@ impl Fault {
 }
 
 fn kind(spec: &str) -> Result<(Kind, Option<u64>), String> {
-    let (name, argument) = spec
-        .split_once(':')
-        .map_or((spec, None), |(name, argument)| (name, Some(argument)));
+    let (name, argument) =
+        spec.split_once(':').map_or((spec, None), |(name, argument)| (name, Some(argument)));
     let number = argument
         .map(str::parse::<u64>)
         .transpose()
@@ -150,10 +141,7 @@ pub(crate) type Refusing = Option<Instant>;
 
 impl Faults {
     pub(crate) fn new(list: Vec<Fault>) -> Self {
-        let faults = Self {
-            list: Mutex::default(),
-            refusing: watch::Sender::new(None),
-        };
+        let faults = Self { list: Mutex::default(), refusing: watch::Sender::new(None) };
         faults.replace(list);
         faults
     }
@@ -186,12 +174,7 @@ impl Faults {
     }
 
     fn to_json(&self) -> Value {
-        self.list
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .iter()
-            .map(Fault::to_json)
-            .collect()
+        self.list.lock().unwrap_or_else(PoisonError::into_inner).iter().map(Fault::to_json).collect()
     }
 
     /// The faults that a request meets, in order, up to the first that answers it.
@@ -208,10 +191,7 @@ impl Faults {
             fault.hits += 1;
             fault.left = fault.left.map(|left| left.saturating_sub(1));
             met.push(fault.kind);
-            if !matches!(
-                fault.kind,
-                Kind::CloseIdle(_) | Kind::Delay(_) | Kind::Status207(_)
-            ) {
+            if !matches!(fault.kind, Kind::CloseIdle(_) | Kind::Delay(_) | Kind::Status207(_)) {
                 break;
             }
         }
@@ -284,10 +264,7 @@ async fn answer(kind: Kind, control: &Control, headers: &HeaderMap) -> Response 
             return json_answer(StatusCode::INTERNAL_SERVER_ERROR, &body);
         }
         Kind::Status503 => {
-            return json_answer(
-                StatusCode::SERVICE_UNAVAILABLE,
-                &json!({"message": "Service Unavailable"}),
-            );
+            return json_answer(StatusCode::SERVICE_UNAVAILABLE, &json!({"message": "Service Unavailable"}));
         }
         Kind::Status429(seconds) => return rate_limited(seconds),
         Kind::Status401 => {
@@ -297,22 +274,14 @@ async fn answer(kind: Kind, control: &Control, headers: &HeaderMap) -> Response 
         Kind::Status413(limit) => return otlp::too_large(limit),
         Kind::Redirect => {
             let mut response = text_answer(StatusCode::MOVED_PERMANENTLY, "Moved Permanently");
-            let host = headers
-                .get(header::HOST)
-                .and_then(|host| host.to_str().ok())
-                .unwrap_or("localhost");
+            let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or("localhost");
             let place = HeaderValue::from_str(&format!("http://{host}/elsewhere"));
-            response
-                .headers_mut()
-                .extend(place.ok().map(|place| (header::LOCATION, place)));
+            response.headers_mut().extend(place.ok().map(|place| (header::LOCATION, place)));
             return response;
         }
         Kind::Refuse(_) | Kind::Status207(_) | Kind::CloseIdle(_) | Kind::Delay(_) => {}
     }
-    json_answer(
-        StatusCode::OK,
-        &json!({"id": "stored-nothing", "name": "otel-ingestion-job"}),
-    )
+    json_answer(StatusCode::OK, &json!({"id": "stored-nothing", "name": "otel-ingestion-job"}))
 }
 
 fn rate_limited(seconds: u64) -> Response {
@@ -357,11 +326,7 @@ fn read_list(body: &[u8]) -> Result<Vec<Fault>, Problem> {
         Value::Array(items) => items,
         single => vec![single],
     };
-    items
-        .iter()
-        .map(Fault::from_json)
-        .collect::<Result<_, _>>()
-        .map_err(Problem::invalid)
+    items.iter().map(Fault::from_json).collect::<Result<_, _>>().map_err(Problem::invalid)
 }
 
 #[cfg(test)]

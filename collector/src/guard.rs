@@ -27,18 +27,10 @@ fn cookie_value(token: &str) -> String {
 /// Lets a request to the page or the query API pass, or refuses it.
 pub(crate) async fn admit(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
     let headers = request.headers();
-    let host = headers
-        .get(header::HOST)
-        .and_then(|host| host.to_str().ok())
-        .unwrap_or_default();
-    let foreign = headers
-        .get(header::ORIGIN)
-        .is_some_and(|origin| is_foreign(origin, host));
+    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+    let foreign = headers.get(header::ORIGIN).is_some_and(|origin| is_foreign(origin, host));
     if foreign && !request.method().is_safe() {
-        return text_answer(
-            StatusCode::FORBIDDEN,
-            "Requests of other sites change nothing here.",
-        );
+        return text_answer(StatusCode::FORBIDDEN, "Requests of other sites change nothing here.");
     }
     let Some(token) = &app.token else {
         if is_loopback_name(host) {
@@ -46,29 +38,19 @@ pub(crate) async fn admit(State(app): State<Arc<App>>, request: Request, next: N
         }
         return text_answer(StatusCode::FORBIDDEN, "Open the page as localhost or 127.0.0.1.");
     };
-    let bearer = headers
-        .get(header::AUTHORIZATION)
-        .and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "));
+    let bearer =
+        headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "));
     if bearer.is_some_and(|given| same(given.as_bytes(), token.as_bytes())) {
         return next.run(request).await;
     }
     let expected = cookie_value(token);
-    let cookies = headers
-        .get_all(header::COOKIE)
-        .iter()
-        .filter_map(|value| value.to_str().ok());
-    let mut pairs = cookies
-        .flat_map(|value| value.split(';'))
-        .filter_map(|pair| pair.trim().split_once('='));
+    let cookies = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
+    let mut pairs = cookies.flat_map(|value| value.split(';')).filter_map(|pair| pair.trim().split_once('='));
     if pairs.any(|(name, value)| name == COOKIE && same(value.as_bytes(), expected.as_bytes())) {
         return next.run(request).await;
     }
-    let asked = request
-        .uri()
-        .query()
-        .unwrap_or_default()
-        .split('&')
-        .find_map(|pair| pair.strip_prefix("token="));
+    let asked =
+        request.uri().query().unwrap_or_default().split('&').find_map(|pair| pair.strip_prefix("token="));
     if asked.is_some_and(|given| same(&unescaped(given), token.as_bytes())) && request.uri().path() == "/" {
         return enter(&expected);
     }
@@ -95,9 +77,7 @@ fn enter(cookie: &str) -> Response {
 /// Whether a browser sends this on behalf of a page that is not ours.
 fn is_foreign(origin: &HeaderValue, host: &str) -> bool {
     let origin = origin.to_str().unwrap_or_default();
-    origin
-        .split_once("://")
-        .is_none_or(|(_, authority)| !authority.eq_ignore_ascii_case(host))
+    origin.split_once("://").is_none_or(|(_, authority)| !authority.eq_ignore_ascii_case(host))
 }
 
 fn is_loopback_name(host: &str) -> bool {
@@ -106,9 +86,7 @@ fn is_loopback_name(host: &str) -> bool {
         None => host.split(':').next().unwrap_or_default(),
     };
     name.eq_ignore_ascii_case("localhost")
-        || name
-            .parse::<std::net::IpAddr>()
-            .is_ok_and(|address| address.is_loopback())
+        || name.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 /// Percent-decoding of a query value.
@@ -141,22 +119,11 @@ mod tests {
 
     #[test]
     fn only_loopback_names_pass() {
-        for host in [
-            "localhost",
-            "localhost:3300",
-            "127.0.0.1:1",
-            "[::1]:3300",
-            "LOCALHOST",
-        ] {
+        for host in ["localhost", "localhost:3300", "127.0.0.1:1", "[::1]:3300", "LOCALHOST"] {
             assert!(is_loopback_name(host), "{host}");
         }
-        for host in [
-            "",
-            "evil.example",
-            "localhost.evil.example",
-            "127.0.0.1.evil.example:3300",
-            "10.0.0.1",
-        ] {
+        for host in ["", "evil.example", "localhost.evil.example", "127.0.0.1.evil.example:3300", "10.0.0.1"]
+        {
             assert!(!is_loopback_name(host), "{host}");
         }
     }

@@ -18,11 +18,7 @@ pub(crate) fn unpack(packed: &[u8], limit: usize) -> Result<Vec<u8>, Unpack> {
         .take(bound)
         .read_to_end(&mut plain)
         .map_err(|_| Unpack::Broken)?;
-    if plain.len() > limit {
-        Err(Unpack::TooLarge)
-    } else {
-        Ok(plain)
-    }
+    if plain.len() > limit { Err(Unpack::TooLarge) } else { Ok(plain) }
 }
 
 #[cfg(test)]

@@ -23,10 +23,7 @@ pub(crate) async fn receive(
     body: Bytes,
 ) -> Result<Response, Problem> {
     let project = auth::project(&app.keys, &headers, Need::Pair)?;
-    let kind = headers
-        .get(header::CONTENT_TYPE)
-        .and_then(|kind| kind.to_str().ok())
-        .unwrap_or_default();
+    let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
     if !kind.to_ascii_lowercase().contains("json") {
         return Err(Problem::invalid("Expected object, received string"));
     }
@@ -53,17 +50,9 @@ pub(crate) async fn receive(
             }
         }
     }
-    let ingest = Ingest {
-        project,
-        bytes: body.len(),
-        observations: Vec::new(),
-        scores: rows,
-    };
+    let ingest = Ingest { project, bytes: body.len(), observations: Vec::new(), scores: rows };
     app.store.ingest(ingest).await?;
-    Ok(json_answer(
-        StatusCode::MULTI_STATUS,
-        &json!({"successes": successes, "errors": errors}),
-    ))
+    Ok(json_answer(StatusCode::MULTI_STATUS, &json!({"successes": successes, "errors": errors})))
 }
 
 enum Verdict {
@@ -80,9 +69,7 @@ fn judge(event: &Value, port: u16) -> Result<Verdict, (&'static str, String)> {
     let Some(kind) = text("type") else {
         return Err(invalid("type: Required".into()));
     };
-    text("id")
-        .filter(|id| (1..=800).contains(&id.len()))
-        .ok_or_else(|| invalid("id: Required".into()))?;
+    text("id").filter(|id| (1..=800).contains(&id.len())).ok_or_else(|| invalid("id: Required".into()))?;
     let timestamp = text("timestamp").and_then(instant::from_text);
     let timestamp = timestamp.ok_or_else(|| invalid("timestamp: Invalid datetime".into()))?;
     match kind {
@@ -90,15 +77,8 @@ fn judge(event: &Value, port: u16) -> Result<Verdict, (&'static str, String)> {
         "score-create" => {
             let body = event.get("body").unwrap_or(&Value::Null);
             let score = scores::read(body, timestamp, Origin::Ingestion, port).map_err(invalid)?;
-            let named = body
-                .get("id")
-                .and_then(Value::as_str)
-                .is_some_and(|id| !id.is_empty());
-            Ok(if named {
-                Verdict::Score(Box::new(score))
-            } else {
-                Verdict::Lost
-            })
+            let named = body.get("id").and_then(Value::as_str).is_some_and(|id| !id.is_empty());
+            Ok(if named { Verdict::Score(Box::new(score)) } else { Verdict::Lost })
         }
         other => Err((
             "Event type not accepted",

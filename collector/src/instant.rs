@@ -12,10 +12,7 @@ pub(crate) fn now() -> i64 {
 
 /// `2026-01-02T03:04:05.678Z`; milliseconds, as the server's API writes them.
 pub(crate) fn to_text(nanos: i64) -> String {
-    let (days, of_day) = (
-        nanos.div_euclid(86_400 * SECOND),
-        nanos.rem_euclid(86_400 * SECOND),
-    );
+    let (days, of_day) = (nanos.div_euclid(86_400 * SECOND), nanos.rem_euclid(86_400 * SECOND));
     let (year, month, day) = civil(days);
     let (seconds, millis) = (of_day / SECOND, of_day % SECOND / 1_000_000);
     let (hour, minute, second) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
@@ -27,9 +24,7 @@ pub(crate) fn from_text(text: &str) -> Option<i64> {
     let bytes = text.as_bytes();
     let number = |from: usize, to: usize| -> Option<i64> {
         let part = bytes.get(from..to)?;
-        part.iter()
-            .all(u8::is_ascii_digit)
-            .then(|| std::str::from_utf8(part).ok()?.parse().ok())?
+        part.iter().all(u8::is_ascii_digit).then(|| std::str::from_utf8(part).ok()?.parse().ok())?
     };
     let at = |index: usize, wanted: u8| bytes.get(index) == Some(&wanted);
     if !(at(4, b'-') && at(7, b'-') && at(10, b'T') && at(13, b':') && at(16, b':')) {
@@ -100,11 +95,7 @@ mod tests {
 
     #[test]
     fn reads_what_it_writes() {
-        for text in [
-            "1970-01-01T00:00:00.000Z",
-            "2024-02-29T23:59:59.999Z",
-            "2026-11-21T07:39:50.005Z",
-        ] {
+        for text in ["1970-01-01T00:00:00.000Z", "2024-02-29T23:59:59.999Z", "2026-11-21T07:39:50.005Z"] {
             assert_eq!(to_text(from_text(text).unwrap()), text);
         }
         assert_eq!(from_text("1970-01-01T01:00:00+01:00"), Some(0));
@@ -113,13 +104,7 @@ mod tests {
 
     #[test]
     fn refuses_what_the_server_refuses() {
-        for text in [
-            "2025-05-22 00:00:00",
-            "2025-05-22T00:00:00",
-            "1747872000",
-            "2025-13-22T00:00:00Z",
-            "",
-        ] {
+        for text in ["2025-05-22 00:00:00", "2025-05-22T00:00:00", "1747872000", "2025-13-22T00:00:00Z", ""] {
             assert_eq!(from_text(text), None, "{text}");
         }
     }

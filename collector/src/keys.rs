@@ -49,19 +49,9 @@ impl Keys {
         let mut known: HashMap<String, Vec<Known>> = HashMap::new();
         for pair in pairs {
             let digest = Sha256::digest(pair.secret.as_bytes()).into();
-            known.entry(pair.public).or_default().push(Known {
-                digest,
-                project: pair.project,
-            });
+            known.entry(pair.public).or_default().push(Known { digest, project: pair.project });
         }
-        Ok((
-            Self {
-                known,
-                any,
-                met: Mutex::new(HashMap::new()),
-            },
-            made,
-        ))
+        Ok((Self { known, any, met: Mutex::new(HashMap::new()) }, made))
     }
 
     /// The project of a pair. Both halves must fit: the real server looks at the secret alone, but a sender that

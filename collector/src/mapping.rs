@@ -39,17 +39,9 @@ const SESSION: [&str; 6] = [
     "langfuse.trace.metadata.langfuse_session_id",
     "ai.telemetry.metadata.sessionId",
 ];
-const ENVIRONMENT: [&str; 3] = [
-    "langfuse.environment",
-    "deployment.environment.name",
-    "deployment.environment",
-];
-const NAME: [&str; 4] = [
-    "gen_ai.tool.name",
-    "genkit:name",
-    "logfire.msg",
-    "ai.toolCall.name",
-];
+const ENVIRONMENT: [&str; 3] =
+    ["langfuse.environment", "deployment.environment.name", "deployment.environment"];
+const NAME: [&str; 4] = ["gen_ai.tool.name", "genkit:name", "logfire.msg", "ai.toolCall.name"];
 const MODEL: [&str; 7] = [
     "langfuse.observation.model.name",
     "gen_ai.response.model",
@@ -92,10 +84,7 @@ pub(crate) fn rows(request: ExportTraceServiceRequest, sender: &Sender) -> Resul
     .to_string();
     let mut rows = Vec::new();
     for group in request.resource_spans {
-        let resource = group
-            .resource
-            .map(|resource| resource.attributes)
-            .unwrap_or_default();
+        let resource = group.resource.map(|resource| resource.attributes).unwrap_or_default();
         let resource = attributes::decode(resource).map_err(Refusal::Otlp)?;
         let resource_text = Value::Object(resource.clone()).to_string();
         for group in group.scope_spans {
@@ -119,16 +108,8 @@ pub(crate) fn rows(request: ExportTraceServiceRequest, sender: &Sender) -> Resul
 
 /// The newest Langfuse SDKs write every metadata value as JSON, text included; the server decodes it for them.
 fn encodes_metadata(sender: &Sender) -> bool {
-    let major = sender
-        .sdk_version
-        .split('.')
-        .next()
-        .and_then(|major| major.parse::<u32>().ok())
-        .unwrap_or(0);
-    matches!(
-        (sender.sdk_name.as_str(), major),
-        ("python", 5..) | ("javascript", 6..)
-    )
+    let major = sender.sdk_version.split('.').next().and_then(|major| major.parse::<u32>().ok()).unwrap_or(0);
+    matches!((sender.sdk_name.as_str(), major), ("python", 5..) | ("javascript", 6..))
 }
 
 fn row(span: Span, resource: &Attributes, encodes_metadata: bool) -> Result<Observation, String> {
@@ -138,10 +119,7 @@ fn row(span: Span, resource: &Attributes, encodes_metadata: bool) -> Result<Obse
     let (start_ns, end_ns) = times(span.start_time_unix_nano, span.end_time_unix_nano);
     let (input, output) = input_output(&attributes);
     let parent = (!span.parent_span_id.is_empty()).then(|| hex(&span.parent_span_id));
-    let agentic = matches!(
-        text(&attributes, "gen_ai.operation.name"),
-        Some("invoke_agent" | "agent_step")
-    );
+    let agentic = matches!(text(&attributes, "gen_ai.operation.name"), Some("invoke_agent" | "agent_step"));
     let environment = first_text(&attributes, &ENVIRONMENT)
         .or_else(|| first_text(resource, &ENVIRONMENT))
         .unwrap_or_default();
@@ -167,10 +145,7 @@ fn row(span: Span, resource: &Attributes, encodes_metadata: bool) -> Result<Obse
         usage: json(usage::usage(&attributes).filter(|_| !agentic)),
         cost: json(usage::cost(&attributes).filter(|_| !agentic)),
         metadata: metadata(&attributes, encodes_metadata).to_string(),
-        prompt_name: first_text(
-            &attributes,
-            &["langfuse.observation.prompt.name", "langfuse.prompt.name"],
-        ),
+        prompt_name: first_text(&attributes, &["langfuse.observation.prompt.name", "langfuse.prompt.name"]),
         prompt_version: ["langfuse.observation.prompt.version", "langfuse.prompt.version"]
             .iter()
             .find_map(|key| attributes.get(*key)?.as_i64()),
@@ -203,16 +178,11 @@ fn otel(span: &Span) -> Result<String, String> {
     }
     let link = |link: &opentelemetry_proto::tonic::trace::v1::span::Link| json!({"trace_id": hex(&link.trace_id), "span_id": hex(&link.span_id)});
     let links: Vec<Value> = span.links.iter().map(link).collect();
-    let status = span
-        .status
-        .as_ref()
-        .map(|status| json!({"code": status.code, "message": status.message}));
-    Ok(
-        json!({"kind": span.kind, "flags": span.flags, "trace_state": span.trace_state, "status": status,
+    let status = span.status.as_ref().map(|status| json!({"code": status.code, "message": status.message}));
+    Ok(json!({"kind": span.kind, "flags": span.flags, "trace_state": span.trace_state, "status": status,
         "events": events, "links": links, "dropped_attributes": span.dropped_attributes_count,
         "dropped_events": span.dropped_events_count, "dropped_links": span.dropped_links_count})
-        .to_string(),
-    )
+    .to_string())
 }
 
 /// A missing time is the other one; both missing is now.
@@ -233,10 +203,7 @@ fn input_output(attributes: &Attributes) -> (Option<String>, Option<String>) {
         .iter()
         .find(|(input, output)| attributes.contains_key(*input) || attributes.contains_key(*output));
     pair.map_or((None, None), |(input, output)| {
-        (
-            attributes.get(*input).map(as_text),
-            attributes.get(*output).map(as_text),
-        )
+        (attributes.get(*input).map(as_text), attributes.get(*output).map(as_text))
     })
 }
 
@@ -268,21 +235,15 @@ fn kind(attributes: &Attributes) -> String {
     let fallback = || {
         if has(&["gen_ai.tool.name", "gen_ai.tool.call.id"]) {
             "tool"
-        } else if has(&[
-            "langfuse.observation.model.name",
-            "gen_ai.request.model",
-            "gen_ai.response.model",
-        ]) || has(&["llm.model_name", "model"])
+        } else if has(&["langfuse.observation.model.name", "gen_ai.request.model", "gen_ai.response.model"])
+            || has(&["llm.model_name", "model"])
         {
             "generation"
         } else {
             "span"
         }
     };
-    own.or_else(open_inference)
-        .or_else(operation)
-        .unwrap_or_else(fallback)
-        .to_owned()
+    own.or_else(open_inference).or_else(operation).unwrap_or_else(fallback).to_owned()
 }
 
 fn level(attributes: &Attributes, status: i32) -> &'static str {
@@ -298,11 +259,7 @@ fn level(attributes: &Attributes, status: i32) -> &'static str {
 }
 
 fn model_parameters(attributes: &Attributes) -> Option<String> {
-    for key in [
-        "langfuse.observation.model.parameters",
-        "llm.invocation_parameters",
-        "model_config",
-    ] {
+    for key in ["langfuse.observation.model.parameters", "llm.invocation_parameters", "model_config"] {
         if let Some(parsed @ Value::Object(_)) =
             text(attributes, key).and_then(|text| serde_json::from_str(text).ok())
         {
@@ -324,18 +281,10 @@ mod tests {
     #[test]
     fn an_unknown_type_is_a_span_unless_a_model_says_otherwise() {
         let of = |pairs: &[(&str, &str)]| {
-            kind(
-                &pairs
-                    .iter()
-                    .map(|(key, value)| ((*key).to_owned(), Value::from(*value)))
-                    .collect(),
-            )
+            kind(&pairs.iter().map(|(key, value)| ((*key).to_owned(), Value::from(*value))).collect())
         };
         assert_eq!(of(&[("langfuse.observation.type", "GENERATION")]), "span");
-        assert_eq!(
-            of(&[("langfuse.observation.type", "span"), ("model", "m")]),
-            "span"
-        );
+        assert_eq!(of(&[("langfuse.observation.type", "span"), ("model", "m")]), "span");
         assert_eq!(of(&[("gen_ai.operation.name", "chat")]), "generation");
         assert_eq!(of(&[("gen_ai.request.model", "m")]), "generation");
     }

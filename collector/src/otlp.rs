@@ -32,13 +32,8 @@ pub(crate) async fn receive(
     body: Bytes,
 ) -> Result<Response, Problem> {
     let project = auth::project(&app.keys, &headers, Need::Pair)?;
-    let text = |name: &str| {
-        headers
-            .get(name)
-            .and_then(|value| value.to_str().ok())
-            .unwrap_or_default()
-            .to_owned()
-    };
+    let text =
+        |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned();
     let kind = text(header::CONTENT_TYPE.as_str()).to_ascii_lowercase();
     let encoding = if kind.contains("application/x-protobuf") {
         Encoding::Protobuf
@@ -74,14 +69,7 @@ pub(crate) async fn receive(
         Err(Refusal::TooLarge) => return Ok(too_large(limit)),
     };
     let empty = observations.is_empty();
-    app.store
-        .ingest(Ingest {
-            project,
-            bytes,
-            observations,
-            scores: Vec::new(),
-        })
-        .await?;
+    app.store.ingest(Ingest { project, bytes, observations, scores: Vec::new() }).await?;
     let job = if empty {
         json!({})
     } else {
@@ -98,10 +86,7 @@ pub(crate) async fn metrics(State(app): State<Arc<App>>, headers: HeaderMap) -> 
 
 /// The 413 for trace bodies.
 pub(crate) fn too_large(limit: usize) -> Response {
-    text_answer(
-        StatusCode::PAYLOAD_TOO_LARGE,
-        format!("Body exceeded {limit} bytes limit"),
-    )
+    text_answer(StatusCode::PAYLOAD_TOO_LARGE, format!("Body exceeded {limit} bytes limit"))
 }
 
 /// Why a body was not taken; always all of it.
@@ -158,13 +143,7 @@ fn decode(
 
 /// One span with a bad id refuses the whole export.
 fn validate(request: &ExportTraceServiceRequest) -> Result<(), Refusal> {
-    let spans = || {
-        request
-            .resource_spans
-            .iter()
-            .flat_map(|rs| &rs.scope_spans)
-            .flat_map(|ss| &ss.spans)
-    };
+    let spans = || request.resource_spans.iter().flat_map(|rs| &rs.scope_spans).flat_map(|ss| &ss.spans);
     let bad: Vec<String> = spans().filter_map(bad_id).collect();
     if bad.is_empty() {
         return Ok(());
@@ -174,11 +153,7 @@ fn validate(request: &ExportTraceServiceRequest) -> Result<(), Refusal> {
          The entire export was rejected and no spans were ingested.",
         bad.len(),
         spans().count(),
-        bad.iter()
-            .take(5)
-            .map(String::as_str)
-            .collect::<Vec<_>>()
-            .join(", ")
+        bad.iter().take(5).map(String::as_str).collect::<Vec<_>>().join(", ")
     )))
 }
 
@@ -192,9 +167,5 @@ fn bad_id(span: &Span) -> Option<String> {
     let parent = (!span.parent_span_id.is_empty()).then_some(span.parent_span_id.as_slice());
     word("traceId", &span.trace_id, 16)
         .or_else(|| word("spanId", &span.span_id, 8))
-        .or_else(|| {
-            parent
-                .filter(|id| id.len() != 8)
-                .map(|id| format!("parentSpanId:{} bytes", id.len()))
-        })
+        .or_else(|| parent.filter(|id| id.len() != 8).map(|id| format!("parentSpanId:{} bytes", id.len())))
 }

@@ -16,9 +16,7 @@ use serde_json::{Map, Value};
 pub(crate) fn read(body: &[u8]) -> Option<ExportTraceServiceRequest> {
     let value: Value = serde_json::from_slice(body).ok()?;
     let request = value.as_object()?;
-    Some(ExportTraceServiceRequest {
-        resource_spans: list(request, "resourceSpans", resource_spans)?,
-    })
+    Some(ExportTraceServiceRequest { resource_spans: list(request, "resourceSpans", resource_spans)? })
 }
 
 fn list<T>(
@@ -38,11 +36,7 @@ fn object<'a>(parent: &'a Map<String, Value>, key: &str) -> Option<&'a Map<Strin
 }
 
 fn text(parent: &Map<String, Value>, key: &str) -> String {
-    parent
-        .get(key)
-        .and_then(Value::as_str)
-        .unwrap_or_default()
-        .to_owned()
+    parent.get(key).and_then(Value::as_str).unwrap_or_default().to_owned()
 }
 
 /// A number, also as text; anything else is zero, which means missing.
@@ -73,10 +67,7 @@ fn id(parent: &Map<String, Value>, key: &str) -> Vec<u8> {
 
 fn resource_spans(value: &Map<String, Value>) -> Option<ResourceSpans> {
     let resource = match object(value, "resource") {
-        Some(resource) => Some(Resource {
-            attributes: attributes(resource)?,
-            ..Resource::default()
-        }),
+        Some(resource) => Some(Resource { attributes: attributes(resource)?, ..Resource::default() }),
         None => None,
     };
     Some(ResourceSpans {
@@ -96,18 +87,12 @@ fn scope_spans(value: &Map<String, Value>) -> Option<ScopeSpans> {
         }),
         None => None,
     };
-    Some(ScopeSpans {
-        scope,
-        spans: list(value, "spans", span)?,
-        ..ScopeSpans::default()
-    })
+    Some(ScopeSpans { scope, spans: list(value, "spans", span)?, ..ScopeSpans::default() })
 }
 
 fn span(value: &Map<String, Value>) -> Option<Span> {
-    let status = object(value, "status").map(|status| Status {
-        message: text(status, "message"),
-        code: enumeration(status, "code", STATUS),
-    });
+    let status = object(value, "status")
+        .map(|status| Status { message: text(status, "message"), code: enumeration(status, "code", STATUS) });
     Some(Span {
         trace_id: id(value, "traceId"),
         span_id: id(value, "spanId"),
@@ -175,11 +160,7 @@ fn attributes(parent: &Map<String, Value>) -> Option<Vec<KeyValue>> {
 
 fn key_value(pair: &Map<String, Value>) -> Option<KeyValue> {
     let value = object(pair, "value").map(any_value);
-    Some(KeyValue {
-        key: text(pair, "key"),
-        value,
-        ..KeyValue::default()
-    })
+    Some(KeyValue { key: text(pair, "key"), value, ..KeyValue::default() })
 }
 
 fn any_value(wrapped: &Map<String, Value>) -> AnyValue {
@@ -191,12 +172,12 @@ fn any_value(wrapped: &Map<String, Value>) -> AnyValue {
             ("intValue", Value::String(text)) => Any::IntValue(text.parse().ok()?),
             ("doubleValue", Value::Number(number)) => Any::DoubleValue(number.as_f64()?),
             ("doubleValue", Value::String(text)) => Any::StringValue(text.clone()),
-            ("arrayValue", Value::Object(array)) => Any::ArrayValue(ArrayValue {
-                values: list(array, "values", |item| Some(any_value(item)))?,
-            }),
-            ("kvlistValue", Value::Object(map)) => Any::KvlistValue(KeyValueList {
-                values: list(map, "values", key_value)?,
-            }),
+            ("arrayValue", Value::Object(array)) => {
+                Any::ArrayValue(ArrayValue { values: list(array, "values", |item| Some(any_value(item)))? })
+            }
+            ("kvlistValue", Value::Object(map)) => {
+                Any::KvlistValue(KeyValueList { values: list(map, "values", key_value)? })
+            }
             ("bytesValue", Value::String(text)) => {
                 use base64::Engine as _;
                 Any::BytesValue(base64::engine::general_purpose::STANDARD.decode(text).ok()?)

@@ -14,22 +14,10 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; c
 
 pub(crate) fn routes() -> Router<Arc<App>> {
     Router::new()
-        .route(
-            "/",
-            get(|| file("text/html; charset=utf-8", include_str!("../web/index.html"))),
-        )
-        .route(
-            "/app.js",
-            get(|| file("text/javascript; charset=utf-8", include_str!("../web/app.js"))),
-        )
-        .route(
-            "/trace.js",
-            get(|| file("text/javascript; charset=utf-8", include_str!("../web/trace.js"))),
-        )
-        .route(
-            "/style.css",
-            get(|| file("text/css; charset=utf-8", include_str!("../web/style.css"))),
-        )
+        .route("/", get(|| file("text/html; charset=utf-8", include_str!("../web/index.html"))))
+        .route("/app.js", get(|| file("text/javascript; charset=utf-8", include_str!("../web/app.js"))))
+        .route("/trace.js", get(|| file("text/javascript; charset=utf-8", include_str!("../web/trace.js"))))
+        .route("/style.css", get(|| file("text/css; charset=utf-8", include_str!("../web/style.css"))))
 }
 
 async fn file(kind: &'static str, body: &'static str) -> Response {
@@ -37,10 +25,7 @@ async fn file(kind: &'static str, body: &'static str) -> Response {
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
     headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
-    headers.insert(
-        header::X_CONTENT_TYPE_OPTIONS,
-        HeaderValue::from_static("nosniff"),
-    );
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     response

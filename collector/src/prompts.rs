@@ -36,10 +36,7 @@ pub(crate) async fn fetch(
         return Err(Problem::invalid("Cannot specify both version and label"));
     }
     let label = label.unwrap_or_else(|| "production".into());
-    let prompt = app
-        .store
-        .read(move |connection| find(connection, &project, &name, version, &label))
-        .await?;
+    let prompt = app.store.read(move |connection| find(connection, &project, &name, version, &label)).await?;
     Ok(json_answer(StatusCode::OK, &prompt))
 }
 
@@ -73,9 +70,7 @@ fn to_json(row: &Row<'_>) -> rusqlite::Result<Value> {
         Ok(serde_json::from_str(&row.get::<_, String>(index)?).unwrap_or(Value::Null))
     };
     let labels = parsed(7)?;
-    let active = labels
-        .as_array()
-        .is_some_and(|labels| labels.contains(&Value::from("production")));
+    let active = labels.as_array().is_some_and(|labels| labels.contains(&Value::from("production")));
     Ok(json!({
         "id": row.get::<_, String>(0)?, "projectId": row.get::<_, String>(1)?, "name": row.get::<_, String>(2)?,
         "version": row.get::<_, i64>(3)?, "type": row.get::<_, String>(4)?, "prompt": parsed(5)?,
@@ -95,19 +90,11 @@ pub(crate) async fn create(
     let new = Draft::read(&body).map_err(Problem::invalid)?;
     let id = random_hex().map_err(Problem::Internal)?;
     let (name, key) = (new.name.clone(), project.clone());
-    let version = app
-        .store
-        .write(move |connection| insert(connection, &project, new, &id))
-        .await?;
+    let version = app.store.write(move |connection| insert(connection, &project, new, &id)).await?;
     let Some(version) = version else {
-        return Err(Problem::invalid(
-            "type: a prompt keeps the type of its earlier versions",
-        ));
+        return Err(Problem::invalid("type: a prompt keeps the type of its earlier versions"));
     };
-    let prompt = app
-        .store
-        .read(move |connection| find(connection, &key, &name, Some(version), ""))
-        .await?;
+    let prompt = app.store.read(move |connection| find(connection, &key, &name, Some(version), "")).await?;
     Ok(json_answer(StatusCode::OK, &prompt))
 }
 
@@ -122,17 +109,10 @@ pub(crate) async fn relabel(
     let value: Value = serde_json::from_slice(&body).map_err(|_| Problem::invalid("Invalid JSON"))?;
     let wanted = labels(value.get("newLabels")).map_err(Problem::invalid)?;
     let (key, title) = (project.clone(), name.clone());
-    app.store
-        .read(move |connection| find(connection, &key, &title, Some(version), ""))
-        .await?;
+    app.store.read(move |connection| find(connection, &key, &title, Some(version), "")).await?;
     let (key, title) = (project.clone(), name.clone());
-    app.store
-        .write(move |connection| move_labels(connection, &project, &name, version, &wanted))
-        .await?;
-    let prompt = app
-        .store
-        .read(move |connection| find(connection, &key, &title, Some(version), ""))
-        .await?;
+    app.store.write(move |connection| move_labels(connection, &project, &name, version, &wanted)).await?;
+    let prompt = app.store.read(move |connection| find(connection, &key, &title, Some(version), "")).await?;
     Ok(json_answer(StatusCode::OK, &prompt))
 }
 
@@ -151,10 +131,7 @@ impl Draft {
     fn read(body: &[u8]) -> Result<Self, String> {
         let value: Value = serde_json::from_slice(body).map_err(|_| "Invalid JSON")?;
         let object: &Map<String, Value> = value.as_object().ok_or("Expected object")?;
-        let name = object
-            .get("name")
-            .and_then(Value::as_str)
-            .ok_or("name: Required")?;
+        let name = object.get("name").and_then(Value::as_str).ok_or("name: Required")?;
         check_name(name)?;
         let prompt = object.get("prompt").cloned().ok_or("prompt: Required")?;
         let asked = object.get("type").and_then(Value::as_str);
@@ -174,10 +151,7 @@ impl Draft {
                 .unwrap_or_else(|| json!({})),
             labels: labels(object.get("labels"))?,
             tags: object.get("tags").filter(|tags| tags.is_array()).cloned(),
-            commit_message: object
-                .get("commitMessage")
-                .and_then(Value::as_str)
-                .map(str::to_owned),
+            commit_message: object.get("commitMessage").and_then(Value::as_str).map(str::to_owned),
         })
     }
 }
@@ -185,22 +159,14 @@ impl Draft {
 fn is_message(message: &Value) -> bool {
     let has = |key: &str| message.get(key).is_some_and(Value::is_string);
     let placeholder = message.get("type").and_then(Value::as_str) == Some("placeholder");
-    if placeholder {
-        has("name")
-    } else {
-        has("role") && has("content")
-    }
+    if placeholder { has("name") } else { has("role") && has("content") }
 }
 
 fn check_name(name: &str) -> Result<(), String> {
     let reserved = ["new", "metrics", "prompt-detail"].contains(&name);
     let slashes = name.starts_with('/') || name.ends_with('/') || name.contains("//");
     let wrong = name.is_empty() || reserved || slashes || name.contains(['|', '<', '>']);
-    if wrong {
-        Err("name: Invalid prompt name".into())
-    } else {
-        Ok(())
-    }
+    if wrong { Err("name: Invalid prompt name".into()) } else { Ok(()) }
 }
 
 fn labels(value: Option<&Value>) -> Result<Vec<String>, String> {
@@ -223,16 +189,9 @@ fn labels(value: Option<&Value>) -> Result<Vec<String>, String> {
 /// The new version, or `None` when the prompt is of the other type.
 fn insert(connection: &Connection, project: &str, new: Draft, id: &str) -> rusqlite::Result<Option<i64>> {
     let sql = "SELECT version, type, tags FROM prompts WHERE project = ?1 AND name = ?2 ORDER BY version DESC LIMIT 1";
-    let read = |row: &Row<'_>| {
-        Ok((
-            row.get::<_, i64>(0)?,
-            row.get::<_, String>(1)?,
-            row.get::<_, String>(2)?,
-        ))
-    };
-    let last = connection
-        .query_row(sql, params![project, new.name], read)
-        .optional()?;
+    let read =
+        |row: &Row<'_>| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?, row.get::<_, String>(2)?));
+    let last = connection.query_row(sql, params![project, new.name], read).optional()?;
     let (version, tags) = match last {
         Some((_, kind, _)) if kind != new.kind => return Ok(None),
         Some((version, _, tags)) => (version + 1, tags),
@@ -281,13 +240,7 @@ fn move_labels(
         let mut labels: Vec<String> = serde_json::from_str::<Value>(&text)
             .ok()
             .and_then(|value| {
-                Some(
-                    value
-                        .as_array()?
-                        .iter()
-                        .filter_map(|l| l.as_str().map(str::to_owned))
-                        .collect(),
-                )
+                Some(value.as_array()?.iter().filter_map(|l| l.as_str().map(str::to_owned)).collect())
             })
             .unwrap_or_default();
         labels.retain(|label| !wanted.contains(label));

@@ -49,13 +49,8 @@ pub(crate) fn routes() -> Router<Arc<App>> {
 
 pub(crate) fn answer(value: &Value) -> Response {
     let mut response = json_answer(StatusCode::OK, value);
-    response
-        .headers_mut()
-        .insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    response.headers_mut().insert(
-        header::X_CONTENT_TYPE_OPTIONS,
-        HeaderValue::from_static("nosniff"),
-    );
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response.headers_mut().insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     response
 }
 
@@ -87,11 +82,7 @@ async fn projects(State(app): State<Arc<App>>) -> Result<Response, Problem> {
 
 async fn counts(State(app): State<Arc<App>>, Query(asked): Asked) -> Result<Response, Problem> {
     let project = asked.get("project").cloned();
-    Ok(answer(
-        &app.store
-            .read(move |connection| count(connection, project.as_deref()))
-            .await?,
-    ))
+    Ok(answer(&app.store.read(move |connection| count(connection, project.as_deref())).await?))
 }
 
 fn count(connection: &Connection, project: Option<&str>) -> Result<Value, Problem> {
@@ -99,16 +90,10 @@ fn count(connection: &Connection, project: Option<&str>) -> Result<Value, Proble
         let sql = format!(
             "SELECT count(*), total(received) - count(*) FROM {name} WHERE ?1 IS NULL OR project = ?1"
         );
-        let sql = if project.is_some() {
-            sql.replace("?1 IS NULL OR ", "")
-        } else {
-            sql
-        };
+        let sql = if project.is_some() { sql.replace("?1 IS NULL OR ", "") } else { sql };
         connection
             .prepare_cached(&sql)?
-            .query_row(params![project], |row| {
-                Ok((row.get(0)?, row.get::<_, f64>(1)? as i64))
-            })
+            .query_row(params![project], |row| Ok((row.get(0)?, row.get::<_, f64>(1)? as i64)))
     };
     let (observations, duplicates_observations) = table("observations")?;
     let (scores, duplicates_scores) = table("scores")?;
@@ -116,9 +101,8 @@ fn count(connection: &Connection, project: Option<&str>) -> Result<Value, Proble
         .prepare_cached("SELECT count(*) FROM traces WHERE ?1 IS NULL OR project = ?1")?
         .query_row(params![project], |row| row.get(0))?;
     let sql = "SELECT coalesce(sum(requests), 0), coalesce(sum(bytes), 0) FROM requests WHERE ?1 IS NULL OR project = ?1";
-    let (requests, bytes): (i64, i64) = connection
-        .prepare_cached(sql)?
-        .query_row(params![project], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let (requests, bytes): (i64, i64) =
+        connection.prepare_cached(sql)?.query_row(params![project], |row| Ok((row.get(0)?, row.get(1)?)))?;
     Ok(
         json!({"observations": observations, "scores": scores, "duplicates_observations": duplicates_observations,
         "duplicates_scores": duplicates_scores, "requests": requests, "bytes": bytes, "traces": traces}),
@@ -135,8 +119,7 @@ pub(crate) struct Filter {
 impl Filter {
     pub(crate) fn add(&mut self, condition: &str, value: impl Into<Sql>) {
         self.values.push(value.into());
-        self.conditions
-            .push(condition.replace('?', &format!("?{}", self.values.len())));
+        self.conditions.push(condition.replace('?', &format!("?{}", self.values.len())));
     }
 
     pub(crate) fn equal(&mut self, asked: &HashMap<String, String>, pairs: &[(&str, &str)]) {
@@ -157,20 +140,13 @@ impl Filter {
 }
 
 pub(crate) fn limit(asked: &HashMap<String, String>) -> i64 {
-    asked
-        .get("limit")
-        .and_then(|text| text.parse().ok())
-        .unwrap_or(LIMIT)
-        .clamp(1, MOST)
+    asked.get("limit").and_then(|text| text.parse().ok()).unwrap_or(LIMIT).clamp(1, MOST)
 }
 
 fn number(asked: &HashMap<String, String>, name: &str) -> Result<Option<i64>, Problem> {
     let text = asked.get(name).filter(|text| !text.is_empty());
-    text.map(|text| {
-        text.parse()
-            .map_err(|_| Problem::invalid(format!("{name}: Expected number")))
-    })
-    .transpose()
+    text.map(|text| text.parse().map_err(|_| Problem::invalid(format!("{name}: Expected number"))))
+        .transpose()
 }
 
 /// A point in time: nanoseconds, or RFC 3339.
@@ -179,8 +155,7 @@ pub(crate) fn since(asked: &HashMap<String, String>) -> Result<Option<i64>, Prob
         return Ok(None);
     };
     let read = text.parse().ok().or_else(|| instant::from_text(text));
-    read.map(Some)
-        .ok_or_else(|| Problem::invalid("since: Expected nanoseconds or RFC 3339"))
+    read.map(Some).ok_or_else(|| Problem::invalid("since: Expected nanoseconds or RFC 3339"))
 }
 
 async fn observations(State(app): State<Arc<App>>, Query(asked): Asked) -> Result<Response, Problem> {
@@ -203,16 +178,8 @@ async fn observations(State(app): State<Arc<App>>, Query(asked): Asked) -> Resul
 
 async fn scores(State(app): State<Arc<App>>, Query(asked): Asked) -> Result<Response, Problem> {
     let mut filter = Filter::default();
-    let names = [
-        "project",
-        "id",
-        "name",
-        "trace_id",
-        "observation_id",
-        "session_id",
-        "data_type",
-        "environment",
-    ];
+    let names =
+        ["project", "id", "name", "trace_id", "observation_id", "session_id", "data_type", "environment"];
     filter.equal(&asked, &names.map(|name| (name, name)));
     listing(app, "scores", "timestamp_ns", filter, asked).await
 }
@@ -236,24 +203,15 @@ async fn listing(
         if let Some(cursor) = cursor {
             filter.add("seq > ?", cursor);
         }
-        let sql = format!(
-            "SELECT * FROM {table} {} ORDER BY seq LIMIT {}",
-            filter.whole(),
-            limit + 1
-        );
+        let sql = format!("SELECT * FROM {table} {} ORDER BY seq LIMIT {}", filter.whole(), limit + 1);
         let mut statement = connection.prepare(&sql)?;
-        let mut rows: Vec<Value> = statement
-            .query_map(params_from_iter(&filter.values), to_json)?
-            .collect::<Result<_, _>>()?;
+        let mut rows: Vec<Value> =
+            statement.query_map(params_from_iter(&filter.values), to_json)?.collect::<Result<_, _>>()?;
         let more = i64::try_from(rows.len()).is_ok_and(|count| count > limit);
         if more {
             rows.pop();
         }
-        let next = rows
-            .last()
-            .filter(|_| more)
-            .and_then(|row| row.get("seq"))
-            .cloned();
+        let next = rows.last().filter(|_| more).and_then(|row| row.get("seq")).cloned();
         Ok(json!({"data": rows, "next": next}))
     });
     Ok(answer(&list.await?))

@@ -59,24 +59,16 @@ pub(crate) fn open_writer(path: &Path, durability: Durability) -> Result<Connect
     let wrong = |error: rusqlite::Error| format!("{}: {error}", path.display());
     let connection = Connection::open(path).map_err(wrong)?;
     connection.busy_timeout(Duration::from_secs(5)).map_err(wrong)?;
-    connection
-        .pragma_update(None, "journal_mode", "WAL")
-        .map_err(wrong)?;
+    connection.pragma_update(None, "journal_mode", "WAL").map_err(wrong)?;
     let synchronous = match durability {
         Durability::Off => "OFF",
         Durability::Normal => "NORMAL",
         Durability::Full => "FULL",
     };
-    connection
-        .pragma_update(None, "synchronous", synchronous)
-        .map_err(wrong)?;
-    connection
-        .pragma_update(None, "cache_size", -16_000)
-        .map_err(wrong)?;
+    connection.pragma_update(None, "synchronous", synchronous).map_err(wrong)?;
+    connection.pragma_update(None, "cache_size", -16_000).map_err(wrong)?;
     connection.set_prepared_statement_cache_capacity(32);
-    let version: i64 = connection
-        .query_row("PRAGMA user_version", [], |row| row.get(0))
-        .map_err(wrong)?;
+    let version: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(wrong)?;
     match version {
         VERSION => {}
         0 => {

@@ -53,14 +53,7 @@ pub(crate) async fn receive(
                 }
             }
             let (accepted, rejected) = (scores.len(), errors.len());
-            app.store
-                .ingest(Ingest {
-                    project,
-                    bytes,
-                    observations: Vec::new(),
-                    scores,
-                })
-                .await?;
+            app.store.ingest(Ingest { project, bytes, observations: Vec::new(), scores }).await?;
             if errors.is_empty() {
                 return Ok(json_answer(StatusCode::ACCEPTED, &json!({"message": "Accepted"})));
             }
@@ -69,21 +62,13 @@ pub(crate) async fn receive(
         }
         Value::Object(_) => {
             // Servers that take no arrays look at no timestamp either.
-            let timestamp = if takes_arrays(&app.server_version) {
-                timestamp(&value)
-            } else {
-                Ok(instant::now())
-            };
+            let timestamp =
+                if takes_arrays(&app.server_version) { timestamp(&value) } else { Ok(instant::now()) };
             let score = timestamp.and_then(|timestamp| read(&value, timestamp, Origin::Rest, port));
             let score = score.map_err(Problem::invalid)?;
             let answer = json!({"id": score.id});
             app.store
-                .ingest(Ingest {
-                    project,
-                    bytes,
-                    observations: Vec::new(),
-                    scores: vec![score],
-                })
+                .ingest(Ingest { project, bytes, observations: Vec::new(), scores: vec![score] })
                 .await?;
             Ok(json_answer(StatusCode::OK, &answer))
         }
@@ -99,10 +84,9 @@ fn takes_arrays(version: &str) -> bool {
 fn timestamp(item: &Value) -> Result<i64, String> {
     match item.get("timestamp") {
         None | Some(Value::Null) => Ok(instant::now()),
-        Some(value) => value
-            .as_str()
-            .and_then(instant::from_text)
-            .ok_or_else(|| "timestamp: Invalid datetime".into()),
+        Some(value) => {
+            value.as_str().and_then(instant::from_text).ok_or_else(|| "timestamp: Invalid datetime".into())
+        }
     }
 }
 
@@ -116,9 +100,7 @@ pub(crate) enum Origin {
 /// Checks one score and makes a row of it; the error says what is wrong with which field.
 pub(crate) fn read(item: &Value, timestamp_ns: i64, origin: Origin, port: u16) -> Result<Score, String> {
     let body = item.as_object().ok_or("Expected object")?;
-    let name = text(body, "name")?
-        .filter(|name| !name.is_empty())
-        .ok_or("name: Required")?;
+    let name = text(body, "name")?.filter(|name| !name.is_empty()).ok_or("name: Required")?;
     let id = text(body, "id")?.filter(|id| !id.is_empty());
     let id = match id {
         Some(id) if id.len() > LONGEST_ID => return Err(format!("id: longer than {LONGEST_ID}")),
@@ -129,10 +111,7 @@ pub(crate) fn read(item: &Value, timestamp_ns: i64, origin: Origin, port: u16) -
     let session_id = text(body, "sessionId")?;
     let dataset_run_id = text(body, "datasetRunId")?;
     let observation_id = text(body, "observationId")?;
-    let targets = [&trace_id, &session_id, &dataset_run_id]
-        .into_iter()
-        .flatten()
-        .count();
+    let targets = [&trace_id, &session_id, &dataset_run_id].into_iter().flatten().count();
     if targets != 1 {
         return Err("Provide exactly one of traceId, sessionId, datasetRunId".into());
     }
@@ -156,11 +135,7 @@ pub(crate) fn read(item: &Value, timestamp_ns: i64, origin: Origin, port: u16) -
     }
     Ok(Score {
         id,
-        name: if data_type == "CORRECTION" {
-            "output".into()
-        } else {
-            name
-        },
+        name: if data_type == "CORRECTION" { "output".into() } else { name },
         trace_id,
         observation_id,
         session_id,
@@ -169,10 +144,7 @@ pub(crate) fn read(item: &Value, timestamp_ns: i64, origin: Origin, port: u16) -
         string_value,
         data_type,
         comment: text(body, "comment")?,
-        metadata: body
-            .get("metadata")
-            .filter(|value| !value.is_null())
-            .map(Value::to_string),
+        metadata: body.get("metadata").filter(|value| !value.is_null()).map(Value::to_string),
         environment: normalised(&text(body, "environment")?.unwrap_or_default()),
         config_id,
         source,
@@ -219,16 +191,9 @@ mod tests {
     #[test]
     fn types_follow_values_and_must_fit() {
         let read = |value: Value| read(&value, 0, Origin::Rest, 1);
+        assert_eq!(read(json!({"name": "n", "value": 1, "traceId": "t"})).unwrap().data_type, "NUMERIC");
         assert_eq!(
-            read(json!({"name": "n", "value": 1, "traceId": "t"}))
-                .unwrap()
-                .data_type,
-            "NUMERIC"
-        );
-        assert_eq!(
-            read(json!({"name": "n", "value": "a", "sessionId": "s"}))
-                .unwrap()
-                .data_type,
+            read(json!({"name": "n", "value": "a", "sessionId": "s"})).unwrap().data_type,
             "CATEGORICAL"
         );
         for wrong in [

@@ -74,11 +74,7 @@ fn make_private(path: &Path) -> std::io::Result<()> {
 
 async fn serve(config: Config, store: Store) -> Result<(), String> {
     let (keys, made) = Keys::open(&config.data, &config.keys, config.any_key)?;
-    let acceptor = config
-        .tls
-        .as_ref()
-        .map(|(cert, key)| tls::acceptor(cert, key))
-        .transpose()?;
+    let acceptor = config.tls.as_ref().map(|(cert, key)| tls::acceptor(cert, key)).transpose()?;
     let app = Arc::new(App {
         keys,
         store,
@@ -91,26 +87,15 @@ async fn serve(config: Config, store: Store) -> Result<(), String> {
     let (alive, mut all_gone) = mpsc::channel::<()>(1);
     let listener = listen(config.listen).map_err(|error| format!("{}: {error}", config.listen))?;
     let address = listener.local_addr().map_err(|error| error.to_string())?;
-    let endpoint = Endpoint {
-        acceptor: acceptor.clone(),
-        stop: stop.clone(),
-        alive: alive.clone(),
-    };
+    let endpoint = Endpoint { acceptor: acceptor.clone(), stop: stop.clone(), alive: alive.clone() };
     if let Some(pair) = made {
-        say(&format!(
-            "made a key pair, also in keys.json: {} {}",
-            pair.public, pair.secret
-        ));
+        say(&format!("made a key pair, also in keys.json: {} {}", pair.public, pair.secret));
     }
     if let Some(control) = config.control {
         let listener = listen(control).map_err(|error| format!("{control}: {error}"))?;
         let address = listener.local_addr().map_err(|error| error.to_string())?;
         say(&format!("tracespool-collector control on http://{address}"));
-        let endpoint = Endpoint {
-            acceptor: None,
-            stop: stop.clone(),
-            alive,
-        };
+        let endpoint = Endpoint { acceptor: None, stop: stop.clone(), alive };
         tokio::spawn(endpoint.accept_plainly(listener, private_routes(&app)));
     } else {
         drop(alive);
@@ -137,10 +122,7 @@ fn routes(app: &Arc<App>) -> Router {
         .route("/api/public/projects", get(projects))
         .route("/api/public/v2/prompts", post(prompts::create))
         .route("/api/public/v2/prompts/{name}", get(prompts::fetch))
-        .route(
-            "/api/public/v2/prompts/{name}/versions/{version}",
-            patch(prompts::relabel),
-        )
+        .route("/api/public/v2/prompts/{name}/versions/{version}", patch(prompts::relabel))
         .method_not_allowed_fallback(wrong_method)
         .layer(middleware::from_fn_with_state(Arc::clone(app), fault::interpose))
         .layer(DefaultBodyLimit::disable())
@@ -151,22 +133,13 @@ fn routes(app: &Arc<App>) -> Router {
 fn private_routes(app: &Arc<App>) -> Router {
     page::routes()
         .merge(query::routes())
-        .route(
-            "/api/v1/faults",
-            get(fault::list)
-                .put(fault::put)
-                .post(fault::post)
-                .delete(fault::delete),
-        )
+        .route("/api/v1/faults", get(fault::list).put(fault::put).post(fault::post).delete(fault::delete))
         .layer(middleware::from_fn_with_state(Arc::clone(app), guard::admit))
         .with_state(Arc::clone(app))
 }
 
 async fn health(State(app): State<Arc<App>>) -> Response {
-    json_answer(
-        StatusCode::OK,
-        &json!({"status": "OK", "version": app.server_version}),
-    )
+    json_answer(StatusCode::OK, &json!({"status": "OK", "version": app.server_version}))
 }
 
 async fn ready(State(app): State<Arc<App>>) -> Response {
@@ -191,11 +164,7 @@ async fn nothing_here() -> Response {
 }
 
 fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
-    let socket = if address.is_ipv4() {
-        TcpSocket::new_v4()?
-    } else {
-        TcpSocket::new_v6()?
-    };
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
     // The address of a listener that a fault closed is taken again at once.
     #[cfg(unix)]
     socket.set_reuseaddr(true)?;

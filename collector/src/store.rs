@@ -115,14 +115,7 @@ impl Store {
             .name("writer".into())
             .spawn(move || write(&connection, waiting))
             .map_err(|error| format!("writer thread: {error}"))?;
-        Ok((
-            Self {
-                jobs,
-                path,
-                readers: Arc::default(),
-            },
-            writer,
-        ))
+        Ok((Self { jobs, path, readers: Arc::default() }, writer))
     }
 
     /// Stores the rows of a request; returns after their commit.
@@ -189,14 +182,12 @@ fn write(connection: &Connection, mut jobs: mpsc::Receiver<Job>) {
                 next = jobs.try_recv().ok();
             }
         }
-        let outcome = outcome
-            .and_then(|()| connection.execute_batch("COMMIT"))
-            .map_err(|error| {
-                if !connection.is_autocommit() {
-                    let _ = connection.execute_batch("ROLLBACK");
-                }
-                format!("database: {error}")
-            });
+        let outcome = outcome.and_then(|()| connection.execute_batch("COMMIT")).map_err(|error| {
+            if !connection.is_autocommit() {
+                let _ = connection.execute_batch("ROLLBACK");
+            }
+            format!("database: {error}")
+        });
         for done in answers {
             let _ = done.send(outcome.clone());
         }
@@ -250,9 +241,7 @@ fn insert(connection: &Connection, ingest: Ingest) -> rusqlite::Result<()> {
     let project = &ingest.project;
     let now = instant::now();
     let bytes = i64::try_from(ingest.bytes).unwrap_or(i64::MAX);
-    connection
-        .prepare_cached(COUNT_REQUEST)?
-        .execute(params![project, bytes, now])?;
+    connection.prepare_cached(COUNT_REQUEST)?.execute(params![project, bytes, now])?;
     let mut statement = connection.prepare_cached(INSERT_OBSERVATION)?;
     let mut trace = connection.prepare_cached(INSERT_TRACE)?;
     for row in &ingest.observations {

@@ -19,32 +19,17 @@ pub(crate) async fn list(State(app): State<Arc<App>>, Query(asked): Asked) -> Re
     let mut filter = Filter::default();
     filter.equal(&asked, &[("project", "t.project")]);
     if let Some(cursor) = asked.get("cursor").filter(|cursor| !cursor.is_empty()) {
-        let place = cursor
-            .split_once(':')
-            .and_then(|(start, id)| Some((start.parse::<i64>().ok()?, id)));
+        let place = cursor.split_once(':').and_then(|(start, id)| Some((start.parse::<i64>().ok()?, id)));
         let (start, id) = place.ok_or_else(|| Problem::invalid("cursor: not one of this list"))?;
         let place = filter.values.len();
         filter.values.extend([start.into(), id.to_owned().into()]);
-        filter.conditions.push(format!(
-            "(t.start_ns, t.trace_id) < (?{}, ?{})",
-            place + 1,
-            place + 2
-        ));
+        filter.conditions.push(format!("(t.start_ns, t.trace_id) < (?{}, ?{})", place + 1, place + 2));
     }
     let of_trace = "SELECT 1 FROM observations o WHERE o.project = t.project AND o.trace_id = t.trace_id";
-    if asked
-        .get("errors")
-        .is_some_and(|value| matches!(value.as_str(), "1" | "true"))
-    {
-        filter
-            .conditions
-            .push(format!("EXISTS ({of_trace} AND o.level = 'ERROR')"));
+    if asked.get("errors").is_some_and(|value| matches!(value.as_str(), "1" | "true")) {
+        filter.conditions.push(format!("EXISTS ({of_trace} AND o.level = 'ERROR')"));
     }
-    for (name, column) in [
-        ("user", "user"),
-        ("session", "session"),
-        ("environment", "environment"),
-    ] {
+    for (name, column) in [("user", "user"), ("session", "session"), ("environment", "environment")] {
         if let Some(value) = asked.get(name).filter(|value| !value.is_empty()) {
             filter.add(&format!("EXISTS ({of_trace} AND o.{column} = ?)"), value.clone());
         }
@@ -53,23 +38,12 @@ pub(crate) async fn list(State(app): State<Arc<App>>, Query(asked): Asked) -> Re
         let escaped = text.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
         let place = filter.values.len() + 1;
         filter.values.push(format!("%{escaped}%").into());
-        let columns = [
-            "trace_id",
-            "name",
-            "trace_name",
-            "user",
-            "session",
-            "input",
-            "output",
-            "metadata",
-            "model",
-        ];
-        let any = columns
-            .map(|column| format!("o.{column} LIKE ?{place} ESCAPE '\\'"))
-            .join(" OR ");
-        filter.conditions.push(format!(
-            "EXISTS ({of_trace} AND ({any} OR o.status_message LIKE ?{place} ESCAPE '\\'))"
-        ));
+        let columns =
+            ["trace_id", "name", "trace_name", "user", "session", "input", "output", "metadata", "model"];
+        let any = columns.map(|column| format!("o.{column} LIKE ?{place} ESCAPE '\\'")).join(" OR ");
+        filter
+            .conditions
+            .push(format!("EXISTS ({of_trace} AND ({any} OR o.status_message LIKE ?{place} ESCAPE '\\'))"));
     }
     let list = app.store.read(move |connection| {
         if let Some(since) = since {
@@ -111,9 +85,7 @@ fn observations_of(
         "SELECT {columns} FROM observations WHERE project = ?1 AND trace_id = ?2 ORDER BY start_ns, seq"
     );
     let mut statement = connection.prepare_cached(&sql)?;
-    Ok(statement
-        .query_map(params![project, trace], to_json)?
-        .collect::<Result<_, _>>()?)
+    Ok(statement.query_map(params![project, trace], to_json)?.collect::<Result<_, _>>()?)
 }
 
 /// A trace is its observations: its fields are the non-empty ones of the row written last, its name that of the root.
@@ -122,35 +94,20 @@ fn summary(project: &str, id: &str, rows: &[Value]) -> Value {
     by_write.sort_by_key(|row| (row["received_at"].as_i64(), row["seq"].as_i64()));
     let last = |column: &str| {
         let values = by_write.iter().rev().map(|row| &row[column]);
-        values
-            .into_iter()
-            .find(|value| !value.is_null())
-            .cloned()
-            .unwrap_or(Value::Null)
+        values.into_iter().find(|value| !value.is_null()).cloned().unwrap_or(Value::Null)
     };
     let root = rows
         .iter()
         .find(|row| row["parent"].is_null())
         .or_else(|| rows.iter().find(|row| row["is_app_root"] == Value::Bool(true)));
-    let start = rows
-        .iter()
-        .filter_map(|row| row["start_ns"].as_i64())
-        .min()
-        .unwrap_or(0);
-    let end = rows
-        .iter()
-        .filter_map(|row| row["end_ns"].as_i64())
-        .max()
-        .unwrap_or(start);
+    let start = rows.iter().filter_map(|row| row["start_ns"].as_i64()).min().unwrap_or(0);
+    let end = rows.iter().filter_map(|row| row["end_ns"].as_i64()).max().unwrap_or(start);
     let sum = |column: &str| {
         let maps = rows.iter().filter_map(|row| row[column].as_object());
-        maps.map(usage::total)
-            .fold(None, |sum: Option<f64>, part| Some(sum.unwrap_or(0.0) + part))
+        maps.map(usage::total).fold(None, |sum: Option<f64>, part| Some(sum.unwrap_or(0.0) + part))
     };
     let name = match last("trace_name") {
-        Value::Null => root
-            .or(rows.first())
-            .map_or(Value::Null, |row| row["name"].clone()),
+        Value::Null => root.or(rows.first()).map_or(Value::Null, |row| row["name"].clone()),
         name => name,
     };
     json!({
@@ -182,9 +139,8 @@ pub(crate) async fn one(
         let rows = observations_of(connection, &project, &id, "*")?;
         let mut statement = connection
             .prepare_cached("SELECT * FROM scores WHERE project = ?1 AND trace_id = ?2 ORDER BY seq")?;
-        let scores: Vec<Value> = statement
-            .query_map(params![project, id], to_json)?
-            .collect::<Result<_, _>>()?;
+        let scores: Vec<Value> =
+            statement.query_map(params![project, id], to_json)?.collect::<Result<_, _>>()?;
         if rows.is_empty() && scores.is_empty() {
             return Err(Problem::missing("Trace not found"));
         }

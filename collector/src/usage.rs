@@ -27,17 +27,14 @@ pub(crate) fn cost(attributes: &Attributes) -> Option<Map<String, Value>> {
         let numbers: Map<String, Value> = map.into_iter().filter(|(_, value)| value.is_number()).collect();
         return (!numbers.is_empty()).then_some(numbers);
     }
-    let total = ["gen_ai.usage.cost", "llm.cost.total"]
-        .iter()
-        .find_map(|key| attributes.get(*key)?.as_f64())?;
+    let total =
+        ["gen_ai.usage.cost", "llm.cost.total"].iter().find_map(|key| attributes.get(*key)?.as_f64())?;
     Some(Map::from_iter([("total".to_owned(), Value::from(total))]))
 }
 
 /// The total of a usage or cost map: its own, or the sum of its parts.
 pub(crate) fn total(map: &Map<String, Value>) -> f64 {
-    map.get("total")
-        .and_then(Value::as_f64)
-        .unwrap_or_else(|| map.values().filter_map(Value::as_f64).sum())
+    map.get("total").and_then(Value::as_f64).unwrap_or_else(|| map.values().filter_map(Value::as_f64).sum())
 }
 
 fn filled(mut map: Map<String, Value>) -> Option<Map<String, Value>> {
@@ -45,10 +42,7 @@ fn filled(mut map: Map<String, Value>) -> Option<Map<String, Value>> {
         return None;
     }
     if !map.contains_key("total") {
-        let sum: u64 = map
-            .values()
-            .filter_map(Value::as_u64)
-            .fold(0, u64::saturating_add);
+        let sum: u64 = map.values().filter_map(Value::as_u64).fold(0, u64::saturating_add);
         map.insert("total".into(), Value::from(sum));
     }
     Some(map)
@@ -56,24 +50,16 @@ fn filled(mut map: Map<String, Value>) -> Option<Map<String, Value>> {
 
 /// OpenAI's two shapes are renamed and their details taken out of the sums; any other map keeps its whole numbers.
 fn explicit(map: Map<String, Value>) -> Map<String, Value> {
-    for (input, output) in [
-        ("prompt_tokens", "completion_tokens"),
-        ("input_tokens", "output_tokens"),
-    ] {
+    for (input, output) in [("prompt_tokens", "completion_tokens"), ("input_tokens", "output_tokens")] {
         if let Some(renamed) = openai(&map, input, output) {
             return renamed;
         }
     }
-    map.into_iter()
-        .filter_map(|(key, value)| Some((key, Value::from(whole(&value)?))))
-        .collect()
+    map.into_iter().filter_map(|(key, value)| Some((key, Value::from(whole(&value)?)))).collect()
 }
 
 fn openai(map: &Map<String, Value>, input: &str, output: &str) -> Option<Map<String, Value>> {
-    let details = [
-        (format!("{input}_details"), "input"),
-        (format!("{output}_details"), "output"),
-    ];
+    let details = [(format!("{input}_details"), "input"), (format!("{output}_details"), "output")];
     let ours = |key: &String| {
         key == input || key == output || key == "total_tokens" || details.iter().any(|(name, _)| name == key)
     };
@@ -98,28 +84,13 @@ fn openai(map: &Map<String, Value>, input: &str, output: &str) -> Option<Map<Str
 
 fn generic(attributes: &Attributes) -> Map<String, Value> {
     let read = |keys: &[&str]| keys.iter().find_map(|key| whole(attributes.get(*key)?));
-    let input = read(&[
-        "gen_ai.usage.input_tokens",
-        "gen_ai.usage.prompt_tokens",
-        "llm.token_count.prompt",
-    ]);
-    let output = read(&[
-        "gen_ai.usage.output_tokens",
-        "gen_ai.usage.completion_tokens",
-        "llm.token_count.completion",
-    ]);
-    let cached = read(&[
-        "gen_ai.usage.cache_read.input_tokens",
-        "gen_ai.usage.cache_read_input_tokens",
-    ]);
-    let created = read(&[
-        "gen_ai.usage.cache_creation.input_tokens",
-        "gen_ai.usage.cache_creation_input_tokens",
-    ]);
-    let reasoning = read(&[
-        "gen_ai.usage.reasoning.output_tokens",
-        "gen_ai.usage.reasoning_tokens",
-    ]);
+    let input = read(&["gen_ai.usage.input_tokens", "gen_ai.usage.prompt_tokens", "llm.token_count.prompt"]);
+    let output =
+        read(&["gen_ai.usage.output_tokens", "gen_ai.usage.completion_tokens", "llm.token_count.completion"]);
+    let cached = read(&["gen_ai.usage.cache_read.input_tokens", "gen_ai.usage.cache_read_input_tokens"]);
+    let created =
+        read(&["gen_ai.usage.cache_creation.input_tokens", "gen_ai.usage.cache_creation_input_tokens"]);
+    let reasoning = read(&["gen_ai.usage.reasoning.output_tokens", "gen_ai.usage.reasoning_tokens"]);
     let total = read(&["gen_ai.usage.total_tokens", "llm.token_count.total"]);
     let rest = |sum: Option<u64>, parts: [Option<u64>; 2]| {
         sum.map(|sum| parts.into_iter().flatten().fold(sum, u64::saturating_sub))

@@ -45,12 +45,7 @@ pub(crate) struct Control {
 
 impl Control {
     pub(crate) fn new(peer: SocketAddr) -> Self {
-        Self {
-            peer,
-            manner: AtomicU8::new(0),
-            busy: AtomicUsize::new(0),
-            idle_limit: AtomicU64::new(0),
-        }
+        Self { peer, manner: AtomicU8::new(0), busy: AtomicUsize::new(0), idle_limit: AtomicU64::new(0) }
     }
 
     /// The other end of the connection.
@@ -98,13 +93,7 @@ pub(crate) struct Wire {
 impl Wire {
     pub(crate) fn new(stream: TcpStream, control: std::sync::Arc<Control>) -> Self {
         let now = Instant::now();
-        Self {
-            stream,
-            control,
-            idle: None,
-            last_use: now,
-            drip: Box::pin(tokio::time::sleep_until(now)),
-        }
+        Self { stream, control, idle: None, last_use: now, drip: Box::pin(tokio::time::sleep_until(now)) }
     }
 
     fn poll_drip(&mut self, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
@@ -132,9 +121,7 @@ impl AsyncRead for Wire {
             return Poll::Pending;
         };
         let last_use = this.last_use;
-        let idle = this
-            .idle
-            .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(last_use + limit)));
+        let idle = this.idle.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(last_use + limit)));
         loop {
             std::task::ready!(idle.as_mut().poll(context));
             let due = this.last_use + limit;

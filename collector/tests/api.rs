@@ -18,10 +18,7 @@ fn scores_come_as_arrays_or_alone() {
         &json!([score, {"id": "s2", "name": "b", "value": 1, "traceId": "t",
         "dataType": "BOOLEAN", "timestamp": "2026-11-21T07:39:50Z"}]),
     );
-    assert_eq!(
-        (answer.status, answer.json()),
-        (202, json!({"message": "Accepted"}))
-    );
+    assert_eq!((answer.status, answer.json()), (202, json!({"message": "Accepted"})));
     assert_eq!(collector.post_json(SCORES, &json!([score])).status, 202);
     let list = collector.json("/api/v1/scores?project=alpha&trace_id=t");
     let row = &list["data"][0];
@@ -29,10 +26,7 @@ fn scores_come_as_arrays_or_alone() {
         (&row["value"], &row["received"], &row["data_type"]),
         (&json!(0.5), &json!(2), &json!("NUMERIC"))
     );
-    assert_eq!(
-        (&row["metadata"], &row["timestamp"]),
-        (&json!({"a": 1}), &json!("2026-11-21T07:39:50.005Z"))
-    );
+    assert_eq!((&row["metadata"], &row["timestamp"]), (&json!({"a": 1}), &json!("2026-11-21T07:39:50.005Z")));
     assert_eq!(list["data"][1]["string_value"], "True");
     assert_eq!(collector.json("/api/v1/counts")["duplicates_scores"], 1);
 
@@ -48,10 +42,7 @@ fn a_207_names_what_was_rejected_and_keeps_the_rest() {
         "traceId": "t"}, {"id": "c", "name": "n", "value": 1}]);
     let answer = collector.post_json(SCORES, &body);
     let told = answer.json();
-    assert_eq!(
-        (answer.status, &told["accepted"], &told["rejected"]),
-        (207, &json!(1), &json!(2))
-    );
+    assert_eq!((answer.status, &told["accepted"], &told["rejected"]), (207, &json!(1), &json!(2)));
     assert_eq!(told["errors"].as_array().unwrap().len(), 2);
     assert_eq!(collector.json("/api/v1/counts")["scores"], 1);
 }
@@ -60,10 +51,7 @@ fn a_207_names_what_was_rejected_and_keeps_the_rest() {
 fn an_older_server_takes_no_arrays() {
     let key = format!("pk-a:{SECRET}");
     let collector = Collector::start_with(&["--key", &key, "--server-version", "4.16.0"]);
-    assert_eq!(
-        collector.json("/api/public/health"),
-        json!({"status": "OK", "version": "4.16.0"})
-    );
+    assert_eq!(collector.json("/api/public/health"), json!({"status": "OK", "version": "4.16.0"}));
     let score = json!({"id": "a", "name": "n", "value": 1, "traceId": "t"});
     assert_eq!(collector.post_json(SCORES, &json!([score])).status, 400);
     assert_eq!(collector.post_json(SCORES, &score).status, 200);
@@ -86,10 +74,7 @@ fn ingestion_takes_scores_and_rejects_traces() {
     let answer = collector.post_json("/api/public/ingestion", &body);
     let told = answer.json();
     assert_eq!(answer.status, 207);
-    assert_eq!(
-        told["successes"],
-        json!([{"id": "1", "status": 201}, {"id": "3", "status": 201}])
-    );
+    assert_eq!(told["successes"], json!([{"id": "1", "status": 201}, {"id": "3", "status": 201}]));
     assert_eq!(told["errors"][0]["id"], "2");
     assert_eq!(told["errors"][0]["message"], "Event type not accepted");
     assert_eq!(told["errors"][1]["id"], "5");
@@ -100,10 +85,7 @@ fn ingestion_takes_scores_and_rejects_traces() {
     );
     let large = json!({"batch": [], "x": "x".repeat(5 << 20)});
     assert_eq!(collector.post_json("/api/public/ingestion", &large).status, 413);
-    assert_eq!(
-        collector.post_json(SCORES, &json!(["x".repeat(1 << 20)])).status,
-        413
-    );
+    assert_eq!(collector.post_json(SCORES, &json!(["x".repeat(1 << 20)])).status, 413);
 }
 
 #[test]
@@ -112,12 +94,7 @@ fn prompts_have_versions_and_labels() {
     let path = "/api/public/v2/prompts";
     let authorization = basic("pk-a", SECRET);
     let get = |rest: &str| {
-        collector.send(
-            "GET",
-            &format!("{path}/{rest}"),
-            &[("authorization", &authorization)],
-            b"",
-        )
+        collector.send("GET", &format!("{path}/{rest}"), &[("authorization", &authorization)], b"")
     };
     let first = collector.post_json(
         path,
@@ -131,17 +108,11 @@ fn prompts_have_versions_and_labels() {
         (&json!(1), &json!("text"), &json!(["latest", "production"]))
     );
     let second = collector.post_json(path, &json!({"name": "folder/greet me", "prompt": "hello"}));
-    assert_eq!(
-        (&second.json()["version"], &second.json()["tags"]),
-        (&json!(2), &json!(["t"]))
-    );
+    assert_eq!((&second.json()["version"], &second.json()["tags"]), (&json!(2), &json!(["t"])));
 
     assert_eq!(get("folder%2Fgreet%20me").json()["prompt"], "hi {{a}}");
     assert_eq!(get("folder%2Fgreet%20me?label=latest").json()["version"], 2);
-    assert_eq!(
-        get("folder%2Fgreet%20me?version=1").json()["labels"],
-        json!(["production"])
-    );
+    assert_eq!(get("folder%2Fgreet%20me?version=1").json()["labels"], json!(["production"]));
     assert_eq!(get("folder%2Fgreet%20me?version=1&label=x").status, 400);
     let missing = get("missing");
     assert_eq!(missing.status, 404);
@@ -151,10 +122,7 @@ fn prompts_have_versions_and_labels() {
         "error": "LangfuseNotFoundError"})
     );
 
-    let headers = [
-        ("authorization", authorization.as_str()),
-        ("content-type", "application/json"),
-    ];
+    let headers = [("authorization", authorization.as_str()), ("content-type", "application/json")];
     let patch = |version: u8, labels: &str| {
         let body = format!(r#"{{"newLabels": {labels}}}"#);
         collector.send(
@@ -173,18 +141,8 @@ fn prompts_have_versions_and_labels() {
         "prompt": [{"role": "user", "content": "hi"}, {"type": "placeholder", "name": "h"}]});
     assert_eq!(collector.post_json(path, &chat).status, 200);
     assert_eq!(get("chat").json()["prompt"], chat["prompt"]);
-    assert_eq!(
-        collector
-            .post_json(path, &json!({"name": "chat", "prompt": "text now"}))
-            .status,
-        400
-    );
-    assert_eq!(
-        collector
-            .post_json(path, &json!({"name": "a|b", "prompt": "x"}))
-            .status,
-        400
-    );
+    assert_eq!(collector.post_json(path, &json!({"name": "chat", "prompt": "text now"})).status, 400);
+    assert_eq!(collector.post_json(path, &json!({"name": "a|b", "prompt": "x"})).status, 400);
 }
 
 #[test]
@@ -192,12 +150,7 @@ fn keys_open_their_own_project_only() {
     let first = format!("pk-a:{SECRET}:alpha");
     let collector = Collector::start_with(&["--key", &first, "--key", "pk-b:sk-b:beta"]);
     let ask = |authorization: &str| {
-        collector.send(
-            "GET",
-            "/api/public/projects",
-            &[("authorization", authorization)],
-            b"",
-        )
+        collector.send("GET", "/api/public/projects", &[("authorization", authorization)], b"")
     };
     assert_eq!(ask(&basic("pk-a", SECRET)).json()["data"][0]["id"], "alpha");
     assert_eq!(ask(&basic("pk-b", "sk-b")).json()["data"][0]["id"], "beta");
@@ -209,23 +162,13 @@ fn keys_open_their_own_project_only() {
         "Basic ?".into(),
     ] {
         let answer = ask(&bad);
-        assert_eq!(
-            (answer.status, &answer.json()["message"]),
-            (401, &json!(wrong)),
-            "{bad}"
-        );
+        assert_eq!((answer.status, &answer.json()["message"]), (401, &json!(wrong)), "{bad}");
     }
-    assert_eq!(
-        collector.get("/api/public/projects").json()["message"],
-        "No authorization header"
-    );
+    assert_eq!(collector.get("/api/public/projects").json()["message"], "No authorization header");
     assert_eq!(ask("Bearer pk-a").status, 403);
     let score = json!({"name": "n", "value": 1, "traceId": "t"}).to_string();
     let bearer = [("authorization", "Bearer pk-b")];
-    assert_eq!(
-        collector.send("POST", SCORES, &bearer, score.as_bytes()).status,
-        200
-    );
+    assert_eq!(collector.send("POST", SCORES, &bearer, score.as_bytes()).status, 200);
     assert_eq!(collector.json("/api/v1/counts?project=beta")["scores"], 1);
     assert_eq!(collector.json("/api/v1/counts?project=alpha")["scores"], 0);
 }

@@ -13,13 +13,7 @@ use support::{Answer, Collector, PROTOBUF, SECRET, TRACES, basic, request, span}
 fn export(collector: &Collector, patience: Duration) -> std::io::Result<Answer> {
     let authorization = basic("pk-a", SECRET);
     let headers = [PROTOBUF[0], ("authorization", authorization.as_str())];
-    collector.try_send(
-        "POST",
-        TRACES,
-        &headers,
-        &request(vec![span(1, vec![])]),
-        patience,
-    )
+    collector.try_send("POST", TRACES, &headers, &request(vec![span(1, vec![])]), patience)
 }
 
 fn stored(collector: &Collector) -> u64 {
@@ -33,10 +27,7 @@ fn hang_never_answers() {
     let collector = Collector::start();
     collector.faults(&json!([{"fault": "hang"}]));
     let error = export(&collector, Duration::from_millis(300)).unwrap_err();
-    assert!(
-        matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut),
-        "{error}"
-    );
+    assert!(matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut), "{error}");
     assert_eq!(stored(&collector), 0);
     collector.faults(&json!([]));
     assert_eq!(export(&collector, LONG).unwrap().status, 200);
@@ -48,17 +39,11 @@ fn a_hung_request_does_not_keep_the_collector_alive() {
     let collector = Collector::start();
     collector.faults(&json!([{"fault": "hang"}]));
     let mut stream = TcpStream::connect(collector.address()).unwrap();
-    stream
-        .write_all(b"GET /api/public/health HTTP/1.1\r\nhost: localhost\r\n\r\n")
-        .unwrap();
+    stream.write_all(b"GET /api/public/health HTTP/1.1\r\nhost: localhost\r\n\r\n").unwrap();
     std::thread::sleep(Duration::from_millis(100));
     let begun = Instant::now();
     assert_eq!(collector.stop().0, Some(0));
-    assert!(
-        begun.elapsed() < Duration::from_millis(2200),
-        "{:?}",
-        begun.elapsed()
-    );
+    assert!(begun.elapsed() < Duration::from_millis(2200), "{:?}", begun.elapsed());
 }
 
 #[test]
@@ -66,32 +51,21 @@ fn drip_sends_a_byte_a_second() {
     let collector = Collector::start();
     collector.faults(&json!([{"fault": "drip"}]));
     let mut stream = TcpStream::connect(collector.address()).unwrap();
-    stream
-        .set_read_timeout(Some(Duration::from_millis(2500)))
-        .unwrap();
-    stream
-        .write_all(b"GET /api/public/health HTTP/1.1\r\nhost: localhost\r\n\r\n")
-        .unwrap();
+    stream.set_read_timeout(Some(Duration::from_millis(2500))).unwrap();
+    stream.write_all(b"GET /api/public/health HTTP/1.1\r\nhost: localhost\r\n\r\n").unwrap();
     let (begun, mut byte) = (Instant::now(), [0; 64]);
     for expected in *b"HTT" {
         assert_eq!(stream.read(&mut byte).unwrap(), 1);
         assert_eq!(byte[0], expected);
     }
-    assert!(
-        (1800..3500).contains(&begun.elapsed().as_millis()),
-        "{:?}",
-        begun.elapsed()
-    );
+    assert!((1800..3500).contains(&begun.elapsed().as_millis()), "{:?}", begun.elapsed());
 }
 
 #[test]
 fn reset_and_truncate_break_the_answer() {
     let collector = Collector::start();
     collector.faults(&json!([{"fault": "reset", "count": 1}, {"fault": "truncate", "count": 1}]));
-    assert_eq!(
-        export(&collector, LONG).unwrap_err().kind(),
-        ErrorKind::ConnectionReset
-    );
+    assert_eq!(export(&collector, LONG).unwrap_err().kind(), ErrorKind::ConnectionReset);
     let cut = export(&collector, LONG).unwrap();
     let promised: usize = cut.header("content-length").unwrap().parse().unwrap();
     assert!(cut.status == 200 && cut.body.len() < promised && !cut.body.is_empty());
@@ -104,10 +78,7 @@ fn refuse_closes_the_listener_for_a_time() {
     let collector = Collector::start();
     collector.faults(&json!([{"fault": "refuse:600"}]));
     std::thread::sleep(Duration::from_millis(200));
-    assert_eq!(
-        TcpStream::connect(collector.address()).unwrap_err().kind(),
-        ErrorKind::ConnectionRefused
-    );
+    assert_eq!(TcpStream::connect(collector.address()).unwrap_err().kind(), ErrorKind::ConnectionRefused);
     std::thread::sleep(Duration::from_millis(700));
     assert_eq!(export(&collector, LONG).unwrap().status, 200);
     assert_eq!(collector.json("/api/v1/faults"), json!([]));
@@ -119,15 +90,7 @@ fn refuse_without_a_time_is_ended_over_the_control_address() {
     let collector = Collector::start_with(&["--key", &key, "--control", "127.0.0.1:0", "--fault", "refuse"]);
     std::thread::sleep(Duration::from_millis(100));
     assert!(TcpStream::connect(collector.address()).is_err());
-    let control = collector
-        .said
-        .lines()
-        .next()
-        .unwrap()
-        .rsplit('/')
-        .next()
-        .unwrap()
-        .to_owned();
+    let control = collector.said.lines().next().unwrap().rsplit('/').next().unwrap().to_owned();
     let mut stream = TcpStream::connect(control).unwrap();
     let ask = "DELETE /api/v1/faults HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
     stream.write_all(ask.as_bytes()).unwrap();
@@ -181,15 +144,9 @@ fn a_score_batch_is_rejected_in_part() {
     collector.faults(&json!([{"fault": "207:2"}]));
     let score = |id: &str| json!({"id": id, "name": "n", "value": 1, "traceId": "t"});
     let answer = collector.post_json("/api/public/scores", &json!([score("a"), score("b"), score("c")]));
-    assert_eq!(
-        (answer.status, answer.json()["rejected"].as_u64()),
-        (207, Some(2))
-    );
+    assert_eq!((answer.status, answer.json()["rejected"].as_u64()), (207, Some(2)));
     let list = collector.json("/api/v1/scores");
-    assert_eq!(
-        (list["data"].as_array().unwrap().len(), &list["data"][0]["id"]),
-        (1, &json!("c"))
-    );
+    assert_eq!((list["data"].as_array().unwrap().len(), &list["data"][0]["id"]), (1, &json!("c")));
 }
 
 #[test]
@@ -210,18 +167,12 @@ fn idle_connections_are_closed() {
     let mut stream = TcpStream::connect(collector.address()).unwrap();
     stream.set_read_timeout(Some(LONG)).unwrap();
     for _ in 0..2 {
-        stream
-            .write_all(b"GET /api/public/health HTTP/1.1\r\nhost: localhost\r\n\r\n")
-            .unwrap();
+        stream.write_all(b"GET /api/public/health HTTP/1.1\r\nhost: localhost\r\n\r\n").unwrap();
         let mut buffer = [0; 1024];
         assert!(stream.read(&mut buffer).unwrap() > 0);
         std::thread::sleep(Duration::from_millis(100));
     }
     let begun = Instant::now();
     assert_eq!(stream.read(&mut [0; 16]).unwrap(), 0, "closed by the server");
-    assert!(
-        (100..1500).contains(&begun.elapsed().as_millis()),
-        "{:?}",
-        begun.elapsed()
-    );
+    assert!((100..1500).contains(&begun.elapsed().as_millis()), "{:?}", begun.elapsed());
 }

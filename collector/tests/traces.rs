@@ -19,41 +19,26 @@ fn only(collector: &Collector) -> Value {
 fn what_the_langfuse_sdk_sends_lands_in_its_columns() {
     let collector = Collector::start();
     let tags = ["prod", "eu"].map(|tag| Any::StringValue(tag.into()));
-    let tags = tags
-        .into_iter()
-        .map(|tag| opentelemetry_proto::tonic::common::v1::AnyValue { value: Some(tag) });
+    let tags =
+        tags.into_iter().map(|tag| opentelemetry_proto::tonic::common::v1::AnyValue { value: Some(tag) });
     let mut sent = span(
         1,
         vec![
             any("langfuse.internal.is_app_root", Any::BoolValue(true)),
             text("langfuse.observation.type", "generation"),
-            text(
-                "langfuse.observation.input",
-                r#"[{"role": "user", "content": "hi"}]"#,
-            ),
+            text("langfuse.observation.input", r#"[{"role": "user", "content": "hi"}]"#),
             text("langfuse.observation.output", "yo"),
             text("langfuse.observation.model.name", "gpt-5.6"),
             text("langfuse.observation.model.parameters", r#"{"temperature": 0.7}"#),
             text("langfuse.observation.prompt.name", "greet"),
             any("langfuse.observation.prompt.version", Any::IntValue(3)),
-            text(
-                "langfuse.observation.usage_details",
-                r#"{"input": 10, "output": 5, "cached": 2}"#,
-            ),
-            text(
-                "langfuse.observation.cost_details",
-                r#"{"input": 0.001, "total": 0.003}"#,
-            ),
+            text("langfuse.observation.usage_details", r#"{"input": 10, "output": 5, "cached": 2}"#),
+            text("langfuse.observation.cost_details", r#"{"input": 0.001, "total": 0.003}"#),
             text("langfuse.observation.metadata.nested", r#"{"x":[1]}"#),
             text("langfuse.observation.metadata.text", r#""plain""#),
             text("langfuse.observation.metadata.number", "7"),
             text("langfuse.trace.name", "chat"),
-            any(
-                "langfuse.trace.tags",
-                Any::ArrayValue(ArrayValue {
-                    values: tags.collect(),
-                }),
-            ),
+            any("langfuse.trace.tags", Any::ArrayValue(ArrayValue { values: tags.collect() })),
             text("user.id", "anna"),
             text("session.id", "s-1"),
             text("langfuse.environment", "PROD"),
@@ -100,48 +85,16 @@ fn what_the_langfuse_sdk_sends_lands_in_its_columns() {
 #[test]
 fn other_senders_keep_their_metadata_as_text_and_errors_come_from_the_status() {
     let collector = Collector::start();
-    let mut sent = span(
-        1,
-        vec![
-            text("langfuse.observation.metadata.n", "7"),
-            text("gen_ai.request.model", "m"),
-        ],
-    );
-    sent.status = Some(Status {
-        message: "broke".into(),
-        code: 2,
-    });
+    let mut sent =
+        span(1, vec![text("langfuse.observation.metadata.n", "7"), text("gen_ai.request.model", "m")]);
+    sent.status = Some(Status { message: "broke".into(), code: 2 });
     assert_eq!(collector.post_spans(vec![sent]).status, 200);
     let row = only(&collector);
-    assert_eq!(
-        (&row["metadata"], &row["type"]),
-        (&json!({"n": "7"}), &json!("generation"))
-    );
-    assert_eq!(
-        (&row["level"], &row["status_message"]),
-        (&json!("ERROR"), &json!("broke"))
-    );
-    assert_eq!(
-        collector.json("/api/v1/traces?errors=1")["data"]
-            .as_array()
-            .unwrap()
-            .len(),
-        1
-    );
-    assert_eq!(
-        collector.json("/api/v1/traces?text=BROKE")["data"]
-            .as_array()
-            .unwrap()
-            .len(),
-        1
-    );
-    assert_eq!(
-        collector.json("/api/v1/traces?text=other")["data"]
-            .as_array()
-            .unwrap()
-            .len(),
-        0
-    );
+    assert_eq!((&row["metadata"], &row["type"]), (&json!({"n": "7"}), &json!("generation")));
+    assert_eq!((&row["level"], &row["status_message"]), (&json!("ERROR"), &json!("broke")));
+    assert_eq!(collector.json("/api/v1/traces?errors=1")["data"].as_array().unwrap().len(), 1);
+    assert_eq!(collector.json("/api/v1/traces?text=BROKE")["data"].as_array().unwrap().len(), 1);
+    assert_eq!(collector.json("/api/v1/traces?text=other")["data"].as_array().unwrap().len(), 0);
 }
 
 #[test]
@@ -156,12 +109,7 @@ fn json_is_taken_with_hex_ids() {
     assert_eq!(row["trace_id"], "0123456789abcdef0123456789abcdef");
     assert_eq!(row["attributes"], json!({"n": 9_007_199_254_740_993_i64}));
     assert_eq!(row["end_ns"], 1_795_246_786_306_495_887_u64);
-    assert_eq!(
-        collector
-            .post_json(TRACES, &json!({"resource_spans": [1]}))
-            .text(),
-        "{}"
-    );
+    assert_eq!(collector.post_json(TRACES, &json!({"resource_spans": [1]})).text(), "{}");
 }
 
 #[test]
@@ -173,68 +121,33 @@ fn a_resent_span_replaces_its_row_and_is_counted() {
     let row = only(&collector);
     assert_eq!((&row["output"], &row["received"]), (&json!("third"), &json!(3)));
     let counts = collector.json("/api/v1/counts?project=alpha");
-    assert_eq!(
-        (&counts["observations"], &counts["duplicates_observations"]),
-        (&json!(1), &json!(2))
-    );
+    assert_eq!((&counts["observations"], &counts["duplicates_observations"]), (&json!(1), &json!(2)));
     assert_eq!(counts["requests"], 3);
 }
 
 #[test]
 fn malformed_exports_are_refused_whole() {
-    let collector = Collector::start_with(&[
-        "--key",
-        &format!("pk-a:{}", support::SECRET),
-        "--max-body",
-        "100000",
-    ]);
+    let collector =
+        Collector::start_with(&["--key", &format!("pk-a:{}", support::SECRET), "--max-body", "100000"]);
     let good = request(vec![span(1, vec![])]);
     let refused = |headers: &[(&str, &str)], body: &[u8], words: &str| {
         let answer = collector.post(TRACES, "pk-a", headers, body);
         assert_eq!(answer.status, 400, "{}", answer.text());
-        assert!(
-            answer.json()["error"].as_str().unwrap().contains(words),
-            "{}",
-            answer.text()
-        );
+        assert!(answer.json()["error"].as_str().unwrap().contains(words), "{}", answer.text());
     };
-    refused(
-        &[("content-type", "application/protobuf")],
-        &good,
-        "Invalid content type",
-    );
-    refused(
-        &[PROTOBUF[0], ("content-encoding", "gzip")],
-        &good,
-        "Failed to decompress",
-    );
+    refused(&[("content-type", "application/protobuf")], &good, "Invalid content type");
+    refused(&[PROTOBUF[0], ("content-encoding", "gzip")], &good, "Failed to decompress");
     refused(PROTOBUF, b"\xff\xff\xff", "Failed to parse OTel Protobuf");
-    refused(
-        &[("content-type", "application/json")],
-        b"{",
-        "Failed to parse OTel JSON",
-    );
-    refused(
-        &[PROTOBUF[0], ("x-langfuse-ingestion-version", "5")],
-        &good,
-        "Maximum supported: \"4\"",
-    );
-    refused(
-        &[PROTOBUF[0], ("x-langfuse-ingestion-version", "four")],
-        &good,
-        "Unsupported",
-    );
+    refused(&[("content-type", "application/json")], b"{", "Failed to parse OTel JSON");
+    refused(&[PROTOBUF[0], ("x-langfuse-ingestion-version", "5")], &good, "Maximum supported: \"4\"");
+    refused(&[PROTOBUF[0], ("x-langfuse-ingestion-version", "four")], &good, "Unsupported");
     let mut short = span(2, vec![]);
     short.trace_id.pop();
     refused(PROTOBUF, &request(vec![span(1, vec![]), short]), "1 of 2 span(s)");
     let mut absent = span(2, vec![]);
     absent.span_id.clear();
     refused(PROTOBUF, &request(vec![absent]), "spanId:absent");
-    let empty = KeyValue {
-        key: "hollow".into(),
-        value: None,
-        ..KeyValue::default()
-    };
+    let empty = KeyValue { key: "hollow".into(), value: None, ..KeyValue::default() };
     refused(PROTOBUF, &request(vec![span(1, vec![empty])]), "hollow");
 
     let large = request(vec![span(3, vec![text("x", &"x".repeat(200_000))])]);
@@ -255,19 +168,10 @@ fn script_in_a_trace_stays_data() {
     assert_eq!(answer.json()["data"][0]["input"], script);
     let page = collector.get("/");
     let policy = page.header("content-security-policy").unwrap();
-    assert!(
-        policy.starts_with("default-src 'none'; script-src 'self'; style-src 'self'"),
-        "{policy}"
-    );
+    assert!(policy.starts_with("default-src 'none'; script-src 'self'; style-src 'self'"), "{policy}");
     for file in ["/", "/app.js", "/trace.js"] {
         let source = collector.get(file).text();
-        for hole in [
-            "innerHTML",
-            "outerHTML",
-            "insertAdjacentHTML",
-            "document.write",
-            "eval(",
-        ] {
+        for hole in ["innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval("] {
             assert!(!source.contains(hole), "{file}: {hole}");
         }
     }
@@ -282,9 +186,7 @@ fn lists_are_paged() {
         for _ in 0..3 {
             let page = collector.json(&format!("/api/v1/{list}?limit=2&cursor={cursor}"));
             seen += page["data"].as_array().unwrap().len();
-            cursor = page["next"]
-                .as_str()
-                .map_or_else(|| page["next"].to_string(), str::to_owned);
+            cursor = page["next"].as_str().map_or_else(|| page["next"].to_string(), str::to_owned);
         }
         assert_eq!((seen, cursor.as_str()), (5, "null"), "{list}");
     }

@@ -78,6 +78,28 @@ impl Client {
         client
     }
 
+    /// The same, in no more than a look where the very same options have been asked for before. `environment` is a
+    /// fingerprint of the environment that `env` reads: where it differs everything is resolved anew.
+    #[must_use]
+    pub fn open_known(
+        options: ClientOptions,
+        environment: u64,
+        env: &dyn Fn(&str) -> Option<String>,
+        home: Home,
+    ) -> Self {
+        let process = home();
+        let now = process.now().mono;
+        if let Some(inner) = process.registry.lock().known(&options, environment, now) {
+            return Self { inner };
+        }
+        let client = Self::open(options.clone(), env, home);
+        if client.enabled() {
+            let key = client.inner.settings.key;
+            process.registry.lock().remember(&client.inner, key, options, environment);
+        }
+        client
+    }
+
     fn with(settings: Arc<ClientSettings>, home: Home) -> Self {
         Self { inner: Arc::new(ClientInner { settings, home, bound: ArcSwapOption::const_empty() }) }
     }

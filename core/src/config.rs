@@ -153,7 +153,7 @@ fn shown(text: &str) -> String {
 }
 
 /// What a caller asks for. `None` leaves it to the environment, then to the default.
-#[derive(Clone, Default)]
+#[derive(Clone, Default, PartialEq)]
 pub struct ClientOptions {
     /// The project's public key, `LANGFUSE_PUBLIC_KEY`.
     pub public_key: Option<String>,

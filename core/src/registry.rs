@@ -2,11 +2,12 @@
 //! and empty destinations first; others are closed with a flush.
 
 use std::collections::{HashMap, VecDeque};
+use std::hash::{Hash, Hasher};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 
 use crate::client::ClientInner;
-use crate::config::{ClientSettings, EVICTION_FLUSH, MAX_CLOSING};
+use crate::config::{ClientOptions, ClientSettings, EVICTION_FLUSH, MAX_CLOSING};
 use crate::destination::{Destination, nanos};
 use crate::endpoint::Endpoint;
 use crate::key::DestinationKey;
@@ -26,6 +27,8 @@ pub struct Registry {
     evicted: u32,
     /// Closed destinations that somebody still holds: their counts are not yet among the retired ones.
     closed: Vec<Weak<Destination>>,
+    /// Which destination options led to last, by their hash: a guess that is checked against the options themselves.
+    guesses: HashMap<u64, DestinationKey>,
 }
 
 #[derive(Debug)]
@@ -33,6 +36,8 @@ struct Held {
     destination: Arc<Destination>,
     /// The latest handle's settings: what `get_client` brings back.
     settings: Arc<ClientInner>,
+    /// What the latest handle was asked for, and in which environment.
+    asked: Option<(ClientOptions, u64)>,
 }
 
 impl Registry {
@@ -51,6 +56,40 @@ impl Registry {
         }
         self.closed.push(Arc::downgrade(&destination));
         Some(destination)
+    }
+
+    /// The handle that the very same options gave in the very same environment.
+    pub(crate) fn known(
+        &mut self,
+        options: &ClientOptions,
+        environment: u64,
+        now: u64,
+    ) -> Option<Arc<ClientInner>> {
+        let held = self.destinations.get(self.guesses.get(&guess(options, environment))?)?;
+        let (asked, then) = held.asked.as_ref()?;
+        if asked != options || *then != environment {
+            return None;
+        }
+        held.destination.last_used.store(now, Ordering::Relaxed);
+        Some(held.settings.clone())
+    }
+
+    /// Remembers what a handle was asked for.
+    pub(crate) fn remember(
+        &mut self,
+        handle: &Arc<ClientInner>,
+        key: DestinationKey,
+        options: ClientOptions,
+        environment: u64,
+    ) {
+        if self.guesses.len() > 64 + 2 * self.destinations.len() {
+            self.guesses.clear();
+        }
+        if let Some(held) = self.destinations.get_mut(&key) {
+            self.guesses.insert(guess(&options, environment), key);
+            held.settings = handle.clone();
+            held.asked = Some((options, environment));
+        }
     }
 
     /// How many destinations are held.
@@ -86,6 +125,14 @@ impl Registry {
     }
 }
 
+fn guess(options: &ClientOptions, environment: u64) -> u64 {
+    let mut hasher = std::hash::DefaultHasher::new();
+    environment.hash(&mut hasher);
+    options.public_key.hash(&mut hasher);
+    options.base_url.hash(&mut hasher);
+    hasher.finish()
+}
+
 impl Process {
     /// The destination for these settings: the one held, or a new one.
     pub(crate) fn destination(
@@ -100,6 +147,7 @@ impl Process {
             held.destination.adopt(settings, now);
             if !Arc::ptr_eq(&held.settings, handle) {
                 held.settings = handle.clone();
+                held.asked = None;
             }
             return held.destination.clone();
         }
@@ -113,9 +161,10 @@ impl Process {
             self.shared.retired.clone(),
             now,
         ));
-        registry
-            .destinations
-            .insert(settings.key, Held { destination: destination.clone(), settings: handle.clone() });
+        registry.destinations.insert(
+            settings.key,
+            Held { destination: destination.clone(), settings: handle.clone(), asked: None },
+        );
         if registry.destinations.len() > limits.max_destinations {
             self.evict(&mut registry, &destination, now);
         }

@@ -125,11 +125,7 @@ fn trace(client: &Client, text: &mut Text, len: usize) {
     tool.set(Field::Input, Value::Str(&text.of(len / 2)));
     tool.set(Field::Output, Value::Str(&text.of(len / 2)));
     tool.end(None);
-    let generation = client.start(&start(
-        "draft",
-        ObservationType::Generation,
-        Some(agent.context()),
-    ));
+    let generation = client.start(&start("draft", ObservationType::Generation, Some(agent.context())));
     generation.set(Field::Input, Value::Str(&text.of(len / 2)));
     generation.set(Field::Output, Value::Str(&text.of(len / 2)));
     generation.end(None);
@@ -155,16 +151,10 @@ pub(crate) fn run(scenario: &Scenario) -> Figures {
     let clients: Vec<Client> = (0..scenario.tenants)
         .map(|key| {
             let dead = scenario.dead_every > 0 && key % scenario.dead_every == 0;
-            client(
-                key,
-                if dead { &scenario.dead_url } else { &scenario.url },
-                scenario.gzip,
-            )
+            client(key, if dead { &scenario.dead_url } else { &scenario.url }, scenario.gzip)
         })
         .collect();
-    let big = scenario
-        .big
-        .then(|| client(usize::MAX, &scenario.url, scenario.gzip));
+    let big = scenario.big.then(|| client(usize::MAX, &scenario.url, scenario.gzip));
     let process = native::current();
     let mut text = Text(0x9e37_79b9_7f4a_7c15);
     // Prepared, so that making text does not compete with what is measured.
@@ -217,11 +207,7 @@ pub(crate) fn run(scenario: &Scenario) -> Figures {
         .map(|(_, client)| client.tally(Lane::Observations).dropped_total())
         .sum();
     let millis = |share| {
-        process
-            .shared()
-            .delivery
-            .quantile(share)
-            .map_or(f64::NAN, |duration| duration.as_secs_f64() * 1e3)
+        process.shared().delivery.quantile(share).map_or(f64::NAN, |duration| duration.as_secs_f64() * 1e3)
     };
     Figures {
         rate,
@@ -243,11 +229,7 @@ fn exporter_cpu() -> f64 {
         let name = std::fs::read_to_string(task.path().join("comm")).unwrap_or_default();
         if name.trim() == "tracespool-expo" {
             let account = std::fs::read_to_string(task.path().join("schedstat")).unwrap_or_default();
-            return account
-                .split(' ')
-                .next()
-                .and_then(|nanos| nanos.parse::<f64>().ok())
-                .unwrap_or(f64::NAN)
+            return account.split(' ').next().and_then(|nanos| nanos.parse::<f64>().ok()).unwrap_or(f64::NAN)
                 / 1e9;
         }
     }

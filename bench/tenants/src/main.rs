@@ -28,23 +28,15 @@ const SCENARIOS: [(&str, bool, bool, usize, bool); 5] = [
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let value = |name: &str| {
-        arguments
-            .iter()
-            .position(|a| a == name)
-            .and_then(|at| arguments.get(at + 1))
-            .cloned()
-    };
+    let value =
+        |name: &str| arguments.iter().position(|a| a == name).and_then(|at| arguments.get(at + 1)).cloned();
     let number =
         |name: &str, default: usize| value(name).and_then(|text| text.parse().ok()).unwrap_or(default);
     let result = match arguments.first().map(String::as_str) {
         Some("--sink") => {
             let tls = value("--certificate").zip(value("--key"));
-            sink::serve(
-                Duration::from_millis(75),
-                tls.as_ref().map(|(c, k)| (c.as_str(), k.as_str())),
-            )
-            .map(|()| true)
+            sink::serve(Duration::from_millis(75), tls.as_ref().map(|(c, k)| (c.as_str(), k.as_str())))
+                .map(|()| true)
         }
         Some("--load") => {
             let scenario = Scenario {
@@ -57,15 +49,7 @@ fn main() -> ExitCode {
                 warm_up: Duration::from_secs(25),
                 measured: Duration::from_secs(number("--seconds", 15) as u64),
             };
-            let Figures {
-                rate,
-                p50,
-                p99,
-                cpu,
-                lag,
-                lost,
-                rss,
-            } = load::run(&scenario);
+            let Figures { rate, p50, p99, cpu, lag, lost, rss } = load::run(&scenario);
             println!("{rate} {p50} {p99} {cpu} {lag} {lost} {rss}");
             Ok(true)
         }
@@ -121,12 +105,7 @@ fn compare(rounds: usize, seconds: usize, tenants: usize, only: Option<&str>) ->
                     "--dead-every",
                     &dead_every.to_string(),
                 ])
-                .args([
-                    "--tenants",
-                    &tenants.to_string(),
-                    "--seconds",
-                    &seconds.to_string(),
-                ])
+                .args(["--tenants", &tenants.to_string(), "--seconds", &seconds.to_string()])
                 .env("SSL_CERT_FILE", directory.join("ca.pem"))
                 .env("TRACESPOOL_MAX_CLIENTS", "20000");
             if gzip {
@@ -166,10 +145,7 @@ fn start_sink(directory: &Path, tls: bool) -> std::io::Result<(Running, u16)> {
     if let Some(stdout) = stdout {
         BufReader::new(stdout).read_line(&mut line)?;
     }
-    let port = line
-        .trim()
-        .parse()
-        .map_err(|_| std::io::Error::other("the sink did not start"))?;
+    let port = line.trim().parse().map_err(|_| std::io::Error::other("the sink did not start"))?;
     Ok((running, port))
 }
 
@@ -200,10 +176,7 @@ fn table(measured: &[Vec<Vec<f64>>], tenants: usize) -> bool {
         "\n{:<22}{:>12}{:>10}{:>10}{:>10}{:>12}{:>8}{:>10}",
         "scenario", "batches/s", "p50 ms", "p99 ms", "CPU %", "max lag ms", "lost", "RSS MiB"
     );
-    let base = measured
-        .first()
-        .filter(|rounds| !rounds.is_empty())
-        .map(|rounds| median(rounds, 2));
+    let base = measured.first().filter(|rounds| !rounds.is_empty()).map(|rounds| median(rounds, 2));
     let mut kept = true;
     for ((name, _, gzip, dead_every, big), rounds) in SCENARIOS.into_iter().zip(measured) {
         if rounds.is_empty() {
@@ -220,11 +193,7 @@ fn table(measured: &[Vec<Vec<f64>>], tenants: usize) -> bool {
             figure(5),
             figure(6)
         );
-        let alive = if dead_every > 0 {
-            1.0 - 1.0 / dead_every as f64
-        } else {
-            1.0
-        };
+        let alive = if dead_every > 0 { 1.0 - 1.0 / dead_every as f64 } else { 1.0 };
         let mut check = |holds: bool, what: String| {
             if !holds {
                 println!("  broken: {what}");
@@ -235,23 +204,14 @@ fn table(measured: &[Vec<Vec<f64>>], tenants: usize) -> bool {
             figure(0) >= 1950.0 / 10_000.0 * tenants as f64 * alive,
             format!("{:.0} batches/s are fewer than promised", figure(0)),
         );
-        check(
-            figure(2) < 100.0,
-            format!("p99 {:.1} ms is not under 100 ms", figure(2)),
-        );
+        check(figure(2) < 100.0, format!("p99 {:.1} ms is not under 100 ms", figure(2)));
         check(
             figure(5) == 0.0,
-            format!(
-                "{} observations of tenants with a healthy server were lost",
-                figure(5)
-            ),
+            format!("{} observations of tenants with a healthy server were lost", figure(5)),
         );
         if dead_every == 0 && !big {
             let most = if gzip { 25.0 } else { 12.0 };
-            check(
-                figure(3) <= most,
-                format!("CPU {:.1} % is over {most} %", figure(3)),
-            );
+            check(figure(3) <= most, format!("CPU {:.1} % is over {most} %", figure(3)));
         }
         if let Some(base) = base {
             if dead_every > 0 {
@@ -263,10 +223,7 @@ fn table(measured: &[Vec<Vec<f64>>], tenants: usize) -> bool {
             if big {
                 check(
                     figure(2) <= base + 5.0,
-                    format!(
-                        "p99 is {:.1} ms beside {base:.1} ms without the big tenant",
-                        figure(2)
-                    ),
+                    format!("p99 is {:.1} ms beside {base:.1} ms without the big tenant", figure(2)),
                 );
             }
         }

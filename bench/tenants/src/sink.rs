@@ -15,27 +15,23 @@ const HEALTH: &[u8] =
 
 /// Serves until the process is killed; prints its port first.
 pub(crate) fn serve(round_trip: Duration, tls: Option<(&str, &str)>) -> std::io::Result<()> {
-    let config = tls
-        .map(|(certificate, key)| server_config(certificate, key))
-        .transpose()?;
+    let config = tls.map(|(certificate, key)| server_config(certificate, key)).transpose()?;
     let listener = TcpListener::bind("127.0.0.1:0")?;
     println!("{}", listener.local_addr()?.port());
     for stream in listener.incoming() {
         let stream = stream?;
         stream.set_nodelay(true)?;
         let config = config.clone();
-        std::thread::Builder::new()
-            .stack_size(128 * 1024)
-            .spawn(move || {
-                // A client that leaves is no error of ours.
-                let _ = match config {
-                    Some(config) => match ServerConnection::new(config) {
-                        Ok(connection) => answer(StreamOwned::new(connection, stream), round_trip),
-                        Err(_) => Ok(()),
-                    },
-                    None => answer(stream, round_trip),
-                };
-            })?;
+        std::thread::Builder::new().stack_size(128 * 1024).spawn(move || {
+            // A client that leaves is no error of ours.
+            let _ = match config {
+                Some(config) => match ServerConnection::new(config) {
+                    Ok(connection) => answer(StreamOwned::new(connection, stream), round_trip),
+                    Err(_) => Ok(()),
+                },
+                None => answer(stream, round_trip),
+            };
+        })?;
     }
     Ok(())
 }

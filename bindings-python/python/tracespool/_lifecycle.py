@@ -31,10 +31,34 @@ def install() -> None:
             after_in_parent=_native.after_fork_parent,
             after_in_child=_native.after_fork_child,
         )
+    if os.environ.get("TRACESPOOL_SIGTERM", "").lower() in ("1", "true"):
+        _say_goodbye_on_sigterm()
     _watch_workers()
     process = sys.modules.get("multiprocessing.process")
     if process is not None and process.parent_process() is not None:
         _in_worker()
+
+
+def _say_goodbye_on_sigterm() -> None:
+    """Opt-in: SIGTERM says goodbye first and then does what it did before."""
+    import signal
+    import threading
+
+    if threading.current_thread() is not threading.main_thread():
+        return  # Python allows signal handlers in the main thread only
+    before = signal.getsignal(signal.SIGTERM)
+    if before is signal.SIG_IGN or before is None:
+        return
+
+    def goodbye(number: int, frame: object) -> None:
+        _native.goodbye()
+        if callable(before):
+            before(number, frame)  # type: ignore[arg-type]
+        else:
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
+
+    signal.signal(signal.SIGTERM, goodbye)
 
 
 def _before_fork() -> None:

@@ -27,10 +27,7 @@ pub(crate) fn for_each_item<'py>(
         while ffi::PyDict_Size(raw) == size
             && ffi::PyDict_Next(raw, &raw mut at, &raw mut key, &raw mut value) != 0
         {
-            let (key, value) = (
-                Bound::from_borrowed_ptr(py, key),
-                Bound::from_borrowed_ptr(py, value),
-            );
+            let (key, value) = (Bound::from_borrowed_ptr(py, key), Bound::from_borrowed_ptr(py, value));
             visit(&key, &value)?;
         }
     }
@@ -205,8 +202,7 @@ impl Encoder<'_, '_> {
     /// The elements for which there was no room.
     #[cold]
     fn cut_items(&mut self, count: ffi::Py_ssize_t) {
-        self.out
-            .extend_from_slice(format!("\"[truncated {count} items]\",").as_bytes());
+        self.out.extend_from_slice(format!("\"[truncated {count} items]\",").as_bytes());
     }
 
     /// A key that is no exact `str`: numbers, booleans and `None` as `json` writes them, others as their own value's text.

@@ -44,14 +44,8 @@ pub(super) struct Encoder<'py, 'buf> {
 pub(crate) fn encode(object: &Bound<'_, PyAny>, out: &mut Vec<u8>) -> PyResult<()> {
     let py = object.py();
     let end = out.len() + MAX_BYTES;
-    let mut encoder = Encoder {
-        py,
-        out,
-        end,
-        work: MAX_WORK,
-        open: [std::ptr::null_mut(); MAX_DEPTH],
-        depth: 0,
-    };
+    let mut encoder =
+        Encoder { py, out, end, work: MAX_WORK, open: [std::ptr::null_mut(); MAX_DEPTH], depth: 0 };
     // SAFETY: a live object, and the thread is attached.
     unsafe { encoder.value(object.as_ptr()) }.map_err(|Raised| PyErr::fetch(py))
 }
@@ -65,14 +59,8 @@ pub(super) fn encode_call(
 ) -> PyResult<()> {
     let py = args.py();
     let end = out.len() + MAX_BYTES;
-    let mut encoder = Encoder {
-        py,
-        out,
-        end,
-        work: MAX_WORK,
-        open: [std::ptr::null_mut(); MAX_DEPTH],
-        depth: 0,
-    };
+    let mut encoder =
+        Encoder { py, out, end, work: MAX_WORK, open: [std::ptr::null_mut(); MAX_DEPTH], depth: 0 };
     encoder.out.extend_from_slice(b"{\"args\":[");
     // SAFETY: both containers are held by the caller; a tuple never changes, and `dict` minds that a dict may.
     unsafe {
@@ -158,12 +146,8 @@ pub(super) fn mended(object: &Bound<'_, PyAny>) -> String {
         .map_or_else(
             || "<str>".to_owned(),
             |bytes| {
-                let units = bytes
-                    .chunks_exact(2)
-                    .map(|pair| u16::from_le_bytes([pair[0], pair[1]]));
-                char::decode_utf16(units)
-                    .map(|unit| unit.unwrap_or(char::REPLACEMENT_CHARACTER))
-                    .collect()
+                let units = bytes.chunks_exact(2).map(|pair| u16::from_le_bytes([pair[0], pair[1]]));
+                char::decode_utf16(units).map(|unit| unit.unwrap_or(char::REPLACEMENT_CHARACTER)).collect()
             },
         )
 }
@@ -204,11 +188,7 @@ impl Encoder<'_, '_> {
             } else if raw == ffi::Py_None() {
                 self.out.extend_from_slice(b"null");
             } else if kind == &raw mut ffi::PyBool_Type {
-                self.out.extend_from_slice(if raw == ffi::Py_True() {
-                    b"true".as_slice()
-                } else {
-                    b"false"
-                });
+                self.out.extend_from_slice(if raw == ffi::Py_True() { b"true".as_slice() } else { b"false" });
             } else {
                 return false;
             }
@@ -295,8 +275,7 @@ impl Encoder<'_, '_> {
         let keep = boundary(text, self.room());
         self.out.push(b'"');
         push_escaped(self.out, &text[..keep]);
-        self.out
-            .extend_from_slice(format!("[truncated {} bytes]\"", text.len() - keep).as_bytes());
+        self.out.extend_from_slice(format!("[truncated {} bytes]\"", text.len() - keep).as_bytes());
     }
 
     /// How many bytes the value may still take.
@@ -314,8 +293,7 @@ impl Encoder<'_, '_> {
         // SAFETY: as the caller vouches; an `int` cannot fail.
         let number = unsafe { ffi::PyLong_AsLongLongAndOverflow(raw, &raw mut overflow) };
         if overflow == 0 && number.unsigned_abs() <= MAX_SAFE {
-            self.out
-                .extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
+            self.out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
         } else {
             // SAFETY: a live object; held, since printing it may run a collection.
             let object = unsafe { Bound::from_borrowed_ptr(self.py, raw) };
@@ -327,23 +305,16 @@ impl Encoder<'_, '_> {
     #[cold]
     fn large_integer(&mut self, object: &Bound<'_, PyAny>) {
         // `int.__repr__` whatever the subclass says; it fails above the interpreter's limit of digits.
-        let digits = object
-            .extract::<i128>()
-            .map(|number| number.to_string())
-            .or_else(|_| {
-                self.py
-                    .get_type::<pyo3::types::PyInt>()
-                    .call_method1("__repr__", (object,))?
-                    .extract::<String>()
-            });
+        let digits = object.extract::<i128>().map(|number| number.to_string()).or_else(|_| {
+            self.py.get_type::<pyo3::types::PyInt>().call_method1("__repr__", (object,))?.extract::<String>()
+        });
         self.text(digits.as_deref().unwrap_or("<int>"));
     }
 
     #[inline]
     pub(super) fn float(&mut self, number: f64) {
         if number.is_finite() {
-            self.out
-                .extend_from_slice(zmij::Buffer::new().format_finite(number).as_bytes());
+            self.out.extend_from_slice(zmij::Buffer::new().format_finite(number).as_bytes());
         } else {
             let word: &[u8] = if number.is_nan() {
                 b"\"NaN\""

@@ -15,14 +15,8 @@ use crate::names::names;
 const MAX_ARRAY: usize = 1_000_000;
 
 /// Types that are code, not data.
-const CODE: [&str; 6] = [
-    "function",
-    "method",
-    "builtin_function_or_method",
-    "module",
-    "coroutine",
-    "generator",
-];
+const CODE: [&str; 6] =
+    ["function", "method", "builtin_function_or_method", "module", "coroutine", "generator"];
 
 impl Encoder<'_, '_> {
     /// Appends an object that is not an exact built-in.
@@ -35,12 +29,8 @@ impl Encoder<'_, '_> {
         types::refresh(py);
         let kind = object.get_type_ptr();
         let is = |known: &types::Known| known.matches(py, kind);
-        let secrets = [
-            &types::SECRET_STR,
-            &types::SECRET_BYTES,
-            &types::SECRET_STR_V1,
-            &types::SECRET_BYTES_V1,
-        ];
+        let secrets =
+            [&types::SECRET_STR, &types::SECRET_BYTES, &types::SECRET_STR_V1, &types::SECRET_BYTES_V1];
         if secrets.into_iter().any(is) {
             self.text("<secret>");
         } else if is(&types::DATETIME) {
@@ -58,11 +48,7 @@ impl Encoder<'_, '_> {
         } else if is(&types::UUID) || is(&types::PATH) || is(&types::DECIMAL) || is(&types::TIMEDELTA) {
             self.text(&object.str()?.to_string_lossy());
         } else if is(&types::DATE) || is(&types::TIME) {
-            self.text(
-                &object
-                    .call_method0(names(py).isoformat.bind(py))?
-                    .extract::<String>()?,
-            );
+            self.text(&object.call_method0(names(py).isoformat.bind(py))?.extract::<String>()?);
         } else if is(&types::ASYNC_QUEUE) {
             self.text(&class_name(object));
         } else {
@@ -219,10 +205,7 @@ impl Encoder<'_, '_> {
                 }
                 let value = if text.starts_with("__") && !text.ends_with("__") {
                     let owner = class.name()?;
-                    object.getattr(format!(
-                        "_{}{text}",
-                        owner.to_string_lossy().trim_start_matches('_')
-                    ))
+                    object.getattr(format!("_{}{text}", owner.to_string_lossy().trim_start_matches('_')))
                 } else {
                     object.getattr(&name)
                 };
@@ -304,21 +287,12 @@ impl Encoder<'_, '_> {
 
 /// A copy of what a `bytearray` or a `memoryview` holds.
 fn py_bytes(object: &Bound<'_, PyAny>) -> PyResult<Vec<u8>> {
-    Ok(object
-        .py()
-        .get_type::<PyBytes>()
-        .call1((object,))?
-        .cast_into::<PyBytes>()?
-        .as_bytes()
-        .to_vec())
+    Ok(object.py().get_type::<PyBytes>().call1((object,))?.cast_into::<PyBytes>()?.as_bytes().to_vec())
 }
 
 /// The class's name as it is, whatever `__class__` pretends.
 fn class_name(object: &Bound<'_, PyAny>) -> String {
-    object.get_type().name().map_or_else(
-        |_| "object".to_owned(),
-        |name| name.to_string_lossy().into_owned(),
-    )
+    object.get_type().name().map_or_else(|_| "object".to_owned(), |name| name.to_string_lossy().into_owned())
 }
 
 /// ISO 8601 with an offset, `Z` for none; a naive time is local time.
@@ -326,23 +300,15 @@ fn timestamp(object: &Bound<'_, PyAny>) -> PyResult<String> {
     let py = object.py();
     let zoned = if object.getattr(names(py).tzinfo.bind(py))?.is_none() {
         // The far past and future have no local time.
-        object
-            .call_method0(names(py).astimezone.bind(py))
-            .unwrap_or_else(|_| object.clone())
+        object.call_method0(names(py).astimezone.bind(py)).unwrap_or_else(|_| object.clone())
     } else {
         object.clone()
     };
-    let text = zoned
-        .call_method0(names(py).isoformat.bind(py))?
-        .extract::<String>()?;
-    Ok(text
-        .strip_suffix("+00:00")
-        .map_or_else(|| text.clone(), |head| format!("{head}Z")))
+    let text = zoned.call_method0(names(py).isoformat.bind(py))?.extract::<String>()?;
+    Ok(text.strip_suffix("+00:00").map_or_else(|| text.clone(), |head| format!("{head}Z")))
 }
 
 /// Registered sequences: deques, ranges, protobuf's repeated fields.
 fn is_virtual_sequence(object: &Bound<'_, PyAny>) -> bool {
-    types::SEQUENCE
-        .class(object.py())
-        .is_some_and(|class| object.is_instance(class).unwrap_or(false))
+    types::SEQUENCE.class(object.py()).is_some_and(|class| object.is_instance(class).unwrap_or(false))
 }

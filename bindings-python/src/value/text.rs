@@ -102,11 +102,7 @@ unsafe fn copy_clean(dst: *mut u8, text: &[u8], at: usize) -> usize {
             dst.add(done).cast::<u64>().write_unaligned(word.to_le());
             // Bytes past the text are read as blanks.
             let specials = specials(word | (BLANKS << (rest * 8)));
-            done += if specials == 0 {
-                rest
-            } else {
-                (specials.trailing_zeros() / 8) as usize
-            };
+            done += if specials == 0 { rest } else { (specials.trailing_zeros() / 8) as usize };
         }
         done
     }

@@ -20,11 +20,7 @@ pub(super) struct Known {
 
 impl Known {
     const fn new(module: &'static CStr, name: &'static CStr) -> Self {
-        Self {
-            module,
-            name,
-            class: PyOnceLock::new(),
-        }
+        Self { module, name, class: PyOnceLock::new() }
     }
 
     /// The class, once its module was seen.

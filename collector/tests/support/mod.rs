@@ -1,12 +1,5 @@
 //! A running collector and the requests that tests send to it.
-#![allow(
-    dead_code,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    missing_docs,
-    unreachable_pub
-)]
+#![allow(dead_code, clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, unreachable_pub)]
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
@@ -55,22 +48,13 @@ impl Collector {
         let mut said = String::new();
         let base = loop {
             let mut line = String::new();
-            assert_ne!(
-                lines.read_line(&mut line).unwrap(),
-                0,
-                "the collector ended: {said}"
-            );
+            assert_ne!(lines.read_line(&mut line).unwrap(), 0, "the collector ended: {said}");
             said.push_str(&line);
             if let Some(base) = line.trim().strip_prefix("tracespool-collector listening on ") {
                 break base.to_owned();
             }
         };
-        Self {
-            child,
-            base,
-            said,
-            data,
-        }
+        Self { child, base, said, data }
     }
 
     pub fn address(&self) -> &str {
@@ -83,10 +67,7 @@ impl Collector {
 
     /// SIGTERM; gives the exit code and the data directory.
     pub fn stop(mut self) -> (Option<i32>, tempfile::TempDir) {
-        Command::new("kill")
-            .arg(self.child.id().to_string())
-            .status()
-            .unwrap();
+        Command::new("kill").arg(self.child.id().to_string()).status().unwrap();
         let code = self.child.wait().unwrap().code();
         let data = std::mem::replace(&mut self.data, tempfile::tempdir().unwrap());
         (code, data)
@@ -110,12 +91,7 @@ impl Collector {
     }
 
     pub fn post_json(&self, path: &str, body: &Value) -> Answer {
-        self.post(
-            path,
-            "pk-a",
-            &[("content-type", "application/json")],
-            body.to_string().as_bytes(),
-        )
+        self.post(path, "pk-a", &[("content-type", "application/json")], body.to_string().as_bytes())
     }
 
     pub fn post_spans(&self, spans: Vec<Span>) -> Answer {
@@ -128,8 +104,7 @@ impl Collector {
     }
 
     pub fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
-        self.try_send(method, path, headers, body, Duration::from_secs(10))
-            .unwrap()
+        self.try_send(method, path, headers, body, Duration::from_secs(10)).unwrap()
     }
 
     /// One request on its own connection, without any cleverness in between.
@@ -143,10 +118,8 @@ impl Collector {
     ) -> std::io::Result<Answer> {
         let mut stream = TcpStream::connect(self.address())?;
         stream.set_read_timeout(Some(patience))?;
-        let mut head = format!(
-            "{method} {path} HTTP/1.1\r\nconnection: close\r\ncontent-length: {}\r\n",
-            body.len()
-        );
+        let mut head =
+            format!("{method} {path} HTTP/1.1\r\nconnection: close\r\ncontent-length: {}\r\n", body.len());
         if !headers.iter().any(|(name, _)| *name == "host") {
             head.push_str(&format!("host: {}\r\n", self.address()));
         }
@@ -178,17 +151,10 @@ pub struct Answer {
 
 impl Answer {
     pub fn read(bytes: &[u8]) -> Self {
-        let end = bytes
-            .windows(4)
-            .position(|window| window == b"\r\n\r\n")
-            .expect("a response head");
+        let end = bytes.windows(4).position(|window| window == b"\r\n\r\n").expect("a response head");
         let head = String::from_utf8_lossy(&bytes[..end]).to_lowercase();
         let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-        Self {
-            status,
-            head,
-            body: bytes[end + 4..].to_vec(),
-        }
+        Self { status, head, body: bytes[end + 4..].to_vec() }
     }
 
     pub fn text(&self) -> String {
@@ -200,19 +166,14 @@ impl Answer {
     }
 
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.head
-            .lines()
-            .find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
+        self.head.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
     }
 }
 
 pub const PROTOBUF: &[(&str, &str)] = &[("content-type", "application/x-protobuf")];
 
 pub fn basic(public: &str, secret: &str) -> String {
-    format!(
-        "Basic {}",
-        base64::engine::general_purpose::STANDARD.encode(format!("{public}:{secret}"))
-    )
+    format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(format!("{public}:{secret}")))
 }
 
 pub fn gzip(plain: &[u8]) -> Vec<u8> {
@@ -239,27 +200,13 @@ pub fn text(key: &str, value: &str) -> KeyValue {
 }
 
 pub fn any(key: &str, value: Any) -> KeyValue {
-    KeyValue {
-        key: key.into(),
-        value: Some(AnyValue { value: Some(value) }),
-        ..KeyValue::default()
-    }
+    KeyValue { key: key.into(), value: Some(AnyValue { value: Some(value) }), ..KeyValue::default() }
 }
 
 pub fn request(spans: Vec<Span>) -> Vec<u8> {
-    let scope = InstrumentationScope {
-        name: "langfuse-sdk".into(),
-        version: "5.0.4".into(),
-        ..Default::default()
-    };
-    let scope_spans = vec![ScopeSpans {
-        scope: Some(scope),
-        spans,
-        ..ScopeSpans::default()
-    }];
-    let resource_spans = vec![ResourceSpans {
-        scope_spans,
-        ..ResourceSpans::default()
-    }];
+    let scope =
+        InstrumentationScope { name: "langfuse-sdk".into(), version: "5.0.4".into(), ..Default::default() };
+    let scope_spans = vec![ScopeSpans { scope: Some(scope), spans, ..ScopeSpans::default() }];
+    let resource_spans = vec![ResourceSpans { scope_spans, ..ResourceSpans::default() }];
     ExportTraceServiceRequest { resource_spans }.encode_to_vec()
 }

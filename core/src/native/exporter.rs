@@ -28,6 +28,10 @@ const SLICE: usize = 512;
 const SWEEP: u64 = 60_000_000_000;
 /// After a panic the loop goes on, but not more often than this.
 const PANIC_PAUSE: u64 = 60_000_000_000;
+/// Bytes that have to have been held before giving memory back is worth the milliseconds, and how long the rest has to have
+/// lasted.
+const TRIM_ABOVE: usize = 2 << 20;
+const TRIM_AFTER: u64 = 250_000_000;
 /// Where the system refuses a thread or a descriptor, data that comes later than this asks again.
 const TRY_AGAIN: u64 = 1_000_000_000;
 /// Enough for a TLS handshake; only touched pages cost memory.
@@ -95,6 +99,8 @@ struct Work {
     last_panic: Option<u64>,
     /// Bytes of the transport's that the process's budget holds.
     accounted: usize,
+    /// The most that was held since memory was given back last.
+    peak: usize,
 }
 
 impl std::fmt::Debug for Work {
@@ -278,6 +284,17 @@ impl Exporter {
     }
 }
 
+/// Gives freed memory back to the system. An allocator keeps what a burst has used, in pieces between what is in use, and
+/// a service's memory would seem to have grown for good. Takes milliseconds, hence only at rest.
+fn trim() {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    #[allow(unsafe_code)]
+    // SAFETY: takes no pointer; the allocator guards itself.
+    unsafe {
+        libc::malloc_trim(0);
+    }
+}
+
 enum End {
     Stop,
     Rest,
@@ -294,6 +311,7 @@ impl Work {
             next_sweep: now.mono + SWEEP,
             last_panic: None,
             accounted: 0,
+            peak: 0,
         }
     }
 
@@ -346,6 +364,15 @@ impl Work {
                 self.idle_since = None;
             } else if now.mono.saturating_sub(idle_since) >= REST_AFTER {
                 return End::Rest;
+            }
+            self.peak = self.peak.max(shared.budget.used());
+            if idle && self.peak >= TRIM_ABOVE {
+                if now.mono.saturating_sub(idle_since) >= TRIM_AFTER {
+                    self.peak = 0;
+                    trim();
+                } else {
+                    self.next_sweep = self.next_sweep.min(idle_since + TRIM_AFTER);
+                }
             }
             let next = self.pipeline.next_timeout().unwrap_or(u64::MAX).min(self.next_sweep);
             let mut until = if idle { next.min(idle_since + REST_AFTER) } else { next };

@@ -8,11 +8,11 @@ use std::time::Duration;
 use tracespool_core::attr::{Field, ObservationType};
 use tracespool_core::encode::otlp::Value;
 use tracespool_core::score::{ScoreInput, ScoreValue};
-use tracespool_core::{Client, ClientOptions, Start, native};
+use tracespool_core::{ClientOptions, Start, native};
 
 fn main() -> ExitCode {
     native::describe("rust");
-    let client = Client::open(ClientOptions::default(), &native::env, native::current);
+    let client = native::open(ClientOptions::default());
     let start = Start {
         name: "answer-question",
         kind: ObservationType::Agent,
@@ -31,10 +31,7 @@ fn main() -> ExitCode {
     });
     generation.set_all(&[
         (Field::Model, Value::Str("small-model")),
-        (
-            Field::Input,
-            Value::Str(r#"[{"role":"user","content":"What is a spool?"}]"#),
-        ),
+        (Field::Input, Value::Str(r#"[{"role":"user","content":"What is a spool?"}]"#)),
         (Field::Output, Value::Str("A cylinder that thread is wound on.")),
         (Field::UsageDetails, Value::Str(r#"{"input":9,"output":8}"#)),
     ]);
@@ -49,9 +46,8 @@ fn main() -> ExitCode {
         ..ScoreInput::default()
     };
     let scored = client.score(score);
-    let report = native::exit::begin(Duration::from_secs(3))
-        .map(|goodbye| goodbye.join())
-        .unwrap_or_default();
+    let report =
+        native::exit::begin(Duration::from_secs(3)).map(|goodbye| goodbye.join()).unwrap_or_default();
     let notices = native::current().shared().notices.take(0, true);
     #[allow(clippy::print_stdout)]
     {
