@@ -17,7 +17,7 @@ TIMEOUT ?= 180
 # One profile for tests and demo, so that nothing is compiled twice; `dist` and `bench` build what is shipped.
 FAST := CARGO_PROFILE_RELEASE_LTO=off
 CRATES := -p tracespool-core -p tracespool-collector
-LINTED := $(CRATES) -p tracespool-python -p rust_basic
+LINTED := $(CRATES) -p tracespool-python -p tracespool-node -p tracespool-wasm -p tracespool-bench -p rust_basic
 # The build backend looks for its own program on the path.
 INSTALL := PATH="$$PWD/$(BIN):$$PATH" $(BIN)/python -m pip install -q --disable-pip-version-check --no-build-isolation --no-deps --force-reinstall .
 PYTEST := $(BIN)/python -m pytest -q --no-header -p no:cacheprovider --timeout $(TIMEOUT)
@@ -60,7 +60,7 @@ test-wasm: ## the pipeline builds for wasm32-unknown-unknown
 	@.ci/wasm-check
 
 test-python: build ## the Python package: stubs against the module, and its tests
-	@cd bindings-python && ../$(BIN)/python -m mypy.stubtest tracespool $(STUBTEST_OPTIONS)
+	@cd bindings-python && ../$(BIN)/python -m mypy.stubtest tracespool._native
 	@$(PYTEST) bindings-python/tests
 
 test-blackbox: build ## the promises, from outside: real processes, a real collector, a short demo

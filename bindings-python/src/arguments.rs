@@ -86,7 +86,22 @@ impl Given<'_, '_> {
             (Field::CostDetails, self.cost_details),
         ] {
             if let Some(value) = value {
-                text(scratch, &value, |text| sink.field(field, Value::Str(text)))?;
+                let mapped =
+                    matches!(field, Field::ModelParameters | Field::UsageDetails | Field::CostDetails);
+                text(scratch, &value, |text| {
+                    // Servers read an object here and silently drop anything else.
+                    if mapped && !text.starts_with('{') {
+                        let argument = match field {
+                            Field::ModelParameters => "model_parameters",
+                            Field::UsageDetails => "usage_details",
+                            _ => "cost_details",
+                        };
+                        let sentence = format!("{argument} {:?} is no mapping; it is ignored", shown(text));
+                        problem(handle.public_key(), sentence);
+                    } else {
+                        sink.field(field, Value::Str(text));
+                    }
+                })?;
             }
         }
         if let Some(time) = self.completion_start_time {

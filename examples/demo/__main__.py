@@ -24,6 +24,8 @@ APPS = {
 # seconds; when nothing new has arrived for this long, nothing more will.
 QUIET_SECONDS = 7.0
 SETTLE_LIMIT = 40.0
+# Threads and memory are compared at rest: this long after the last of it was stored, for every service alike.
+REST_SECONDS = 1.0
 
 
 def main() -> int:
@@ -79,6 +81,7 @@ def measure(name: str, options: argparse.Namespace, collector: Collector, termin
             limit = options.limit - outcome.seconds
             outcome.add(asyncio.run(load.run(server.port, people, part, options.concurrency, limit, progress.show)))
             settle(name, outcome, before, collector)
+            time.sleep(REST_SECONDS)
             progress.before = len(outcome.latencies)
             if progress.before < part.stop:
                 break
