@@ -66,7 +66,7 @@ test-python: build ## the Python package: stubs against the module, and its test
 test-blackbox: build ## the promises, from outside: real processes, a real collector, a short demo
 	@$(PYTEST) tests
 
-bench: bench-import bench-clients bench-hotpath bench-flush ## all figures of docs/figures.md
+bench: bench-import bench-clients bench-hotpath bench-flush bench-tenants ## all figures of docs/figures.md
 
 bench-hotpath: $(VENV)/.wheel-shipped $(COLLECTOR) ## cost of an observation beside the langfuse SDK
 	@$(BIN)/python -m bench.hotpath
@@ -80,8 +80,8 @@ bench-import: $(VENV)/.wheel-shipped $(COLLECTOR) ## time and memory of the impo
 bench-flush: $(VENV)/.wheel-shipped $(COLLECTOR) ## flush(1.0) and process exit against broken servers
 	@$(BIN)/python -m bench.flush
 
-bench-tenants: ## 10,000 tenants on the one export thread
-	@$(CARGO) run -q --release -p tracespool-bench --bin tenants
+bench-tenants: $(VENV)/.tools ## 10,000 tenants on the one export thread
+	@CARGO=$(CARGO) $(BIN)/python -m bench.crowd $(ARGS)
 
 dist: $(VENV)/.tools ## the wheel as it is shipped, into dist/
 	@PATH="$$PWD/$(BIN):$$PATH" $(BIN)/maturin build --release --out dist

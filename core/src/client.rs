@@ -192,7 +192,7 @@ impl Client {
             return Observation::unrecorded(context);
         };
         context.recorded = true;
-        let now = if start.start_time.is_some() { 0 } else { bound.process.now().unix };
+        let now = if start.start_time.is_some() { 0 } else { bound.process.unix() };
         Observation::begin(bound, context, parent, start, now)
     }
 

@@ -22,6 +22,11 @@ use crate::transport::Now;
 pub trait Clock: Send + Sync {
     /// Both clocks.
     fn now(&self) -> Now;
+
+    /// The wall clock alone, in nanoseconds since 1970.
+    fn unix(&self) -> u64 {
+        self.now().unix
+    }
 }
 
 /// Runs the pipeline: the export thread, or the host's event loop.
@@ -73,6 +78,12 @@ impl Process {
     #[must_use]
     pub fn now(&self) -> Now {
         self.clock.now()
+    }
+
+    /// The wall clock alone.
+    #[must_use]
+    pub(crate) fn unix(&self) -> u64 {
+        self.clock.unix()
     }
 
     /// What all threads share.

@@ -173,7 +173,7 @@ fn table(measured: &[Vec<Vec<f64>>], tenants: usize) -> bool {
         all.get(all.len() / 2).copied().unwrap_or(f64::NAN)
     };
     println!(
-        "\n{:<22}{:>12}{:>10}{:>10}{:>10}{:>12}{:>8}{:>10}",
+        "\n{:<22}|{:>11} |{:>8} |{:>8} |{:>7} |{:>11} |{:>6} |{:>9}",
         "scenario", "batches/s", "p50 ms", "p99 ms", "CPU %", "max lag ms", "lost", "RSS MiB"
     );
     let base = measured.first().filter(|rounds| !rounds.is_empty()).map(|rounds| median(rounds, 2));
@@ -184,7 +184,7 @@ fn table(measured: &[Vec<Vec<f64>>], tenants: usize) -> bool {
         }
         let figure = |at| median(rounds, at);
         println!(
-            "{name:<22}{:>12.0}{:>10.1}{:>10.1}{:>10.1}{:>12.2}{:>8.0}{:>10.0}",
+            "{name:<22}|{:>11.0} |{:>8.1} |{:>8.1} |{:>7.1} |{:>11.2} |{:>6.0} |{:>9.0}",
             figure(0),
             figure(1),
             figure(2),

@@ -16,8 +16,14 @@ static START: OnceLock<Instant> = OnceLock::new();
 /// Both clocks now.
 #[must_use]
 pub fn now() -> Now {
+    Now { mono: mono(), unix: unix() }
+}
+
+/// The wall clock alone, in nanoseconds since 1970.
+#[must_use]
+pub fn unix() -> u64 {
     let unix = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos());
-    Now { mono: mono(), unix: u64::try_from(unix).unwrap_or(u64::MAX) }
+    u64::try_from(unix).unwrap_or(u64::MAX)
 }
 
 /// The monotonic clock alone, in nanoseconds.

@@ -45,6 +45,10 @@ impl Clock for SystemClock {
     fn now(&self) -> Now {
         clock::now()
     }
+
+    fn unix(&self) -> u64 {
+        clock::unix()
+    }
 }
 
 /// Says which language this core serves (`python`, `nodejs`, `rust`); it goes out as `telemetry.sdk.language`. To be
