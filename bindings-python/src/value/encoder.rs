@@ -8,7 +8,7 @@ use pyo3::types::{PyDict, PyTuple};
 use super::Captured;
 use super::text::{push_escaped, push_key, push_quoted};
 
-/// The most that one value may take; the server refuses more, see docs/limits.md.
+/// The most that one value may take; the server refuses more, see docs/python.md.
 pub(crate) const MAX_BYTES: usize = 9_000_000;
 
 /// Containers nest this deep at most (as in Langfuse's SDK); what lies deeper becomes `<dict>`, `<list>` or `<TypeName>`.
