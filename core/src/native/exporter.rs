@@ -369,6 +369,7 @@ impl Work {
             if idle && self.peak >= TRIM_ABOVE {
                 if now.mono.saturating_sub(idle_since) >= TRIM_AFTER {
                     self.peak = 0;
+                    transport.shrink();
                     trim();
                 } else {
                     self.next_sweep = self.next_sweep.min(idle_since + TRIM_AFTER);

@@ -24,6 +24,11 @@ pub(super) struct Compressors {
 }
 
 impl Compressors {
+    /// Gives back what nobody uses: a compressor is a third of a megabyte.
+    pub(super) fn shrink(&mut self) {
+        self.idle = Vec::new();
+    }
+
     fn take(&mut self) -> Compress {
         self.idle.pop().unwrap_or_else(|| Compress::new_gzip(Compression::new(LEVEL), 15))
     }

@@ -117,6 +117,11 @@ impl HttpTransport {
         Arc::clone(&self.waker)
     }
 
+    /// Gives back what is kept for the next requests, where there will be none for a while.
+    pub fn shrink(&mut self) {
+        self.compressors.shrink();
+    }
+
     /// Open connections, idle ones included.
     #[must_use]
     pub fn connections(&self) -> usize {
