@@ -15,7 +15,7 @@ LIMIT ?= 40
 TIMEOUT ?= 180
 
 # One profile for tests and demo, so that nothing is compiled twice; `dist` and `bench` build what is shipped.
-FAST := CARGO_PROFILE_RELEASE_LTO=off
+FAST := CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16
 CRATES := -p tracespool-core -p tracespool-collector
 LINTED := $(CRATES) -p tracespool-python -p tracespool-node -p tracespool-wasm -p tracespool-bench -p rust_basic
 # The build backend looks for its own program on the path.

@@ -1,6 +1,7 @@
 //! An observation under way. Each value is encoded into its final bytes by the call that passes it; ending only closes
 //! the record and hands its bytes over.
 
+use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -87,6 +88,54 @@ struct Record {
     refused: Option<DropReason>,
 }
 
+/// The buffers of an observation under way. Each thread keeps a few for its next ones: they are too large for what an
+/// allocator hands out quickly.
+#[derive(Debug)]
+struct Room {
+    attributes: Vec<u8>,
+    entries: Vec<Entry>,
+}
+
+/// Kept by a thread, and of what size at most.
+const KEPT_ROOMS: usize = 4;
+const KEPT_BYTES: usize = 8 * 1024;
+
+thread_local! {
+    // Taken out and put back whole, so that nothing is borrowed while anything else runs.
+    static ROOMS: Cell<Vec<Room>> = const { Cell::new(Vec::new()) };
+}
+
+impl Room {
+    fn take() -> Self {
+        let kept = ROOMS.try_with(|rooms| {
+            let mut kept = rooms.take();
+            let room = kept.pop();
+            rooms.set(kept);
+            room
+        });
+        kept.ok()
+            .flatten()
+            .unwrap_or_else(|| Self { attributes: Vec::with_capacity(2048), entries: Vec::with_capacity(12) })
+    }
+
+    fn give_back(record: &mut Record) {
+        let (mut attributes, mut entries) =
+            (std::mem::take(&mut record.attributes), std::mem::take(&mut record.entries));
+        if attributes.capacity() > KEPT_BYTES || entries.capacity() > 64 {
+            return;
+        }
+        attributes.clear();
+        entries.clear();
+        let _ = ROOMS.try_with(|rooms| {
+            let mut kept = rooms.take();
+            if kept.len() < KEPT_ROOMS {
+                kept.push(Self { attributes, entries });
+            }
+            rooms.set(kept);
+        });
+    }
+}
+
 #[derive(Clone, Copy, Debug)]
 struct Entry {
     id: Id,
@@ -119,14 +168,15 @@ impl Observation {
         now: u64,
     ) -> Self {
         let local_root = parent.is_none() || start.trace_context.is_some();
+        let room = Room::take();
         let mut record = Record {
             name: short(start.name),
             parent,
             start: start.start_time.unwrap_or(now),
             error: false,
             status: None,
-            attributes: Vec::with_capacity(1024),
-            entries: Vec::with_capacity(12),
+            attributes: room.attributes,
+            entries: room.entries,
             replaced: false,
             reserved: 0,
             refused: None,
@@ -135,7 +185,7 @@ impl Observation {
         if parent.is_some() && bound.destination.refuses(trace) {
             record.refused = Some(DropReason::QueueFull);
         }
-        let settings = bound.settings.clone();
+        let settings = &bound.settings;
         record.set(Field::Type, Value::Str(start.kind.as_str()));
         if local_root {
             record.set(Field::AppRoot, Value::Bool(true));
@@ -255,7 +305,7 @@ impl Observation {
             }
             return false;
         }
-        let Some(record) = self.record.lock().take() else {
+        let Some(mut record) = self.record.lock().take() else {
             return false;
         };
         let process = &bound.process;
@@ -267,6 +317,7 @@ impl Observation {
         }
         let now = process.now();
         let payload = record.finish(&self.context, end_time.unwrap_or(now.unix));
+        Room::give_back(&mut record);
         let item = Item {
             payload: Bytes::from(payload),
             wrapper: None,
