@@ -120,7 +120,7 @@ impl Process {
         destination.last_used.store(submitted, Ordering::Relaxed);
         // It said that it would have looked by now: it could not be started, or was lost.
         let look = self.shared.next_look.load(Ordering::Relaxed);
-        let overdue = look != 0 && submitted > look;
+        let overdue = look != 0 && submitted > look.saturating_add(LATE);
         let full = full || overdue;
         if first || full {
             self.attend(if full { 0 } else { submitted.saturating_add(destination.linger()) });
@@ -194,6 +194,8 @@ pub struct Ticket {
     asked: Vec<Arc<Destination>>,
 }
 
+/// An exporter that is later than this by its own word is asked once more. Its sleep is measured in milliseconds.
+const LATE: u64 = 100_000_000;
 /// How long after its deadline a flush waits for the exporter's own report before it makes one from the counters.
 const GRACE: Duration = Duration::from_millis(15);
 

@@ -227,7 +227,7 @@ fn exporter_cpu() -> f64 {
     };
     for task in tasks.flatten() {
         let name = std::fs::read_to_string(task.path().join("comm")).unwrap_or_default();
-        if name.trim() == "tracespool-expo" {
+        if name.trim() == "tracespool" {
             let account = std::fs::read_to_string(task.path().join("schedstat")).unwrap_or_default();
             return account.split(' ').next().and_then(|nanos| nanos.parse::<f64>().ok()).unwrap_or(f64::NAN)
                 / 1e9;

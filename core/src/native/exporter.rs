@@ -23,7 +23,7 @@ use crate::transport::{Outcome, Slot, Transport};
 /// The thread ends after this long without work.
 const REST_AFTER: u64 = 30_000_000_000;
 /// Commands and actions handled before the sockets are looked at again: well below a millisecond's worth.
-const SLICE: usize = 512;
+const SLICE: usize = 128;
 /// How often the cache is searched for what nobody uses.
 const SWEEP: u64 = 60_000_000_000;
 /// After a panic the loop goes on, but not more often than this.
