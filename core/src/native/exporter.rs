@@ -209,12 +209,6 @@ impl Exporter {
         };
     }
 
-    /// True while there is a thread.
-    #[must_use]
-    pub fn is_running(&self) -> bool {
-        matches!(&*self.state.lock(), State::Running { .. } | State::Stopping { .. })
-    }
-
     fn run(self: Arc<Self>, run: &Arc<Run>, process: &Arc<Process>, mut work: Box<Work>) {
         loop {
             if work.transport.is_none() {

@@ -32,7 +32,6 @@ use self::retry::RetryBudget;
 use self::schedule::Class;
 use self::spool::{Fate, Spool};
 use self::timer::{Timer, Timers};
-use crate::budget::Budget;
 use crate::config::CROWDED_LINGER;
 use crate::destination::{Destination, nanos};
 use crate::notice::NoticeKind;
@@ -565,11 +564,5 @@ impl Pipeline {
             }
             keep
         });
-    }
-
-    /// The budget that callers reserve from.
-    #[must_use]
-    pub fn budget(&self) -> &Budget {
-        &self.shared.budget
     }
 }
