@@ -8,7 +8,7 @@ use tracespool_core::attr::{Field, ObservationType};
 use tracespool_core::encode::otlp::Value;
 use tracespool_core::id::{SpanId, TraceId};
 use tracespool_core::propagate::Propagated;
-use tracespool_core::{SpanContext, Start};
+use tracespool_core::{SpanContext, Start, Values};
 
 use crate::arguments::{Given, Sink as _};
 use crate::current::Current;
@@ -39,10 +39,22 @@ pub(crate) struct Place<'a> {
 
 impl Observation {
     pub(crate) fn start(handle: &Arc<Handle>, name: &str, kind: ObservationType, place: Place<'_>) -> Self {
+        Self::start_with(handle, name, kind, place, None)
+    }
+
+    /// The same with what was captured before.
+    pub(crate) fn start_with(
+        handle: &Arc<Handle>,
+        name: &str,
+        kind: ObservationType,
+        place: Place<'_>,
+        values: Option<&Values>,
+    ) -> Self {
         let Place { parent, trace_context, propagated } = place;
         let start = Start {
             name,
             kind,
+            values,
             parent,
             trace_context,
             propagated: propagated.map(|all| &**all),

@@ -32,11 +32,13 @@ pub mod shared;
 pub mod stats;
 pub mod time;
 pub mod transport;
+pub mod values;
 
 pub use client::Client;
 pub use config::ClientOptions;
 pub use observation::{Observation, SpanContext, Start};
 pub use report::Report;
+pub use values::Values;
 
 /// This crate's version.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
