@@ -9,6 +9,7 @@ use parking_lot::Mutex;
 
 use crate::budget::Budget;
 use crate::config::{ClientSettings, FIRST_LINGER, FIRST_OBSERVATIONS};
+use crate::encode::otlp::Envelope;
 use crate::endpoint::Endpoint;
 use crate::key::DestinationKey;
 use crate::report::{Counters, Lane, Tally};
@@ -24,6 +25,8 @@ pub struct Destination {
     pub(crate) public_key: String,
     pub(crate) endpoint: Arc<Endpoint>,
     pub(crate) otlp_path: Arc<str>,
+    /// Resource and scope of its own, where they differ from the process's.
+    pub(crate) envelope: Option<Envelope>,
     pub(crate) budget: Budget,
     pub(crate) counters: Counters,
     /// True while the exporter knows that data waits here and has a timer for it.
@@ -68,6 +71,7 @@ impl Destination {
             public_key: settings.public_key.clone(),
             endpoint,
             otlp_path: settings.otlp_path.as_str().into(),
+            envelope: None,
             budget: Budget::new(bytes),
             counters: Counters::default(),
             armed: AtomicBool::new(false),
@@ -82,6 +86,12 @@ impl Destination {
             refused: Mutex::default(),
             retired,
         }
+    }
+
+    /// With an envelope of its own.
+    pub(crate) fn within(mut self, envelope: Option<Envelope>) -> Self {
+        self.envelope = envelope;
+        self
     }
 
     /// Where several handles ask for different batch sizes or waits, the smallest wins.

@@ -12,6 +12,7 @@ use crate::attr::{Field, Level, OBSERVATION_METADATA, ObservationType, TRACE_MET
 use crate::budget::reserve;
 use crate::client::Bound;
 use crate::config::OBSERVATION_BYTES;
+use crate::encode::dialect::{Dialect, Translator, as_json};
 use crate::encode::otlp::{self, SpanHead, Value};
 use crate::id::{SpanId, TraceId, Traceparent};
 use crate::pipeline::{ITEM_OVERHEAD, Item};
@@ -84,6 +85,8 @@ struct Record {
     attributes: Vec<u8>,
     entries: Vec<Entry>,
     replaced: bool,
+    /// Where another dialect than Langfuse's is written.
+    translator: Option<Translator>,
     reserved: usize,
     refused: Option<DropReason>,
 }
@@ -146,6 +149,8 @@ struct Entry {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Id {
     Field(Field),
+    /// What was raised.
+    Exception,
     /// Metadata, by where its key stands in the buffer.
     Metadata {
         start: u32,
@@ -167,17 +172,20 @@ impl Observation {
         start: &Start<'_>,
         now: u64,
     ) -> Self {
+        let settings = &bound.settings;
+        let began = start.start_time.unwrap_or(now);
         let local_root = parent.is_none() || start.trace_context.is_some();
         let room = Room::take();
         let mut record = Record {
             name: short(start.name),
             parent,
-            start: start.start_time.unwrap_or(now),
+            start: began,
             error: false,
             status: None,
             attributes: room.attributes,
             entries: room.entries,
             replaced: false,
+            translator: Translator::new(settings.dialect, start.kind, began),
             reserved: 0,
             refused: None,
         };
@@ -185,7 +193,6 @@ impl Observation {
         if parent.is_some() && bound.destination.refuses(trace) {
             record.refused = Some(DropReason::QueueFull);
         }
-        let settings = &bound.settings;
         record.set(Field::Type, Value::Str(start.kind.as_str()));
         if local_root {
             record.set(Field::AppRoot, Value::Bool(true));
@@ -286,6 +293,29 @@ impl Observation {
             record.status = Some(short(message));
             record.set(Field::StatusMessage, Value::Str(message));
         });
+    }
+
+    /// Records what was raised: level `Error` with the message, and in other dialects than Langfuse's an `exception`
+    /// event with its type and, where given, its stack. The last one recorded stays.
+    pub fn record_exception(&self, kind: &str, message: &str, stack: &str) {
+        self.change(|record| {
+            record.error = true;
+            record.set(Field::Level, Value::Str(Level::Error.as_str()));
+            record.status = Some(short(message));
+            record.set(Field::StatusMessage, Value::Str(message));
+            if let (Some(translator), Some(bound)) = (record.translator, &self.bound) {
+                let at = bound.process.unix().max(record.start);
+                record.translate(Id::Exception, |out| {
+                    translator.exception(out, at, kind, &short(message), stack);
+                });
+            }
+        });
+    }
+
+    /// Whose attributes it is written in; `None` where nothing is recorded.
+    #[must_use]
+    pub fn dialect(&self) -> Option<Dialect> {
+        self.bound.as_ref().map(|bound| bound.settings.dialect)
     }
 
     /// True once it has ended, and from the start for one that records nothing.
@@ -404,6 +434,12 @@ impl Drop for Observation {
 
 impl Record {
     fn set(&mut self, field: Field, value: Value<'_>) {
+        if let Some(translator) = self.translator {
+            let at = self.entries.iter().position(|entry| entry.id == Id::Field(field));
+            let cut = self.cut_to_size(value, at);
+            let value = cut.as_deref().map_or(value, Value::Str);
+            return self.translate(Id::Field(field), |out| translator.field(out, field, value));
+        }
         let at = self.entries.iter().position(|entry| entry.id == Id::Field(field));
         self.write(at, field.key(), None, value, |_| Id::Field(field));
     }
@@ -416,12 +452,19 @@ impl Record {
                     && attributes.get(start as usize..start as usize + usize::from(len))
                         == Some(key.as_bytes())
             }
-            Id::Field(_) => false,
+            Id::Field(_) | Id::Exception => false,
         });
         if at.is_none() && self.entries.len() >= MAX_ATTRIBUTES {
             return;
         }
         let Ok(len) = u16::try_from(key.len()) else { return };
+        let prefix = match self.translator {
+            None => prefix,
+            Some(translator) if translator.gathers_metadata() => {
+                return self.gather(at, key, value, |start| Id::Metadata { start, len, trace });
+            }
+            Some(translator) => translator.metadata_prefix(trace),
+        };
         self.write(at, prefix, Some(key), value, |key_at| Id::Metadata { start: key_at, len, trace });
     }
 
@@ -446,7 +489,11 @@ impl Record {
             return;
         };
         let key_at = (written.key_end - key.map_or(0, str::len)) as u32;
-        let entry = Entry { id: id(key_at), start: written.start as u32, end: written.end as u32 };
+        self.keep(at, Entry { id: id(key_at), start: written.start as u32, end: written.end as u32 });
+    }
+
+    /// Remembers what has been written, in place of what it replaces.
+    fn keep(&mut self, at: Option<usize>, entry: Entry) {
         match at {
             Some(at) => {
                 self.replaced = true;
@@ -455,6 +502,29 @@ impl Record {
             }
             None => self.entries.push(entry),
         }
+    }
+
+    /// Lets a translator write everything that one field becomes.
+    #[allow(clippy::cast_possible_truncation)]
+    fn translate(&mut self, id: Id, write: impl FnOnce(&mut Vec<u8>)) {
+        let at = self.entries.iter().position(|entry| entry.id == id);
+        let start = self.attributes.len() as u32;
+        write(&mut self.attributes);
+        let end = self.attributes.len() as u32;
+        if at.is_some() || start != end {
+            self.keep(at, Entry { id, start, end });
+        }
+    }
+
+    /// Keeps a metadata key and its value as JSON for the one object that they become.
+    #[allow(clippy::cast_possible_truncation)]
+    fn gather(&mut self, at: Option<usize>, key: &str, value: Value<'_>, id: impl FnOnce(u32) -> Id) {
+        let cut = self.cut_to_size(value, at);
+        let value = as_json(cut.as_deref().map_or(value, Value::Str));
+        let start = self.attributes.len() as u32;
+        self.attributes.extend_from_slice(key.as_bytes());
+        self.attributes.extend_from_slice(value.as_bytes());
+        self.keep(at, Entry { id: id(start), start, end: self.attributes.len() as u32 });
     }
 
     /// Where a text would make the observation too large: what is kept of it, with a note of what is gone. What the text
@@ -518,10 +588,14 @@ impl Record {
             span_id: context.span_id,
             parent: self.parent,
             name: &self.name,
+            kind: self.translator.map_or(1, |translator| translator.span_kind()),
             start: self.start,
             end: end.max(self.start),
             error: self.error.then(|| self.status.as_deref().unwrap_or_default()),
         };
+        if let Some(translator) = self.translator {
+            return self.finish_translated(&translator, &head);
+        }
         if !self.replaced {
             return otlp::span(&head, &[&self.attributes]);
         }
@@ -531,5 +605,32 @@ impl Record {
             .map(|entry| &self.attributes[entry.start as usize..entry.end as usize])
             .collect();
         otlp::span(&head, &live)
+    }
+
+    /// The span in another dialect: gathered metadata becomes one attribute, and what only the end tells is added.
+    fn finish_translated(&self, translator: &Translator, head: &SpanHead<'_>) -> Box<[u8]> {
+        let bytes =
+            |start: u32, end: u32| self.attributes.get(start as usize..end as usize).unwrap_or_default();
+        let gathers = translator.gathers_metadata();
+        let mut live: Vec<&[u8]> = Vec::with_capacity(self.entries.len() + 1);
+        let (mut own, mut traces) = (Vec::new(), Vec::new());
+        for Entry { id, start, end } in &self.entries {
+            match *id {
+                Id::Metadata { start: key, len, trace } if gathers => {
+                    let value = key + u32::from(len);
+                    let pair = (bytes(key, value), bytes(value, *end));
+                    if trace { traces.push(pair) } else { own.push(pair) }
+                }
+                _ => live.push(bytes(*start, *end)),
+            }
+        }
+        let mut last = Vec::new();
+        if gathers {
+            translator.metadata(&mut last, &own, &traces);
+        }
+        let untyped = head.error.is_some() && !self.entries.iter().any(|entry| entry.id == Id::Exception);
+        translator.close(&mut last, head.name, untyped);
+        live.push(&last);
+        otlp::span(head, &live)
     }
 }
