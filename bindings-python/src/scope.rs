@@ -51,7 +51,7 @@ impl Scope {
         end_on_exit: bool,
         given: &Given<'_, '_>,
     ) -> PyResult<Self> {
-        let mut values = Values::default();
+        let mut values = Values::ahead(handle.core.settings().dialect, kind);
         values.set_name(name);
         if handle.core.enabled() {
             given.apply(handle, &mut values)?;

@@ -8,6 +8,7 @@
 //! Nothing here knows a language: bindings convert values and call this crate, so that a rule exists once.
 
 pub mod attr;
+pub mod backend;
 pub mod budget;
 pub mod client;
 pub mod config;
@@ -37,6 +38,7 @@ pub mod values;
 
 pub use client::Client;
 pub use config::ClientOptions;
+pub use encode::dialect::Dialect;
 pub use observation::{Observation, SpanContext, Start};
 pub use report::Report;
 pub use values::Values;

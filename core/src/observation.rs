@@ -10,6 +10,7 @@ use parking_lot::Mutex;
 use crate::attr::{Field, Level, ObservationType};
 use crate::budget::reserve;
 use crate::client::Bound;
+use crate::encode::dialect::{Dialect, Translator};
 use crate::encode::otlp::Value;
 use crate::id::{SpanId, TraceId, Traceparent};
 use crate::pipeline::{ITEM_OVERHEAD, Item};
@@ -93,11 +94,13 @@ impl Observation {
         start: &Start<'_>,
         now: u64,
     ) -> Self {
+        let settings = &bound.settings;
+        let began = start.start_time.unwrap_or(now);
         let local_root = parent.is_none() || start.trace_context.is_some();
         let mut record = Record {
-            values: Values::default(),
+            values: Values::new(Translator::new(settings.dialect, start.kind, began)),
             parent,
-            start: start.start_time.unwrap_or(now),
+            start: began,
             reserved: 0,
             refused: None,
         };
@@ -105,7 +108,7 @@ impl Observation {
         if parent.is_some() && bound.destination.refuses(trace) {
             record.refused = Some(DropReason::QueueFull);
         }
-        let (settings, values) = (&bound.settings, &mut record.values);
+        let values = &mut record.values;
         values.set_name(start.name);
         values.set(Field::Type, Value::Str(start.kind.as_str()));
         if local_root {
@@ -204,6 +207,20 @@ impl Observation {
     /// Sets its status message.
     pub fn set_status_message(&self, message: &str) {
         self.change(|values| values.set_status_message(message));
+    }
+
+    /// Records what was raised: level `Error` with the message, and in other dialects than Langfuse's an `exception`
+    /// event with its type and, where given, its stack. The last one recorded stays.
+    pub fn record_exception(&self, kind: &str, message: &str, stack: &str) {
+        let Some(bound) = &self.bound else { return };
+        let now = bound.process.unix();
+        self.change(|values| values.set_exception(now, kind, message, stack));
+    }
+
+    /// Whose attributes it is written in; `None` where nothing is recorded.
+    #[must_use]
+    pub fn dialect(&self) -> Option<Dialect> {
+        self.bound.as_ref().map(|bound| bound.settings.dialect)
     }
 
     /// True once it has ended, and from the start for one that records nothing.

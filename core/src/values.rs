@@ -4,8 +4,9 @@
 use std::borrow::Cow;
 use std::cell::Cell;
 
-use crate::attr::{Field, Level, OBSERVATION_METADATA, TRACE_METADATA};
+use crate::attr::{Field, Level, OBSERVATION_METADATA, ObservationType, TRACE_METADATA};
 use crate::config::OBSERVATION_BYTES;
+use crate::encode::dialect::{Dialect, Translator, as_json};
 use crate::encode::otlp::{self, SpanHead, Value};
 use crate::id::SpanId;
 use crate::observation::SpanContext;
@@ -23,6 +24,8 @@ pub struct Values {
     status: Option<Box<str>>,
     error: bool,
     replaced: bool,
+    /// Where another dialect than Langfuse's is written.
+    translator: Option<Translator>,
 }
 
 /// The buffers. Each thread keeps a few for its next observations: they are too large for what an allocator hands out
@@ -86,18 +89,14 @@ struct Entry {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Id {
     Field(Field),
+    /// What was raised.
+    Exception,
     /// Metadata, by where its key stands in the buffer.
     Metadata {
         start: u32,
         len: u16,
         trace: bool,
     },
-}
-
-impl Default for Values {
-    fn default() -> Self {
-        Self { room: Room::take(), status: None, error: false, replaced: false }
-    }
 }
 
 impl Drop for Values {
@@ -107,6 +106,17 @@ impl Drop for Values {
 }
 
 impl Values {
+    /// What is captured for an observation of this kind before it starts.
+    #[must_use]
+    pub fn ahead(dialect: Dialect, kind: ObservationType) -> Self {
+        // It has no start yet that a moment could be told from.
+        Self::new(Translator::new(dialect, kind, u64::MAX))
+    }
+
+    pub(crate) fn new(translator: Option<Translator>) -> Self {
+        Self { room: Room::take(), status: None, error: false, replaced: false, translator }
+    }
+
     /// The name.
     #[must_use]
     pub fn name(&self) -> &str {
@@ -164,11 +174,11 @@ impl Values {
                     self.error = other.error;
                     theirs.id
                 }
-                Id::Field(_) => theirs.id,
+                Id::Field(_) | Id::Exception => theirs.id,
             };
             let entry = Entry { id, start: theirs.start + shift, end: theirs.end + shift };
             let at = match id {
-                Id::Field(field) => self.find(field),
+                Id::Field(_) | Id::Exception => self.find(id),
                 Id::Metadata { start, len, trace } => {
                     let end = start as usize + usize::from(len);
                     let key = self.room.attributes.get(start as usize..end).unwrap_or_default();
@@ -198,10 +208,14 @@ impl Values {
             span_id: context.span_id,
             parent,
             name: &self.room.name,
+            kind: self.translator.map_or(1, |translator| translator.span_kind()),
             start,
             end: end.max(start),
             error: self.error.then(|| self.status.as_deref().unwrap_or_default()),
         };
+        if let Some(translator) = self.translator {
+            return self.span_translated(&translator, &head);
+        }
         let Room { attributes, entries, .. } = &self.room;
         if !self.replaced {
             return otlp::span(&head, &[attributes]);
@@ -211,9 +225,54 @@ impl Values {
         otlp::span(&head, &live)
     }
 
+    /// The span in another dialect: gathered metadata becomes one attribute, and what only the end tells is added.
+    fn span_translated(&self, translator: &Translator, head: &SpanHead<'_>) -> Box<[u8]> {
+        let Room { attributes, entries, .. } = &self.room;
+        let bytes = |start: u32, end: u32| attributes.get(start as usize..end as usize).unwrap_or_default();
+        let gathers = translator.gathers_metadata();
+        let mut live: Vec<&[u8]> = Vec::with_capacity(entries.len() + 1);
+        let (mut own, mut traces) = (Vec::new(), Vec::new());
+        for Entry { id, start, end } in entries {
+            match *id {
+                Id::Metadata { start: key, len, trace } if gathers => {
+                    let value = key + u32::from(len);
+                    let pair = (bytes(key, value), bytes(value, *end));
+                    if trace { traces.push(pair) } else { own.push(pair) }
+                }
+                _ => live.push(bytes(*start, *end)),
+            }
+        }
+        let mut last = Vec::new();
+        if gathers {
+            translator.metadata(&mut last, &own, &traces);
+        }
+        let untyped = head.error.is_some() && self.find(Id::Exception).is_none();
+        translator.close(&mut last, head.name, untyped);
+        live.push(&last);
+        otlp::span(head, &live)
+    }
+
+    /// Records what was raised: level `Error` with the message, and in other dialects than Langfuse's an `exception`
+    /// event at `now` with its type and, where given, its stack. The last one recorded stays.
+    pub(crate) fn set_exception(&mut self, now: u64, kind: &str, message: &str, stack: &str) {
+        self.set_level(Level::Error);
+        self.set_status_message(message);
+        if let Some(translator) = self.translator {
+            self.translate(Id::Exception, |out| {
+                translator.exception(out, now, kind, &short(message), stack);
+            });
+        }
+    }
+
     /// Sets a field, or replaces it.
     pub fn set(&mut self, field: Field, value: Value<'_>) {
-        self.write(self.find(field), field.key(), None, value, |_| Id::Field(field));
+        let at = self.find(Id::Field(field));
+        if let Some(translator) = self.translator {
+            let cut = self.cut_to_size(value, at);
+            let value = cut.as_deref().map_or(value, Value::Str);
+            return self.translate(Id::Field(field), |out| translator.field(out, field, value));
+        }
+        self.write(at, field.key(), None, value, |_| Id::Field(field));
     }
 
     /// Sets one top-level key of the metadata, or replaces its value.
@@ -227,11 +286,18 @@ impl Values {
             return;
         }
         let Ok(len) = u16::try_from(key.len()) else { return };
+        let prefix = match self.translator {
+            None => prefix,
+            Some(translator) if translator.gathers_metadata() => {
+                return self.gather(at, key, value, |start| Id::Metadata { start, len, trace });
+            }
+            Some(translator) => translator.metadata_prefix(trace),
+        };
         self.write(at, prefix, Some(key), value, |key_at| Id::Metadata { start: key_at, len, trace });
     }
 
-    fn find(&self, field: Field) -> Option<usize> {
-        self.room.entries.iter().position(|entry| entry.id == Id::Field(field))
+    fn find(&self, id: Id) -> Option<usize> {
+        self.room.entries.iter().position(|entry| entry.id == id)
     }
 
     fn find_key(&self, key: &[u8], trace: bool) -> Option<usize> {
@@ -241,7 +307,7 @@ impl Values {
                 other == trace
                     && attributes.get(start as usize..start as usize + usize::from(len)) == Some(key)
             }
-            Id::Field(_) => false,
+            Id::Field(_) | Id::Exception => false,
         })
     }
 
@@ -266,7 +332,11 @@ impl Values {
             return;
         };
         let key_at = (written.key_end - key.map_or(0, str::len)) as u32;
-        let entry = Entry { id: id(key_at), start: written.start as u32, end: written.end as u32 };
+        self.keep(at, Entry { id: id(key_at), start: written.start as u32, end: written.end as u32 });
+    }
+
+    /// Remembers what has been written, in place of what it replaces.
+    fn keep(&mut self, at: Option<usize>, entry: Entry) {
         match at {
             Some(at) => {
                 self.replaced = true;
@@ -275,6 +345,31 @@ impl Values {
             }
             None => self.room.entries.push(entry),
         }
+    }
+
+    /// Lets a translator write everything that one field becomes.
+    #[allow(clippy::cast_possible_truncation)]
+    fn translate(&mut self, id: Id, write: impl FnOnce(&mut Vec<u8>)) {
+        let at = self.find(id);
+        let start = self.room.attributes.len() as u32;
+        write(&mut self.room.attributes);
+        let end = self.room.attributes.len() as u32;
+        if at.is_some() || start != end {
+            self.keep(at, Entry { id, start, end });
+        }
+    }
+
+    /// Keeps a metadata key and its value as JSON for the one object that they become.
+    #[allow(clippy::cast_possible_truncation)]
+    fn gather(&mut self, at: Option<usize>, key: &str, value: Value<'_>, id: impl FnOnce(u32) -> Id) {
+        let cut = self.cut_to_size(value, at);
+        let value = as_json(cut.as_deref().map_or(value, Value::Str));
+        let out = &mut self.room.attributes;
+        let start = out.len() as u32;
+        out.extend_from_slice(key.as_bytes());
+        out.extend_from_slice(value.as_bytes());
+        let end = out.len() as u32;
+        self.keep(at, Entry { id: id(start), start, end });
     }
 
     /// Where a text would make the observation too large: what is kept of it, with a note of what is gone. What the text
@@ -355,7 +450,7 @@ mod tests {
     use super::*;
 
     fn told(tell: impl FnOnce(&mut Values)) -> Values {
-        let mut values = Values::default();
+        let mut values = Values::new(None);
         tell(&mut values);
         values
     }
@@ -401,7 +496,7 @@ mod tests {
             values.set(Field::Input, Value::Str("first"));
             values.set(Field::Input, Value::Str("second"));
         });
-        let mut values = Values::default();
+        let mut values = Values::new(None);
         values.absorb(&draft);
         let span = String::from_utf8_lossy(&bytes(&values)).into_owned();
         assert!(span.contains("second") && !span.contains("first"));

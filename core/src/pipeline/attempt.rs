@@ -133,8 +133,11 @@ impl Pipeline {
         self.disarmed = true;
         batch.attempts += 1;
         let form = form.unwrap_or(ScoreForm::Ingestion);
-        let payload = batch.payload(&self.shared.envelope.load(), form);
         let destination = &spool.destination;
+        let payload = match &destination.envelope {
+            Some(own) => batch.payload(own, form),
+            None => batch.payload(&self.shared.envelope.load(), form),
+        };
         let (path, content_type, gzip): (Arc<str>, _, _) = match (batch.lane, form) {
             (Lane::Observations, _) => (
                 destination.otlp_path.clone(),
