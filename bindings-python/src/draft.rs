@@ -3,6 +3,7 @@
 
 use tracespool_core::attr::{Field, Level};
 use tracespool_core::encode::otlp::Value;
+use tracespool_core::media::{Media, MediaField};
 
 use crate::arguments::Sink;
 
@@ -11,6 +12,7 @@ use crate::arguments::Sink;
 pub(crate) struct Draft {
     bytes: String,
     entries: Vec<Entry>,
+    media: Vec<(MediaField, Vec<Media>)>,
 }
 
 enum Slot {
@@ -76,6 +78,9 @@ impl Draft {
                 Slot::Name => sink.name(text),
             }
         }
+        for (field, contents) in &self.media {
+            sink.media(*field, contents.clone());
+        }
     }
 }
 
@@ -98,6 +103,9 @@ impl Sink for Draft {
     }
     fn name(&mut self, text: &str) {
         self.push(Slot::Name, Value::Str(text));
+    }
+    fn media(&mut self, field: MediaField, contents: Vec<Media>) {
+        self.media.push((field, contents));
     }
 }
 
@@ -127,6 +135,9 @@ mod tests {
         fn name(&mut self, text: &str) {
             self.0.push(format!("name {text}"));
         }
+        fn media(&mut self, field: MediaField, contents: Vec<Media>) {
+            self.0.push(format!("{field:?} {contents:?}"));
+        }
     }
 
     #[test]
@@ -139,6 +150,8 @@ mod tests {
             sink.status_message("bad");
             sink.name("n");
             sink.field(Field::Output, Value::Bool(true));
+            let content = Media::new("image/png", b"x".as_slice()).unwrap();
+            sink.media(MediaField::Input, vec![content]);
         }
         let (mut draft, mut told, mut replayed) = (Draft::default(), Log::default(), Log::default());
         tell(&mut draft);

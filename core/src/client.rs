@@ -46,6 +46,8 @@ pub(crate) struct Bound {
 }
 
 impl Bound {
+    pub(crate) fn attach(&self, _: &SpanContext, _: crate::media::MediaField, _: crate::media::Media) {}
+
     /// Counts an observation that was begun by the parent of this process.
     pub(crate) fn count_forked(&self) {
         let client = Client::with(self.settings.clone(), self.home);

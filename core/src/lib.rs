@@ -17,6 +17,7 @@ pub mod endpoint;
 pub mod histogram;
 pub mod id;
 pub mod key;
+pub mod media;
 #[cfg(feature = "native")]
 pub mod native;
 pub mod notice;

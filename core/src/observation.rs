@@ -14,6 +14,7 @@ use crate::client::Bound;
 use crate::config::OBSERVATION_BYTES;
 use crate::encode::otlp::{self, SpanHead, Value};
 use crate::id::{SpanId, TraceId, Traceparent};
+use crate::media::{Media, MediaField};
 use crate::pipeline::{ITEM_OVERHEAD, Item};
 use crate::propagate::{Propagated, Propagation};
 use crate::report::{DropReason, Lane};
@@ -260,6 +261,15 @@ impl Observation {
     /// Sets one top-level key of the metadata, or replaces its value.
     pub fn set_metadata(&self, key: &str, value: Value<'_>) {
         self.change(|record| record.set_metadata(OBSERVATION_METADATA, key, value, false));
+    }
+
+    /// Uploads a content that one of its fields refers to.
+    pub fn attach(&self, field: MediaField, content: Media) {
+        if let Some(bound) = &self.bound
+            && self.is_recording()
+        {
+            bound.attach(&self.context, field, content);
+        }
     }
 
     /// Puts a scope's attributes onto this observation too.
