@@ -140,6 +140,12 @@ impl Client {
         self.inner.settings.key.short()
     }
 
+    /// Its destination; `None` where nothing is recorded.
+    #[must_use]
+    pub fn destination(&self) -> Option<Arc<Destination>> {
+        self.bound().map(|bound| bound.destination.clone())
+    }
+
     /// The process that it belongs to now.
     #[must_use]
     pub fn process(&self) -> Arc<Process> {

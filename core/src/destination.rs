@@ -9,6 +9,7 @@ use parking_lot::Mutex;
 
 use crate::budget::Budget;
 use crate::config::{ClientSettings, FIRST_LINGER, FIRST_OBSERVATIONS};
+use crate::control::Load;
 use crate::endpoint::Endpoint;
 use crate::key::DestinationKey;
 use crate::report::{Counters, Lane, Tally};
@@ -36,6 +37,8 @@ pub struct Destination {
     pub(crate) gzip: AtomicBool,
     pub(crate) closed: AtomicBool,
     pub(crate) last_used: AtomicU64,
+    /// Control requests that wait for an answer.
+    pub(crate) controls: Load,
     refusing: AtomicBool,
     refused: Mutex<RefusedTraces>,
     retired: Arc<Counters>,
@@ -78,6 +81,7 @@ impl Destination {
             gzip: AtomicBool::new(settings.gzip),
             closed: AtomicBool::new(false),
             last_used: AtomicU64::new(now),
+            controls: Load::default(),
             refusing: AtomicBool::new(false),
             refused: Mutex::default(),
             retired,

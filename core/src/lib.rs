@@ -11,6 +11,7 @@ pub mod attr;
 pub mod budget;
 pub mod client;
 pub mod config;
+pub mod control;
 pub mod destination;
 pub mod encode;
 pub mod endpoint;

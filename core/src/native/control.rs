@@ -78,7 +78,7 @@ pub fn get(net: &NetConfig, endpoint: &Endpoint, path: &str, timeout: Duration) 
         let (head, body) = answer.into_parts();
         let (content_type, retry_after) = response_headers(&head.headers);
         let mut response =
-            Response { status: head.status.as_u16(), retry_after, content_type, body: Vec::new() };
+            Response { status: head.status.as_u16(), retry_after, content_type, ..Response::default() };
         body.into_with_config().limit(u64::MAX).reader().take(MAX_BODY).read_to_end(&mut response.body)?;
         Ok(response)
     });
