@@ -16,6 +16,7 @@ mod handle;
 mod home;
 mod keywords;
 mod lifecycle;
+mod media;
 mod names;
 mod notices;
 mod observation;

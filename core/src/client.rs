@@ -46,8 +46,6 @@ pub(crate) struct Bound {
 }
 
 impl Bound {
-    pub(crate) fn attach(&self, _: &SpanContext, _: crate::media::MediaField, _: crate::media::Media) {}
-
     /// Counts an observation that was begun by the parent of this process.
     pub(crate) fn count_forked(&self) {
         let client = Client::with(self.settings.clone(), self.home);
@@ -220,6 +218,7 @@ impl Client {
         let item = Item {
             payload: Bytes::from(encoded.payload),
             wrapper: Some(encoded.wrapper),
+            content: None,
             submitted: now.mono,
             timeout: self.inner.settings.timeout,
         };

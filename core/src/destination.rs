@@ -13,6 +13,7 @@ use crate::control::Load;
 use crate::endpoint::Endpoint;
 use crate::key::DestinationKey;
 use crate::report::{Counters, Lane, Tally};
+use crate::upload::{self, Contents};
 
 /// Traces remembered as having lost an observation.
 const MAX_REFUSED_TRACES: usize = 4096;
@@ -26,6 +27,7 @@ pub struct Destination {
     pub(crate) endpoint: Arc<Endpoint>,
     pub(crate) otlp_path: Arc<str>,
     pub(crate) budget: Budget,
+    pub(crate) contents: Contents,
     pub(crate) counters: Counters,
     /// True while the exporter knows that data waits here and has a timer for it.
     pub(crate) armed: AtomicBool,
@@ -72,6 +74,7 @@ impl Destination {
             endpoint,
             otlp_path: settings.otlp_path.as_str().into(),
             budget: Budget::new(bytes),
+            contents: Contents::new(upload::of_destination(bytes)),
             counters: Counters::default(),
             armed: AtomicBool::new(false),
             waiting: AtomicU32::new(0),
@@ -105,10 +108,10 @@ impl Destination {
         linger
     }
 
-    /// Both lanes together.
+    /// All lanes together.
     #[must_use]
     pub fn tally(&self) -> Tally {
-        self.counters.tally(Lane::Observations).plus(&self.counters.tally(Lane::Scores))
+        Lane::ALL.iter().fold(Tally::default(), |sum, lane| sum.plus(&self.counters.tally(*lane)))
     }
 
     /// The counters of one lane.

@@ -34,6 +34,7 @@ pub mod shared;
 pub mod stats;
 pub mod time;
 pub mod transport;
+mod upload;
 
 pub use client::Client;
 pub use config::ClientOptions;

@@ -331,6 +331,7 @@ impl Observation {
         let item = Item {
             payload: Bytes::from(payload),
             wrapper: None,
+            content: None,
             submitted: now.mono,
             timeout: bound.settings.timeout,
         };
