@@ -3,10 +3,10 @@
 
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
-use tracespool_core::Values;
 use tracespool_core::attr::{Field, Level, ObservationType};
 use tracespool_core::encode::otlp::Value;
 use tracespool_core::id::{SpanId, TraceId};
+use tracespool_core::media::{Media, MediaField};
 
 use crate::handle::{Handle, MASK_FAILED};
 use crate::notices::problem;
@@ -21,6 +21,7 @@ pub(crate) trait Sink {
     fn level(&mut self, level: Level);
     fn status_message(&mut self, text: &str);
     fn name(&mut self, text: &str);
+    fn media(&mut self, field: MediaField, contents: Vec<Media>);
 }
 
 impl Sink for &tracespool_core::Observation {
@@ -42,28 +43,10 @@ impl Sink for &tracespool_core::Observation {
     fn name(&mut self, text: &str) {
         self.set_name(text);
     }
-}
-
-/// What is captured before its observation starts: arguments are captured by the call that passes them, while
-/// `with client.start_as_current_observation(...)` starts it at the `with`, and a decorator starts one with each call.
-impl Sink for Values {
-    fn wants(&self) -> bool {
-        true
-    }
-    fn field(&mut self, field: Field, value: Value<'_>) {
-        self.set(field, value);
-    }
-    fn metadata(&mut self, key: &str, value: Value<'_>) {
-        self.set_metadata(key, value);
-    }
-    fn level(&mut self, level: Level) {
-        self.set_level(level);
-    }
-    fn status_message(&mut self, text: &str) {
-        self.set_status_message(text);
-    }
-    fn name(&mut self, text: &str) {
-        self.set_name(text);
+    fn media(&mut self, field: MediaField, contents: Vec<Media>) {
+        for content in contents {
+            self.attach(field, content);
+        }
     }
 }
 
@@ -182,15 +165,34 @@ pub(crate) fn content(
     value: Option<&Bound<'_, PyAny>>,
 ) -> PyResult<()> {
     let Some(value) = value else { return Ok(()) };
-    if !handle.masked() {
-        return text(scratch, value, |text| sink.field(field, Value::Str(text)));
-    }
-    match handle.mask(value)? {
-        Some(value) => text(scratch, &value, |text| sink.field(field, Value::Str(text))),
-        None => {
-            sink.field(field, Value::Str(MASK_FAILED));
-            Ok(())
+    let masked;
+    let value = if handle.masked() {
+        match handle.mask(value)? {
+            Some(value) => {
+                masked = value;
+                &masked
+            }
+            None => {
+                sink.field(field, Value::Str(MASK_FAILED));
+                return Ok(());
+            }
         }
+    } else {
+        value
+    };
+    scratch.seek_media(handle.media());
+    let captured = text(scratch, value, |text| sink.field(field, Value::Str(text)));
+    let place = if field == Field::Output { MediaField::Output } else { MediaField::Input };
+    hand_over(sink, scratch, place);
+    captured
+}
+
+/// Hands over the media that were found.
+pub(crate) fn hand_over(sink: &mut impl Sink, scratch: &mut Scratch, place: MediaField) {
+    scratch.seek_media(false);
+    let contents = scratch.take_media();
+    if !contents.is_empty() {
+        sink.media(place, contents);
     }
 }
 
@@ -216,6 +218,13 @@ fn metadata(
     } else {
         given
     };
+    scratch.seek_media(handle.media());
+    let captured = metadata_values(sink, scratch, given);
+    hand_over(sink, scratch, MediaField::Metadata);
+    captured
+}
+
+fn metadata_values(sink: &mut impl Sink, scratch: &mut Scratch, given: &Bound<'_, PyAny>) -> PyResult<()> {
     let Ok(dict) = given.cast::<PyDict>() else {
         return text(scratch, given, |text| sink.field(Field::Metadata, Value::Str(text)));
     };

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use pyo3::prelude::*;
-use pyo3::types::{PyBool, PyDict, PyFloat, PyInt, PyString, PyTuple};
+use pyo3::types::{PyBool, PyBytes, PyDict, PyFloat, PyInt, PyString, PyTuple};
 use tracespool_core::Dialect;
 use tracespool_core::attr::Field;
 use tracespool_core::config::ClientOptions;
@@ -15,6 +15,7 @@ use crate::control;
 use crate::current::Current;
 use crate::flush::Ticket;
 use crate::handle::{self, Adopted, Handle};
+use crate::media;
 use crate::notices::{self, problem};
 use crate::observation::Observation;
 use crate::propagation::Block;
@@ -251,6 +252,18 @@ impl Client {
     /// no, with a line in the log.
     fn auth_check(&self, py: Python<'_>) -> bool {
         control::auth_check(py, &self.handle)
+    }
+
+    /// Status and content of a path below the base URL, or of an absolute address, which gets no credentials; status 0 and a
+    /// sentence where no answer comes within `timeout` seconds.
+    #[pyo3(signature = (place, timeout, /))]
+    fn _fetch<'py>(
+        &self,
+        py: Python<'py>,
+        place: &str,
+        timeout: f64,
+    ) -> PyResult<(u16, Bound<'py, PyBytes>)> {
+        media::fetch(py, &self.handle, place, timeout)
     }
 
     fn __repr__(&self) -> String {

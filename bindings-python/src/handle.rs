@@ -43,6 +43,12 @@ impl Handle {
         &self.core.settings().public_key
     }
 
+    /// Whether media are taken out of values and uploaded.
+    #[inline]
+    pub(crate) fn media(&self) -> bool {
+        self.core.settings().media
+    }
+
     /// Whether content goes through a mask.
     #[inline]
     pub(crate) fn masked(&self) -> bool {

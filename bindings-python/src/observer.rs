@@ -8,8 +8,9 @@ use pyo3::types::{PyDict, PyList, PyString, PyTuple};
 use tracespool_core::attr::{Field, ObservationType};
 use tracespool_core::encode::otlp::Value;
 use tracespool_core::id::TraceId;
+use tracespool_core::media::MediaField;
 
-use crate::arguments::{content, kind_of, plain, shown, span_id_of};
+use crate::arguments::{content, hand_over, kind_of, plain, shown, span_id_of};
 use crate::current::{self, Current};
 use crate::handle::{self, Handle};
 use crate::names::names;
@@ -134,8 +135,10 @@ impl Observer {
                 Some(call.as_any()),
             );
         }
+        scratch.seek_media(observation.handle.media());
         encode_call(args, self.skip, kwargs, scratch)?;
         observation.core.set(Field::Input, Value::Str(scratch.text()));
+        hand_over(&mut &observation.core, scratch, MediaField::Input);
         Ok(())
     }
 }
@@ -292,7 +295,10 @@ impl Run {
         }
         // Encoded without the lock: that may run the application's code.
         let mut scratch = Scratch::take();
+        // A mask sees the value whole, and first.
+        scratch.seek_media(observation.handle.media() && !observation.handle.masked());
         let piece = Stream::encode(item, &mut scratch)?;
+        hand_over(&mut &observation.core, &mut scratch, MediaField::Output);
         self.state.lock().stream.add(&piece);
         Ok(())
     }

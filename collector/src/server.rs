@@ -11,7 +11,7 @@ use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::middleware;
 use axum::response::Response;
-use axum::routing::{get, patch, post};
+use axum::routing::{get, patch, post, put};
 use axum::{Router, extract::DefaultBodyLimit};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -31,7 +31,7 @@ use crate::fault::{self, Faults};
 use crate::keys::Keys;
 use crate::store::Store;
 use crate::wire::{Control, Wire};
-use crate::{guard, ingestion, otlp, page, prompts, query, say, scores, tls};
+use crate::{guard, ingestion, media, otlp, page, prompts, query, say, scores, storage, tls};
 
 /// Requests get this long to end after the signal.
 const GOODBYE: Duration = Duration::from_millis(1500);
@@ -45,6 +45,11 @@ pub(crate) struct App {
     pub(crate) token: Option<String>,
     pub(crate) server_version: String,
     pub(crate) max_body: usize,
+    pub(crate) max_media: usize,
+    /// Base of the storage addresses that are handed out; the request's own host unless set.
+    pub(crate) storage_url: Option<String>,
+    /// Whether this address is https.
+    pub(crate) secure: bool,
 }
 
 /// Runs until SIGTERM or SIGINT.
@@ -82,6 +87,9 @@ async fn serve(config: Config, store: Store) -> Result<(), String> {
         token: config.token,
         server_version: config.server_version,
         max_body: config.max_body,
+        max_media: config.max_media,
+        storage_url: config.storage_url,
+        secure: acceptor.is_some(),
     });
     let stop = watch::Sender::new(false);
     let (alive, mut all_gone) = mpsc::channel::<()>(1);
@@ -123,6 +131,9 @@ fn routes(app: &Arc<App>) -> Router {
         .route("/api/public/v2/prompts", post(prompts::create))
         .route("/api/public/v2/prompts/{name}", get(prompts::fetch))
         .route("/api/public/v2/prompts/{name}/versions/{version}", patch(prompts::relabel))
+        .route("/api/public/media", post(media::announce))
+        .route("/api/public/media/{id}", get(media::fetch).patch(media::confirm))
+        .route("/storage/{token}", put(storage::put).get(storage::get))
         .method_not_allowed_fallback(wrong_method)
         .layer(middleware::from_fn_with_state(Arc::clone(app), fault::interpose))
         .layer(DefaultBodyLimit::disable())

@@ -11,6 +11,7 @@
 
 mod container;
 mod encoder;
+mod media;
 mod object;
 mod scratch;
 mod text;
@@ -46,7 +47,7 @@ pub(crate) enum Captured<'a> {
 ///
 /// Only what is no `Exception`: `KeyboardInterrupt`, `SystemExit`, `GeneratorExit`.
 pub(crate) fn capture<'a>(object: &'a Bound<'_, PyAny>, scratch: &mut Scratch) -> PyResult<Captured<'a>> {
-    encoder::capture(object, scratch.bytes())
+    encoder::capture(object, scratch)
 }
 
 /// Captures `object` where only text counts: scalars come as JSON text.
@@ -73,7 +74,7 @@ pub(crate) fn capture_text<'a>(
 ///
 /// As [`capture`].
 pub(crate) fn encode(object: &Bound<'_, PyAny>, scratch: &mut Scratch) -> PyResult<()> {
-    encoder::encode(object, scratch.bytes())
+    encoder::encode(object, scratch)
 }
 
 /// Appends a call's arguments as `{"args":[...],"kwargs":{...}}`, without the first `skip` of them.
@@ -87,7 +88,7 @@ pub(crate) fn encode_call(
     kwargs: &Bound<'_, PyDict>,
     scratch: &mut Scratch,
 ) -> PyResult<()> {
-    encoder::encode_call(args, skip, kwargs, scratch.bytes())
+    encoder::encode_call(args, skip, kwargs, scratch)
 }
 
 /// `text` as a JSON string.

@@ -12,6 +12,18 @@ from tracespool import (
 from tracespool import Client as Langfuse
 from tracespool._native import Observation
 
+
+
+def __getattr__(name: str) -> object:
+    # Looked up once: media are loaded by those who use them.
+    if name in ("LangfuseMedia", "LangfuseMediaReference"):
+        from tracespool import media
+
+        globals()[name] = found = getattr(media, name)
+        return found
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
 LangfuseSpan = Observation
 LangfuseGeneration = Observation
 LangfuseEvent = Observation
@@ -32,6 +44,8 @@ __all__ = [
     "LangfuseEvent",
     "LangfuseGeneration",
     "LangfuseGuardrail",
+    "LangfuseMedia",
+    "LangfuseMediaReference",
     "LangfuseRetriever",
     "LangfuseSpan",
     "LangfuseTool",
