@@ -183,7 +183,7 @@ impl Client {
         text_signature = "($self, *, name, value, session_id=None, dataset_run_id=None, trace_id=None, observation_id=None, score_id=None, data_type=None, comment=None, config_id=None, metadata=None, timestamp=None, environment=None)"
     )]
     fn create_score(&self, keywords: Option<&Bound<'_, PyDict>>) -> PyResult<()> {
-        scoring::submit(&self.handle, keywords, None, None)
+        scoring::submit(&self.handle, keywords)
     }
 
     /// Scores the current observation.
@@ -196,13 +196,7 @@ impl Client {
         let Some(observation) = self.current("score_current_span()", &current) else {
             return Ok(());
         };
-        let context = observation.get().core.context();
-        scoring::submit(
-            &self.handle,
-            keywords,
-            Some(context.trace_id.to_string()),
-            Some(context.span_id.to_string()),
-        )
+        scoring::submit_of(&self.handle, observation.get(), current.propagated(), false, keywords)
     }
 
     /// Scores the current trace.
@@ -215,12 +209,7 @@ impl Client {
         let Some(observation) = self.current("score_current_trace()", &current) else {
             return Ok(());
         };
-        scoring::submit(
-            &self.handle,
-            keywords,
-            Some(observation.get().core.context().trace_id.to_string()),
-            None,
-        )
+        scoring::submit_of(&self.handle, observation.get(), current.propagated(), true, keywords)
     }
 
     /// A block inside which this is the client of `observe` and `get_client()`.

@@ -101,7 +101,7 @@ impl Scope {
         let observation = observation.bind(py);
         let left = current::leave(observation.as_any(), previous.bind(py));
         if !error.is_none() {
-            observation.get().record_error(error);
+            observation.get().record_error(error, true);
         }
         if self.plan.end_on_exit {
             observation.get().finish(py, None);

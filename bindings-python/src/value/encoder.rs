@@ -8,7 +8,7 @@ use pyo3::types::{PyDict, PyString, PyTuple};
 use super::Captured;
 use super::media::{self, Found, Role, may_be_data_uri, role};
 use super::scratch::Scratch;
-use super::text::{push_escaped, push_key, push_quoted};
+use super::text::{push_escaped, push_key, push_quoted, unquoted};
 use tracespool_core::media::Place;
 
 /// The most that one value may take; the server refuses more, see docs/python.md.
@@ -81,8 +81,12 @@ pub(super) fn encode_call(
     Ok(())
 }
 
-/// See [`super::capture`].
-pub(super) fn capture<'a>(object: &'a Bound<'_, PyAny>, scratch: &mut Scratch) -> PyResult<Captured<'a>> {
+/// See [`super::capture`] and, where not `native`, [`super::capture_text`].
+pub(super) fn capture<'a>(
+    object: &'a Bound<'_, PyAny>,
+    scratch: &mut Scratch,
+    native: bool,
+) -> PyResult<Captured<'a>> {
     let raw = object.as_ptr();
     // SAFETY: a live object, and the thread is attached; `str` is immutable, so its bytes live as long as the reference.
     unsafe {
@@ -125,8 +129,35 @@ pub(super) fn capture<'a>(object: &'a Bound<'_, PyAny>, scratch: &mut Scratch) -
             }
         }
     }
+    let start = scratch.bytes().len();
     encode(object, scratch)?;
-    Ok(Captured::Encoded)
+    Ok(if native { scalar(scratch.bytes(), start) } else { Captured::Encoded })
+}
+
+/// An object that stands for a scalar (an enum, a date, an id, a number of numpy): that scalar. Text loses its quotes.
+#[cold]
+fn scalar(out: &mut Vec<u8>, start: usize) -> Captured<'static> {
+    let (first, text) = match out.get(start..).map(|json| (json.first(), std::str::from_utf8(json))) {
+        Some((Some(first), Ok(text))) => (*first, text),
+        _ => return Captured::Encoded,
+    };
+    match first {
+        b'"' => {
+            let text = unquoted(text);
+            out.truncate(start);
+            out.extend_from_slice(text.as_bytes());
+            Captured::Encoded
+        }
+        b'n' => Captured::Absent,
+        b't' => Captured::Bool(true),
+        b'f' => Captured::Bool(false),
+        b'{' | b'[' => Captured::Encoded,
+        _ => match (text.parse(), text.parse()) {
+            (Ok(number), _) => Captured::Int(number),
+            (_, Ok(number)) => Captured::Double(number),
+            _ => Captured::Encoded,
+        },
+    }
 }
 
 const MAX_SAFE: u64 = (1 << 53) - 1;
