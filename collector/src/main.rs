@@ -6,14 +6,16 @@
 //!
 //! A map for the reader, in the order a request meets the files: [`server`] accepts connections (through [`wire`],
 //! the socket that can be told to misbehave, and [`tls`]), [`fault`] decides about misbehaviour, [`auth`] finds the
-//! project, [`otlp`] (with [`otlp_json`], [`gzip`]) or [`scores`], [`ingestion`], [`prompts`] read the body,
+//! project, [`otlp`] (with [`otlp_json`], [`gzip`]) or [`scores`], [`ingestion`], [`prompts`], [`datasets`] read the body,
 //! [`mapping`] (with [`attributes`], [`facets`], [`usage`]) turns a span into a row, [`store`] (with [`schema`]) writes it.
-//! [`query`] and [`traces`] read back what is stored, for tests and for [`page`]; [`guard`] keeps them private.
+//! [`query`], [`traces`] and [`experiments`] read back what is stored, for tests and for [`page`]; [`guard`] keeps them private.
 
 mod answer;
 mod attributes;
 mod auth;
 mod config;
+mod datasets;
+mod experiments;
 mod facets;
 mod fault;
 mod guard;
