@@ -27,7 +27,7 @@ pub(crate) struct Client {
 }
 
 /// What Langfuse's SDK takes and this one has no use for.
-const WITHOUT_EFFECT: [&str; 7] = [
+const WITHOUT_EFFECT: [&str; 8] = [
     "httpx_client",
     "media_upload_thread_count",
     "mask_otel_spans",
@@ -35,6 +35,8 @@ const WITHOUT_EFFECT: [&str; 7] = [
     "tracer_provider",
     "id_generator",
     "span_exporter",
+    // Of versions 3 and 4.
+    "blocked_instrumentation_scopes",
 ];
 
 #[pymethods]
@@ -49,6 +51,11 @@ impl Client {
             && let Ok(adopted) = adopted.cast::<Adopted>()
         {
             return Ok(Self { handle: adopted.get().handle.clone() });
+        }
+        if let Some(other) = options.and_then(|options| options.get_item("_handle").ok().flatten())
+            && let Ok(other) = other.cast::<Self>()
+        {
+            return Ok(Self { handle: other.get().handle.clone() });
         }
         let mut asked = ClientOptions::default();
         let mut mask = None;
@@ -113,6 +120,24 @@ impl Client {
     #[getter]
     fn enabled(&self) -> bool {
         self.handle.core.enabled()
+    }
+
+    /// The headers of every authorised request, credentials included: for clients of other parts of the server's API.
+    #[getter]
+    fn _headers(&self) -> Vec<(String, String)> {
+        self.handle
+            .core
+            .settings()
+            .endpoint
+            .as_ref()
+            .map(|endpoint| endpoint.headers.clone())
+            .unwrap_or_default()
+    }
+
+    /// One request's total time, in seconds.
+    #[getter]
+    fn _timeout(&self) -> f64 {
+        self.handle.core.settings().timeout.as_secs_f64()
     }
 
     /// Trace-level attributes on the current observation, as Langfuse 3.x set them.

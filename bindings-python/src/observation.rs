@@ -27,6 +27,7 @@ pub(crate) struct Observation {
     pub(crate) core: tracespool_core::Observation,
     pub(crate) handle: Arc<Handle>,
     pub(crate) propagated: Option<Arc<Propagated>>,
+    kind: ObservationType,
 }
 
 /// Where an observation starts.
@@ -48,7 +49,12 @@ impl Observation {
             propagated: propagated.map(|all| &**all),
             start_time: None,
         };
-        Self { core: handle.core.start(&start), handle: handle.clone(), propagated: propagated.cloned() }
+        Self {
+            core: handle.core.start(&start),
+            handle: handle.clone(),
+            propagated: propagated.cloned(),
+            kind,
+        }
     }
 
     /// Where its children start.
@@ -101,6 +107,25 @@ impl Observation {
     #[getter]
     fn id(&self) -> String {
         self.core.context().span_id.to_string()
+    }
+
+    /// What it was started as: `"span"`, `"generation"`, `"tool"`, ...
+    #[getter]
+    fn observation_type(&self) -> &'static str {
+        self.kind.as_str()
+    }
+
+    /// The client that it was started with.
+    #[getter]
+    fn client<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, crate::client::Client>> {
+        crate::handle::object(py, &self.handle)
+    }
+
+    /// Sets an attribute by its key on the wire, as OpenTelemetry's spans do. Keys that Langfuse's servers know
+    /// (`langfuse.observation.model.name`, `user.id`, ...) set that field, others become metadata of that name.
+    #[pyo3(signature = (key, value, /))]
+    fn set_attribute(&self, key: &str, value: &Bound<'_, PyAny>) -> PyResult<()> {
+        crate::propagation::set_attribute(self, key, value)
     }
 
     /// True while values can be added: not ended, and not sampled out.
@@ -164,6 +189,17 @@ impl Observation {
         text_signature = "($self, *, name=None, user_id=None, session_id=None, version=None, input=None, output=None, metadata=None, tags=None, public=None)"
     )]
     fn update_trace<'py>(
+        slf: Bound<'py, Self>,
+        keywords: Option<&Bound<'py, PyDict>>,
+    ) -> PyResult<Bound<'py, Self>> {
+        crate::propagation::update_trace(slf.get(), keywords)?;
+        Ok(slf)
+    }
+
+    /// The trace's input and output, as Langfuse 4.x set them: those of its root, so call it on that one.
+    #[pyo3(signature = (**keywords))]
+    #[pyo3(text_signature = "($self, *, input=None, output=None)")]
+    fn set_trace_io<'py>(
         slf: Bound<'py, Self>,
         keywords: Option<&Bound<'py, PyDict>>,
     ) -> PyResult<Bound<'py, Self>> {
