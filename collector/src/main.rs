@@ -8,7 +8,7 @@
 //! the socket that can be told to misbehave, and [`tls`]), [`fault`] decides about misbehaviour, [`auth`] finds the
 //! project, [`otlp`] (with [`otlp_json`], [`gzip`]) or [`scores`], [`ingestion`], [`prompts`], [`datasets`] read the body,
 //! [`mapping`] (with [`attributes`], [`facets`], [`usage`]) turns a span into a row, [`store`] (with [`schema`]) writes it.
-//! [`query`], [`traces`] and [`experiments`] read back what is stored, for tests and for [`page`]; [`guard`] keeps them private.
+//! [`query`], [`traces`], [`observations`] and [`experiments`] read back what is stored, for tests and for [`page`]; [`guard`] keeps them private.
 
 mod answer;
 mod attributes;
@@ -24,6 +24,7 @@ mod ingestion;
 mod instant;
 mod keys;
 mod mapping;
+mod observations;
 mod otlp;
 mod otlp_json;
 mod page;

@@ -31,7 +31,9 @@ use crate::fault::{self, Faults};
 use crate::keys::Keys;
 use crate::store::Store;
 use crate::wire::{Control, Wire};
-use crate::{datasets, experiments, guard, ingestion, otlp, page, prompts, query, say, scores, tls};
+use crate::{
+    datasets, experiments, guard, ingestion, observations, otlp, page, prompts, query, say, scores, tls,
+};
 
 /// Requests get this long to end after the signal.
 const GOODBYE: Duration = Duration::from_millis(1500);
@@ -127,6 +129,7 @@ fn routes(app: &Arc<App>) -> Router {
         .route("/api/public/v2/datasets/{name}", get(datasets::fetch))
         .route("/api/public/dataset-items", get(datasets::list_items).post(datasets::create_item))
         .route("/api/public/dataset-items/{id}", get(datasets::fetch_item).delete(datasets::delete_item))
+        .route("/api/public/v2/observations", get(observations::list))
         .route("/api/public/experiments", get(experiments::list))
         .route("/api/public/experiment-items", get(experiments::items))
         .method_not_allowed_fallback(wrong_method)

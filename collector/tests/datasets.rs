@@ -131,3 +131,32 @@ fn experiments_are_read_from_their_items() {
     );
     assert_eq!(ask(&collector, "GET", "/api/public/experiments").status, 400);
 }
+
+#[test]
+fn observations_are_listed_page_by_page() {
+    let collector = Collector::start();
+    let generation = |number: u8| {
+        span(
+            number,
+            vec![text("langfuse.observation.type", "generation"), text("langfuse.observation.output", "o")],
+        )
+    };
+    assert_eq!(collector.post_spans(vec![generation(1), span(2, vec![]), generation(3)]).status, 200);
+    let path = "/api/public/v2/observations";
+    let filter = "filter=%5B%7B%22type%22%3A%22string%22%2C%22column%22%3A%22type%22%2C%22operator%22%3A%22%3D%22%2C%22value%22%3A%22GENERATION%22%7D%5D";
+    let first = get(&collector, &format!("{path}?limit=1&{filter}"));
+    assert_eq!((&first["data"][0]["name"], &first["data"][0]["output"]), (&json!("span 3"), &json!("o")));
+    let cursor = first["meta"]["cursor"].as_str().unwrap();
+    let second = get(&collector, &format!("{path}?limit=1&type=GENERATION&cursor={cursor}"));
+    assert_eq!((&second["data"][0]["name"], &second["meta"]), (&json!("span 1"), &json!({})));
+    assert_eq!(get(&collector, path)["data"].as_array().unwrap().len(), 3);
+    assert_eq!(get(&collector, &format!("{path}?traceId={}", "02".repeat(16)))["data"][0]["type"], "SPAN");
+    for wrong in [
+        "limit=0",
+        "cursor=x",
+        "filter=x",
+        "filter=%5B%7B%22column%22%3A%22x%22%2C%22operator%22%3A%22%3D%22%7D%5D",
+    ] {
+        assert_eq!(ask(&collector, "GET", &format!("{path}?{wrong}")).status, 400, "{wrong}");
+    }
+}
