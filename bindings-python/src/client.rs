@@ -27,8 +27,7 @@ pub(crate) struct Client {
 }
 
 /// What Langfuse's SDK takes and this one has no use for.
-const WITHOUT_EFFECT: [&str; 8] = [
-    "httpx_client",
+const WITHOUT_EFFECT: [&str; 7] = [
     "media_upload_thread_count",
     "mask_otel_spans",
     "should_export_span",
@@ -379,6 +378,8 @@ fn take(
             }
             Err(_) => wrong("dict"),
         },
+        // The REST client of `tracespool.langfuse` uses it.
+        "httpx_client" => {}
         _ if WITHOUT_EFFECT.contains(&name) => {
             problems.push(format!("{name} has no effect here; see docs/compatibility.md"))
         }

@@ -20,15 +20,15 @@ def main(arguments: list[str]) -> int:
     if len(arguments) < 2 or arguments[0] != "run" or arguments[1:] == ["-m"]:
         print(_USAGE, file=sys.stderr)
         return 2
-    from tracespool.langfuse import install
+    from tracespool.langfuse._installation import Arguments, install
 
     install()
     if arguments[1] == "-m":
         # As `python -m` does: the working directory is where the module may be.
-        sys.argv = arguments[2:]
+        sys.argv = Arguments(arguments[2:])
         runpy.run_module(arguments[2], run_name="__main__", alter_sys=True)
     else:
-        sys.argv = arguments[1:]
+        sys.argv = Arguments(arguments[1:])
         if sys.path and not getattr(sys.flags, "safe_path", False):
             sys.path[0] = os.path.dirname(os.path.abspath(arguments[1]))
         runpy.run_path(arguments[1], run_name="__main__")

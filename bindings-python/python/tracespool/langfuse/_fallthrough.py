@@ -76,7 +76,7 @@ def _installed_spec() -> ModuleSpec | None:
         find = getattr(finder, "find_spec", None)
         if find is None or isinstance(finder, OurFinder):
             continue
-        spec = find(_REAL, None)
+        spec: ModuleSpec | None = find(_REAL, None)
         if spec is not None and spec.origin is not None:
             return spec
     return None
@@ -112,7 +112,8 @@ def _absent_here(name: str, tail: str) -> ModuleSpec | None:
     if elsewhere is not None and PathFinder.find_spec(elsewhere, sys.modules["tracespool"].__path__) is not None:
         return _same(name, elsewhere)
     if not available():
-        return ModuleSpec(name, _Missing(f"langfuse.{tail}")) if tail.partition(".")[0] in _PUBLIC else None
+        missing: Any = _Missing(f"langfuse.{tail}")
+        return ModuleSpec(name, missing) if tail.partition(".")[0] in _PUBLIC else None
     import importlib.util
 
     try:
@@ -247,7 +248,7 @@ class _Asyncio:
 def _watch_imports() -> None:
     if not any(isinstance(finder, Finder) for finder in sys.meta_path):
         # First: below a package of the installed copy the ordinary finder would load a second copy.
-        sys.meta_path.insert(0, Finder())  # type: ignore[arg-type]
+        sys.meta_path.insert(0, Finder())
 
 
 _watch_imports()

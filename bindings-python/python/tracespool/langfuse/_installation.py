@@ -69,7 +69,7 @@ def install() -> None:
     if _redirect is not None:
         return
     _redirect = _Redirect()
-    sys.meta_path.insert(0, _redirect)  # type: ignore[arg-type]
+    sys.meta_path.insert(0, _redirect)
     _before.update({name: module for name, module in sys.modules.items() if name == _NAME or name.startswith(_NAME + ".")})
     for name in _before:
         del sys.modules[name]
@@ -79,12 +79,26 @@ def install() -> None:
         _rebind()
 
 
+class Arguments(list[str]):
+    """`sys.argv` of a program under the runner. `multiprocessing` hands it to the processes that it spawns before these
+    import the program again: there it calls `install()` first.
+    """
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _spawned, (list(self),)
+
+
+def _spawned(arguments: list[str]) -> Arguments:
+    install()
+    return Arguments(arguments)
+
+
 def uninstall() -> None:
     """Undoes `install()`: for tests."""
     global _redirect
     if _redirect is None:
         return
-    sys.meta_path.remove(_redirect)  # type: ignore[arg-type]
+    sys.meta_path.remove(_redirect)
     _redirect = None
     for name in [name for name in sys.modules if name == _NAME or name.startswith(_NAME + ".")]:
         del sys.modules[name]
@@ -104,11 +118,15 @@ def _rebind() -> None:
         if type(held) is not dict or getattr(module, "__name__", "").startswith((_NAME, "tracespool")):
             continue
         for name, value in list(held.items()):
-            ours = _ours(value, theirs)
+            try:
+                ours = _ours(value, theirs)
+                still = ours is None and _is_theirs(value)
+            except Exception:  # a program's objects may answer `__module__` as they like
+                continue
             if ours is not None:
                 _bound.append(_Bound(module, name, value))
                 held[name] = ours
-            elif _is_theirs(value):
+            elif still:
                 kept.append(f"{module.__name__}.{name}")
     manager = getattr(_before.get(f"{_NAME}._client.resource_manager"), "LangfuseResourceManager", None)
     clients = list(getattr(manager, "_instances", ()))
@@ -119,6 +137,8 @@ def _rebind() -> None:
         sentence += f"; still the langfuse package's: {_listed(kept)}"
     if clients:
         sentence += f"; {len(clients)} of its clients go on with threads of their own ({_listed(clients)})"
+    if f"{_NAME}.openai" in _before:
+        sentence += "; the openai package stays patched by it, and is traced twice where ours patches it too"
     _log.warning("%s. Call install() first, or start the program with `python -m tracespool.langfuse run`.", sentence)
 
 
@@ -161,7 +181,7 @@ def _same_method(one: Any, other: Any) -> bool:
 def _is_theirs(value: Any) -> bool:
     """Whether a value is an object of the langfuse package, or derives from one."""
     kind = value if isinstance(value, type) else type(value)
-    return any(getattr(base, "__module__", "").partition(".")[0] == _NAME for base in type.mro(kind))
+    return any(str(base.__module__).partition(".")[0] == _NAME for base in kind.__mro__)
 
 
 def _listed(names: list[str]) -> str:

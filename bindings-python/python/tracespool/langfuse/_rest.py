@@ -45,20 +45,26 @@ def additional_headers(client: Langfuse) -> dict[str, str]:
 def client(of: Langfuse) -> Any:
     """`LangfuseAPI`."""
     settings = _settings(of)
-    module = _fallthrough.load("api")
+    class_ = _class("LangfuseAPI", "FernLangfuse")
     headers = additional_headers(of)
     httpx_client = of._httpx_client
     if httpx_client is None:
         import httpx
 
         httpx_client = httpx.Client(timeout=of._timeout, headers=headers) if headers else _httpx()
-    return module.LangfuseAPI(httpx_client=httpx_client, **settings)
+    return class_(httpx_client=httpx_client, **settings)
 
 
 def async_client(of: Langfuse) -> Any:
     """`AsyncLangfuseAPI`."""
     settings = _settings(of)
-    return _fallthrough.load("api").AsyncLangfuseAPI(**settings)
+    return _class("AsyncLangfuseAPI", "AsyncFernLangfuse")(**settings)
+
+
+def _class(name: str, before: str) -> Any:
+    """A class of the REST client by its name, and by that in langfuse 3."""
+    module = _fallthrough.load("api.client")
+    return getattr(module, name, None) or getattr(module, before)
 
 
 def _settings(of: Langfuse) -> dict[str, Any]:

@@ -34,7 +34,7 @@ class _Experiment:
 
     def __init__(self, attributes: dict[str, str], keywords: dict[str, Any]) -> None:
         self.attributes = attributes
-        self.block = propagate_attributes(**keywords, _attributes=attributes)
+        self.block = propagate_attributes(**keywords, _attributes=attributes)  # type: ignore[call-arg]
         self.before = _NOTHING
 
     def __enter__(self) -> None:

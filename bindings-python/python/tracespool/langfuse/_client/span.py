@@ -50,7 +50,7 @@ class _Kind(type):
         observation = otel_span.observation if isinstance(otel_span, OtelSpan) else otel_span
         if not isinstance(observation, Observation):
             client = langfuse_client if isinstance(langfuse_client, _native.Client) else _native.get_client()
-            kind = cls.__dict__.get("observation_type_name") or as_type or "span"
+            kind: Any = cls.__dict__.get("observation_type_name") or as_type or "span"
             observation = client.start_observation(
                 name=getattr(otel_span, "name", None) or kind, as_type=kind, trace_context=trace_context(otel_span)
             )
