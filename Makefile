@@ -26,6 +26,7 @@ PYTHON_SOURCES := pyproject.toml $(shell find bindings-python/python -name '*.py
 
 # ---------------------------------------------------------------------------------------------- what people ask for
 .PHONY: help demo test build check fmt lint audit test-core test-wasm test-collector test-python test-blackbox
+.PHONY: compatibility test-frameworks
 .PHONY: bench bench-hotpath bench-clients bench-import bench-flush bench-tenants dist clean
 
 help: ## this list
@@ -65,6 +66,16 @@ test-python: build ## the Python package: stubs against the module, and its test
 
 test-blackbox: build ## the promises, from outside: real processes, a real collector, a short demo
 	@$(PYTEST) tests
+
+compatibility: build ## docs/compatibility-signatures.md: our signatures beside those of langfuse 3, 4 and 5
+	@for major in 3 4; do test -d $(VENV)/langfuse-$$major || $(BIN)/python -m pip install -q --disable-pip-version-check \
+		--no-deps --target $(VENV)/langfuse-$$major "langfuse>=$$major,<$$((major + 1))"; done
+	@cd tests/conformance && ../../$(BIN)/python -m signatures.table --snapshots ../../$(VENV)
+	@cd tests/conformance && ../../$(BIN)/python -m signatures.table
+
+test-frameworks: build ## frameworks of others that trace to langfuse, unchanged on tracespool (installs 100 MB)
+	@test -d $(VENV)/frameworks || $(BIN)/python -m pip install -q --disable-pip-version-check --target $(VENV)/frameworks -r tests/frameworks.txt
+	@$(PYTEST) tests/dropin/test_frameworks.py
 
 bench: bench-import bench-clients bench-hotpath bench-flush bench-tenants ## all figures of docs/figures.md
 
