@@ -26,7 +26,8 @@ RUST_SOURCES := Cargo.toml Cargo.lock $(shell find core collector bindings-pytho
 PYTHON_SOURCES := pyproject.toml $(shell find bindings-python/python -name '*.py' -o -name '*.pyi' -o -name py.typed 2>/dev/null)
 
 # ---------------------------------------------------------------------------------------------- what people ask for
-.PHONY: help demo test build check fmt lint audit test-core test-wasm test-collector test-python test-blackbox test-receivers
+.PHONY: help demo test build check fmt lint audit test-core test-wasm test-collector test-python test-blackbox
+.PHONY: compatibility test-frameworks test-receivers
 .PHONY: bench bench-hotpath bench-clients bench-import bench-flush bench-tenants dist clean
 
 help: ## this list
@@ -69,6 +70,16 @@ test-blackbox: build ## the promises, from outside: real processes, a real colle
 
 test-receivers: build $(RECEIVERS)/.phoenix $(RECEIVERS)/.mlflow ## other backends, really: Arize Phoenix and MLflow (fetches 2 GB once)
 	@$(PYTEST) tests/receivers --timeout 600
+
+compatibility: build ## docs/compatibility-signatures.md: our signatures beside those of langfuse 3, 4 and 5
+	@for major in 3 4; do test -d $(VENV)/langfuse-$$major || $(BIN)/python -m pip install -q --disable-pip-version-check \
+		--no-deps --target $(VENV)/langfuse-$$major "langfuse>=$$major,<$$((major + 1))"; done
+	@cd tests/conformance && ../../$(BIN)/python -m signatures.table --snapshots ../../$(VENV)
+	@cd tests/conformance && ../../$(BIN)/python -m signatures.table
+
+test-frameworks: build ## frameworks of others that trace to langfuse, unchanged on tracespool (installs 100 MB)
+	@test -d $(VENV)/frameworks || $(BIN)/python -m pip install -q --disable-pip-version-check --target $(VENV)/frameworks -r tests/frameworks.txt
+	@$(PYTEST) tests/dropin/test_frameworks.py
 
 bench: bench-import bench-clients bench-hotpath bench-flush bench-tenants ## all figures of docs/figures.md
 

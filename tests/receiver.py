@@ -30,6 +30,20 @@ class Receiver(Collector):
             counts["duplicates_scores"],
         )
 
+    def all_observations(self, public_key: str) -> list[dict[str, Any]]:
+        """The stored observations of a project."""
+        query = urllib.parse.urlencode({"project": public_key, "limit": 1000})
+        return json.loads(self.get(f"/api/v1/observations?{query}"))["data"]
+
+    def observations(self, public_key: str) -> dict[str, dict[str, Any]]:
+        """The same by name."""
+        return {row["name"]: row for row in self.all_observations(public_key)}
+
+    def scores(self, public_key: str) -> list[dict[str, Any]]:
+        """The stored scores of a project."""
+        query = urllib.parse.urlencode({"project": public_key, "limit": 1000})
+        return json.loads(self.get(f"/api/v1/scores?{query}"))["data"]
+
     def fault(self, name: str, **where: Any) -> None:
         """From now on the collector misbehaves: `hang`, `reset`, `401`, ... at a `path` or for a `key`, `count` times."""
         self.faults([{"fault": name, **where}])

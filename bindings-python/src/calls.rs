@@ -59,16 +59,10 @@ methods! {
     }
 
     Client start_as_current_observation
-    "($self, *, name, as_type='span', input=None, output=None, metadata=None, version=None, level=None, status_message=None, completion_start_time=None, model=None, model_parameters=None, usage_details=None, cost_details=None, prompt=None, trace_context=None, end_on_exit=True)"
+    "($self, *, name, as_type='span', input=None, output=None, metadata=None, version=None, level=None, status_message=None, completion_start_time=None, model=None, model_parameters=None, usage_details=None, cost_details=None, prompt=None, trace_context=None, end_on_exit=None)"
     "Starts an observation below the current one with a `with` or `async with` block, or with each call of a function that it decorates; inside, it is the current one."
     (of, keywords) {
-        let handle = &of.get().handle;
-        let key = handle.public_key();
-        let kind = kind_of(keywords.as_type().as_deref(), key);
-        let name = keywords.name()?.unwrap_or(kind.as_str().into());
-        let trace_context = trace_context_of(keywords.trace_context().as_deref(), key);
-        let scope = Scope::plan(handle, &name, kind, trace_context, keywords.end_on_exit(), &keywords.given())?;
-        Bound::new(of.py(), scope).map(Bound::into_any)
+        scope(of, &keywords, None)
     }
 
     Client create_event
@@ -95,6 +89,34 @@ methods! {
         update_current(of, &keywords, "update_current_generation()")
     }
 
+    Client start_span
+    "($self, *, trace_context=None, name, input=None, output=None, metadata=None, version=None, level=None, status_message=None)"
+    "`start_observation(as_type='span')`, as Langfuse 3.x named it."
+    (of, keywords) {
+        start(of, &keywords, Some(ObservationType::Span))
+    }
+
+    Client start_generation
+    "($self, *, trace_context=None, name, input=None, output=None, metadata=None, version=None, level=None, status_message=None, completion_start_time=None, model=None, model_parameters=None, usage_details=None, cost_details=None, prompt=None)"
+    "`start_observation(as_type='generation')`, as Langfuse 3.x named it."
+    (of, keywords) {
+        start(of, &keywords, Some(ObservationType::Generation))
+    }
+
+    Client start_as_current_span
+    "($self, *, trace_context=None, name, input=None, output=None, metadata=None, version=None, level=None, status_message=None, end_on_exit=None)"
+    "`start_as_current_observation(as_type='span')`, as Langfuse 3.x named it."
+    (of, keywords) {
+        scope(of, &keywords, Some(ObservationType::Span))
+    }
+
+    Client start_as_current_generation
+    "($self, *, trace_context=None, name, input=None, output=None, metadata=None, version=None, level=None, status_message=None, completion_start_time=None, model=None, model_parameters=None, usage_details=None, cost_details=None, prompt=None, end_on_exit=None)"
+    "`start_as_current_observation(as_type='generation')`, as Langfuse 3.x named it."
+    (of, keywords) {
+        scope(of, &keywords, Some(ObservationType::Generation))
+    }
+
     Observation update
     "($self, *, name=None, input=None, output=None, metadata=None, version=None, level=None, status_message=None, completion_start_time=None, model=None, model_parameters=None, usage_details=None, cost_details=None, prompt=None, **unknown)"
     "Sets what is given and leaves the rest."
@@ -111,14 +133,10 @@ methods! {
     }
 
     Observation start_as_current_observation
-    "($self, *, name, as_type='span', input=None, output=None, metadata=None, version=None, level=None, status_message=None, completion_start_time=None, model=None, model_parameters=None, usage_details=None, cost_details=None, prompt=None, end_on_exit=True)"
+    "($self, *, name, as_type='span', input=None, output=None, metadata=None, version=None, level=None, status_message=None, completion_start_time=None, model=None, model_parameters=None, usage_details=None, cost_details=None, prompt=None, end_on_exit=None)"
     "Starts an observation below this one with a `with` or `async with` block; inside, it is the current one."
     (of, keywords) {
-        let this = of.get();
-        let kind = kind_of(keywords.as_type().as_deref(), this.public_key());
-        let name = keywords.name()?.unwrap_or(kind.as_str().into());
-        let scope = Scope::plan(&this.handle, &name, kind, None, keywords.end_on_exit(), &keywords.given())?;
-        Bound::new(of.py(), scope.below(of.clone().unbind())).map(Bound::into_any)
+        scope_inside(of, &keywords, None)
     }
 
     Observation create_event
@@ -126,6 +144,34 @@ methods! {
     "An observation without length below this one, ended already."
     (of, keywords) {
         start_inside(of, &keywords, Some(ObservationType::Event))
+    }
+
+    Observation start_span
+    "($self, name, *, input=None, output=None, metadata=None, version=None, level=None, status_message=None)"
+    "`start_observation(as_type='span')`, as Langfuse 3.x named it."
+    (of, keywords) {
+        start_inside(of, &keywords, Some(ObservationType::Span))
+    }
+
+    Observation start_generation
+    "($self, *, name, input=None, output=None, metadata=None, version=None, level=None, status_message=None, completion_start_time=None, model=None, model_parameters=None, usage_details=None, cost_details=None, prompt=None)"
+    "`start_observation(as_type='generation')`, as Langfuse 3.x named it."
+    (of, keywords) {
+        start_inside(of, &keywords, Some(ObservationType::Generation))
+    }
+
+    Observation start_as_current_span
+    "($self, *, name, input=None, output=None, metadata=None, version=None, level=None, status_message=None)"
+    "`start_as_current_observation(as_type='span')`, as Langfuse 3.x named it."
+    (of, keywords) {
+        scope_inside(of, &keywords, Some(ObservationType::Span))
+    }
+
+    Observation start_as_current_generation
+    "($self, *, name, input=None, output=None, metadata=None, version=None, level=None, status_message=None, completion_start_time=None, model=None, model_parameters=None, usage_details=None, cost_details=None, prompt=None)"
+    "`start_as_current_observation(as_type='generation')`, as Langfuse 3.x named it."
+    (of, keywords) {
+        scope_inside(of, &keywords, Some(ObservationType::Generation))
     }
 }
 
@@ -146,6 +192,34 @@ fn start<'py>(
         propagated: current.propagated(),
     };
     begun(of.py(), Observation::start(handle, &name, kind, place), kind, &keywords.given())
+}
+
+/// A block below the current observation.
+fn scope<'py>(
+    of: &Bound<'py, Client>,
+    keywords: &Keywords<'_, 'py>,
+    kind: Option<ObservationType>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let handle = &of.get().handle;
+    let key = handle.public_key();
+    let kind = kind.unwrap_or_else(|| kind_of(keywords.as_type().as_deref(), key));
+    let name = keywords.name()?.unwrap_or(kind.as_str().into());
+    let trace_context = trace_context_of(keywords.trace_context().as_deref(), key);
+    let scope = Scope::plan(handle, &name, kind, trace_context, keywords.end_on_exit(), &keywords.given())?;
+    Bound::new(of.py(), scope).map(Bound::into_any)
+}
+
+/// A block below another observation.
+fn scope_inside<'py>(
+    of: &Bound<'py, Observation>,
+    keywords: &Keywords<'_, 'py>,
+    kind: Option<ObservationType>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let this = of.get();
+    let kind = kind.unwrap_or_else(|| kind_of(keywords.as_type().as_deref(), this.public_key()));
+    let name = keywords.name()?.unwrap_or(kind.as_str().into());
+    let scope = Scope::plan(&this.handle, &name, kind, None, keywords.end_on_exit(), &keywords.given())?;
+    Bound::new(of.py(), scope.below(of.clone().unbind())).map(Bound::into_any)
 }
 
 /// Starts an observation below another.

@@ -30,13 +30,14 @@ pub(crate) struct Client {
 
 /// What Langfuse's SDK takes and this one has no use for.
 const WITHOUT_EFFECT: [&str; 7] = [
-    "httpx_client",
     "media_upload_thread_count",
     "mask_otel_spans",
     "should_export_span",
     "tracer_provider",
     "id_generator",
     "span_exporter",
+    // Of versions 3 and 4.
+    "blocked_instrumentation_scopes",
 ];
 
 #[pymethods]
@@ -51,6 +52,11 @@ impl Client {
             && let Ok(adopted) = adopted.cast::<Adopted>()
         {
             return Ok(Self { handle: adopted.get().handle.clone() });
+        }
+        if let Some(other) = options.and_then(|options| options.get_item("_handle").ok().flatten())
+            && let Ok(other) = other.cast::<Self>()
+        {
+            return Ok(Self { handle: other.get().handle.clone() });
         }
         let mut asked = ClientOptions::default();
         let mut mask = None;
@@ -127,6 +133,24 @@ impl Client {
     #[getter]
     fn enabled(&self) -> bool {
         self.handle.core.enabled()
+    }
+
+    /// The headers of every authorised request, credentials included: for clients of other parts of the server's API.
+    #[getter]
+    fn _headers(&self) -> Vec<(String, String)> {
+        self.handle
+            .core
+            .settings()
+            .endpoint
+            .as_ref()
+            .map(|endpoint| endpoint.headers.clone())
+            .unwrap_or_default()
+    }
+
+    /// One request's total time, in seconds.
+    #[getter]
+    fn _timeout(&self) -> f64 {
+        self.handle.core.settings().timeout.as_secs_f64()
     }
 
     /// Trace-level attributes on the current observation, as Langfuse 3.x set them.
@@ -377,6 +401,8 @@ fn take(
             }
             Err(_) => wrong("dict"),
         },
+        // The REST client of `tracespool.langfuse` uses it.
+        "httpx_client" => {}
         _ if WITHOUT_EFFECT.contains(&name) => {
             problems.push(format!("{name} has no effect here; see docs/compatibility.md"))
         }

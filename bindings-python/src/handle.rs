@@ -154,6 +154,12 @@ fn find<'py>(py: Python<'py>, public_key: &str) -> Option<Bound<'py, Client>> {
     handles.iter().rev().find(|held| held.public_key == public_key).map(|held| held.client.bind(py).clone())
 }
 
+/// The clients that are remembered, oldest first: the latest of each destination.
+#[pyfunction]
+pub(crate) fn clients(py: Python<'_>) -> Vec<Py<Client>> {
+    HANDLES.lock().iter().map(|held| held.client.clone_ref(py)).collect()
+}
+
 fn only<'py>(py: Python<'py>) -> Option<Bound<'py, Client>> {
     match HANDLES.lock().as_slice() {
         [held] => Some(held.client.bind(py).clone()),

@@ -55,7 +55,7 @@ mod _native {
     #[pymodule_export]
     use crate::flush::{Ticket, begin_flush_all, cleanup_all_clients, cleanup_client};
     #[pymodule_export]
-    use crate::handle::{get_client, register_client_class};
+    use crate::handle::{clients, get_client, register_client_class};
     #[pymodule_export]
     use crate::lifecycle::{after_fork_child, after_fork_parent, before_fork, goodbye, stats};
     #[pymodule_export]

@@ -152,6 +152,25 @@ impl Observation {
         self.core.context().span_id.to_string()
     }
 
+    /// What it was started as: `"span"`, `"generation"`, `"tool"`, ...
+    #[getter]
+    fn observation_type(&self) -> &'static str {
+        self.kind.as_str()
+    }
+
+    /// The client that it was started with.
+    #[getter]
+    fn client<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, crate::client::Client>> {
+        crate::handle::object(py, &self.handle)
+    }
+
+    /// Sets an attribute by its key on the wire, as OpenTelemetry's spans do. Keys that Langfuse's servers know
+    /// (`langfuse.observation.model.name`, `user.id`, ...) set that field, others become metadata of that name.
+    #[pyo3(signature = (key, value, /))]
+    fn set_attribute(&self, key: &str, value: &Bound<'_, PyAny>) -> PyResult<()> {
+        crate::propagation::set_attribute(self, key, value)
+    }
+
     /// True while values can be added: not ended, and not sampled out.
     #[getter]
     fn is_recording(&self) -> bool {
@@ -207,6 +226,17 @@ impl Observation {
         text_signature = "($self, *, name=None, user_id=None, session_id=None, version=None, input=None, output=None, metadata=None, tags=None, public=None)"
     )]
     fn update_trace<'py>(
+        slf: Bound<'py, Self>,
+        keywords: Option<&Bound<'py, PyDict>>,
+    ) -> PyResult<Bound<'py, Self>> {
+        crate::propagation::update_trace(slf.get(), keywords)?;
+        Ok(slf)
+    }
+
+    /// The trace's input and output, as Langfuse 4.x set them: those of its root, so call it on that one.
+    #[pyo3(signature = (**keywords))]
+    #[pyo3(text_signature = "($self, *, input=None, output=None)")]
+    fn set_trace_io<'py>(
         slf: Bound<'py, Self>,
         keywords: Option<&Bound<'py, PyDict>>,
     ) -> PyResult<Bound<'py, Self>> {

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
-use tracespool_core::attr::Field;
+use tracespool_core::attr::{Field, Level, OBSERVATION_METADATA, TRACE_METADATA};
 use tracespool_core::encode::otlp::Value;
 use tracespool_core::propagate::{Propagated, Propagation};
 
 use crate::arguments::{metadata_key, plain, prompt_link, shown};
 use crate::current::{self, Current, Record};
-use crate::handle::Handle;
+use crate::handle::{Handle, MASK_FAILED};
 use crate::notices::problem;
 use crate::observation::Observation;
 use crate::scope::Ready;
@@ -20,6 +20,8 @@ use crate::value::{Captured, Scratch, capture, for_each_item};
 /// One attribute of a block, captured.
 enum Said {
     Text(Field, String),
+    /// Of the SDK itself: neither checked nor limited.
+    Internal(Field, String),
     Prompt(String, i64),
     Tags(Vec<String>),
     Metadata(String, Propagation),
@@ -78,6 +80,10 @@ fn say(propagated: &mut Propagated, said: &[Said]) {
     for said in said {
         let outcome = match said {
             Said::Text(field, text) => propagated.set(*field, text),
+            Said::Internal(field, text) => {
+                propagated.set_internal(*field, text);
+                Ok(())
+            }
             Said::Prompt(name, version) => propagated.set_prompt(name, *version),
             Said::Tags(tags) => propagated.add_tags(tags),
             Said::Metadata(key, value) => propagated.add_metadata(key, value.clone()),
@@ -193,6 +199,20 @@ fn read(said: &mut Vec<Said>, name: &str, value: &Bound<'_, PyAny>) -> PyResult<
             said.push(Said::Tags(tags));
             return Ok(true);
         }
+        // What an experiment puts on everything below one of its items, by attribute key.
+        "_attributes" => {
+            if let Ok(attributes) = value.cast::<PyDict>() {
+                for_each_item(attributes, |key, value| {
+                    if let Some(field) = key.extract().ok().and_then(Field::parse)
+                        && !value.is_none()
+                    {
+                        said.push(Said::Internal(field, plain(value)?));
+                    }
+                    Ok(())
+                })?;
+            }
+            return Ok(true);
+        }
         "metadata" => {
             match value.cast::<PyDict>() {
                 Ok(dict) => metadata(said, dict)?,
@@ -249,6 +269,76 @@ pub(crate) fn update_trace(observation: &Observation, keywords: Option<&Bound<'_
     let mut propagated = Propagated::default();
     say(&mut propagated, &said);
     observation.core.propagate(&propagated);
+    Ok(())
+}
+
+/// An attribute by its key; see `Observation.set_attribute`.
+pub(crate) fn set_attribute(observation: &Observation, key: &str, value: &Bound<'_, PyAny>) -> PyResult<()> {
+    let core = &observation.core;
+    if !core.is_recording() {
+        return Ok(());
+    }
+    let scratch = &mut Scratch::take();
+    let field = Field::parse(key);
+    if matches!(field, Some(Field::Level | Field::StatusMessage)) {
+        let text = plain(value)?;
+        match (field, Level::parse(&text)) {
+            (Some(Field::StatusMessage), _) => core.set_status_message(&text),
+            (_, Some(level)) => core.set_level(level),
+            _ => {}
+        }
+        return Ok(());
+    }
+    if field == Some(Field::TraceTags) {
+        let mut propagated = Propagated::default();
+        let mut said = Vec::new();
+        read(&mut said, "tags", value)?;
+        say(&mut propagated, &said);
+        core.propagate(&propagated);
+        return Ok(());
+    }
+    if let Some(field @ (Field::Input | Field::Output)) = field {
+        return content(observation, field, value);
+    }
+    let masked;
+    let value = if observation.handle.masked() && matches!(field, None | Some(Field::Metadata)) {
+        masked = observation.handle.mask(value)?;
+        masked.as_ref()
+    } else {
+        Some(value)
+    };
+    scratch.clear();
+    let value = match value.map(|value| capture(value, scratch)).transpose()? {
+        None => Value::Str(MASK_FAILED),
+        Some(Captured::Absent) => return Ok(()),
+        Some(Captured::Text(text)) => Value::Str(text),
+        Some(Captured::Int(number)) => Value::Int(number),
+        Some(Captured::Double(number)) => Value::Double(number),
+        Some(Captured::Bool(flag)) => Value::Bool(flag),
+        Some(Captured::Encoded) => Value::Str(scratch.text()),
+    };
+    let below = |prefix: &str| key.strip_prefix(prefix).and_then(|rest| rest.strip_prefix('.'));
+    match field {
+        Some(field) => core.set(field, value),
+        None => match below(TRACE_METADATA) {
+            Some(key) => {
+                let mut propagated = Propagated::default();
+                let value = match value {
+                    Value::Int(number) => Propagation::Int(number),
+                    Value::Double(number) => Propagation::Double(number),
+                    Value::Bool(flag) => Propagation::Bool(flag),
+                    Value::Str(text) => Propagation::Str(text.to_owned()),
+                    // Captured values have no other form.
+                    Value::Utf8(_) | Value::Strs(_) => return Ok(()),
+                };
+                if let Err(sentence) = propagated.add_metadata(key, value) {
+                    problem(observation.public_key(), sentence);
+                }
+                core.propagate(&propagated);
+            }
+            None => core.set_metadata(below(OBSERVATION_METADATA).unwrap_or(key), value),
+        },
+    }
     Ok(())
 }
 

@@ -6,14 +6,17 @@
 //!
 //! A map for the reader, in the order a request meets the files: [`server`] accepts connections (through [`wire`],
 //! the socket that can be told to misbehave, and [`tls`]), [`fault`] decides about misbehaviour, [`auth`] finds the
-//! project, [`otlp`] (with [`otlp_json`], [`gzip`]) or [`scores`], [`ingestion`], [`prompts`], [`media`] (with [`storage`]) read the body,
+//! project, [`otlp`] (with [`otlp_json`], [`gzip`]) or [`scores`], [`ingestion`], [`prompts`], [`datasets`], [`media`]
+//! (with [`storage`]) read the body,
 //! [`mapping`] (with [`attributes`], [`facets`], [`usage`]) turns a span into a row, [`store`] (with [`schema`]) writes it.
-//! [`query`] and [`traces`] read back what is stored, for tests and for [`page`]; [`guard`] keeps them private.
+//! [`query`], [`traces`], [`observations`] and [`experiments`] read back what is stored, for tests and for [`page`]; [`guard`] keeps them private.
 
 mod answer;
 mod attributes;
 mod auth;
 mod config;
+mod datasets;
+mod experiments;
 mod facets;
 mod fault;
 mod guard;
@@ -23,6 +26,7 @@ mod instant;
 mod keys;
 mod mapping;
 mod media;
+mod observations;
 mod otlp;
 mod otlp_json;
 mod page;

@@ -66,6 +66,20 @@ CREATE TABLE grants (
   token TEXT PRIMARY KEY, project TEXT NOT NULL, media_id TEXT NOT NULL, method TEXT NOT NULL, expires_at INTEGER NOT NULL
 ) WITHOUT ROWID;
 CREATE INDEX grants_by_expiry ON grants (expires_at);
+CREATE TABLE datasets (
+  project TEXT NOT NULL, name TEXT NOT NULL, id TEXT NOT NULL, description TEXT, metadata TEXT NOT NULL,
+  input_schema TEXT NOT NULL, expected_output_schema TEXT NOT NULL,
+  created_at INTEGER NOT NULL, updated_at INTEGER NOT NULL,
+  PRIMARY KEY (project, name)
+) WITHOUT ROWID;
+CREATE TABLE dataset_items (
+  seq INTEGER PRIMARY KEY,
+  project TEXT NOT NULL, id TEXT NOT NULL, dataset TEXT NOT NULL, status TEXT NOT NULL,
+  input TEXT NOT NULL, expected_output TEXT NOT NULL, metadata TEXT NOT NULL,
+  source_trace_id TEXT, source_observation_id TEXT,
+  created_at INTEGER NOT NULL, changed_at INTEGER NOT NULL
+);
+CREATE INDEX dataset_items_by_id ON dataset_items (project, id, seq);
 CREATE TABLE requests (
   project TEXT PRIMARY KEY, requests INTEGER NOT NULL, bytes INTEGER NOT NULL, first_at INTEGER NOT NULL
 ) WITHOUT ROWID;

@@ -31,7 +31,10 @@ use crate::fault::{self, Faults};
 use crate::keys::Keys;
 use crate::store::Store;
 use crate::wire::{Control, Wire};
-use crate::{guard, ingestion, media, otlp, page, prompts, query, say, scores, storage, tls};
+use crate::{
+    datasets, experiments, guard, ingestion, media, observations, otlp, page, prompts, query, say, scores,
+    storage, tls,
+};
 
 /// Requests get this long to end after the signal.
 const GOODBYE: Duration = Duration::from_millis(1500);
@@ -134,6 +137,13 @@ fn routes(app: &Arc<App>) -> Router {
         .route("/api/public/media", post(media::announce))
         .route("/api/public/media/{id}", get(media::fetch).patch(media::confirm))
         .route("/storage/{token}", put(storage::put).get(storage::get))
+        .route("/api/public/v2/datasets", get(datasets::list).post(datasets::create))
+        .route("/api/public/v2/datasets/{name}", get(datasets::fetch))
+        .route("/api/public/dataset-items", get(datasets::list_items).post(datasets::create_item))
+        .route("/api/public/dataset-items/{id}", get(datasets::fetch_item).delete(datasets::delete_item))
+        .route("/api/public/v2/observations", get(observations::list))
+        .route("/api/public/experiments", get(experiments::list))
+        .route("/api/public/experiment-items", get(experiments::items))
         .method_not_allowed_fallback(wrong_method)
         .layer(middleware::from_fn_with_state(Arc::clone(app), fault::interpose))
         .layer(DefaultBodyLimit::disable())

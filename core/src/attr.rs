@@ -122,9 +122,62 @@ pub enum Field {
     TracePublic,
     AppRoot,
     AsRoot,
+    ExperimentId,
+    ExperimentName,
+    ExperimentDescription,
+    ExperimentMetadata,
+    ExperimentDatasetId,
+    ExperimentItemId,
+    ExperimentItemVersion,
+    ExperimentItemExpectedOutput,
+    ExperimentItemMetadata,
+    ExperimentItemRoot,
 }
 
 impl Field {
+    /// All of them.
+    pub const ALL: [Self; 33] = [
+        Self::Type,
+        Self::Input,
+        Self::Output,
+        Self::Metadata,
+        Self::Level,
+        Self::StatusMessage,
+        Self::Model,
+        Self::ModelParameters,
+        Self::UsageDetails,
+        Self::CostDetails,
+        Self::CompletionStartTime,
+        Self::PromptName,
+        Self::PromptVersion,
+        Self::Version,
+        Self::Release,
+        Self::Environment,
+        Self::UserId,
+        Self::SessionId,
+        Self::TraceName,
+        Self::TraceTags,
+        Self::TracePublic,
+        Self::AppRoot,
+        Self::AsRoot,
+        Self::ExperimentId,
+        Self::ExperimentName,
+        Self::ExperimentDescription,
+        Self::ExperimentMetadata,
+        Self::ExperimentDatasetId,
+        Self::ExperimentItemId,
+        Self::ExperimentItemVersion,
+        Self::ExperimentItemExpectedOutput,
+        Self::ExperimentItemMetadata,
+        Self::ExperimentItemRoot,
+    ];
+
+    /// The field of an attribute key.
+    #[must_use]
+    pub fn parse(key: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|field| field.key() == key)
+    }
+
     /// The attribute key.
     #[must_use]
     pub fn key(self) -> &'static str {
@@ -152,6 +205,16 @@ impl Field {
             Self::TracePublic => "langfuse.trace.public",
             Self::AppRoot => "langfuse.internal.is_app_root",
             Self::AsRoot => "langfuse.internal.as_root",
+            Self::ExperimentId => "langfuse.experiment.id",
+            Self::ExperimentName => "langfuse.experiment.name",
+            Self::ExperimentDescription => "langfuse.experiment.description",
+            Self::ExperimentMetadata => "langfuse.experiment.metadata",
+            Self::ExperimentDatasetId => "langfuse.experiment.dataset.id",
+            Self::ExperimentItemId => "langfuse.experiment.item.id",
+            Self::ExperimentItemVersion => "langfuse.experiment.item.version",
+            Self::ExperimentItemExpectedOutput => "langfuse.experiment.item.expected_output",
+            Self::ExperimentItemMetadata => "langfuse.experiment.item.metadata",
+            Self::ExperimentItemRoot => "langfuse.experiment.item.root_observation_id",
         }
     }
 }
@@ -197,6 +260,14 @@ mod tests {
         }
         assert_eq!(ObservationType::parse("llm"), None);
         assert_eq!(Level::parse("warning"), Some(Level::Warning));
+    }
+
+    #[test]
+    fn fields_are_found_by_their_keys() {
+        for field in Field::ALL {
+            assert_eq!(Field::parse(field.key()), Some(field));
+        }
+        assert_eq!(Field::parse("langfuse.observation"), None);
     }
 
     #[test]

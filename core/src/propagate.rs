@@ -69,6 +69,11 @@ impl Propagated {
         Ok(())
     }
 
+    /// Sets a field that the SDK itself writes, such as those of an experiment: taken as it is, of any length.
+    pub fn set_internal(&mut self, field: Field, value: &str) {
+        self.put(field, Propagation::Str(value.to_owned()));
+    }
+
     /// Links observations to a prompt's version.
     ///
     /// # Errors

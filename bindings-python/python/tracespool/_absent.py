@@ -60,19 +60,27 @@ class Observation:
     trace_id = "0" * 32
     id = "0" * 16
     is_recording = False
+    observation_type = "span"
+
+    @property
+    def client(self) -> Any:
+        return get_client()
 
     def _same(self, *_: Any, **__: Any) -> "Observation":
         return self
 
     update = end = start_observation = create_event = set_trace_as_public = update_trace = _same
+    start_span = start_generation = set_trace_io = _same
 
     def start_as_current_observation(self, *_: Any, **__: Any) -> "Scope":
         return Scope()
 
+    start_as_current_span = start_as_current_generation = start_as_current_observation
+
     def score(self, *_: Any, **__: Any) -> None:
         return None
 
-    score_trace = score
+    score_trace = set_attribute = score
 
     def traceparent(self) -> str:
         return ""
@@ -101,6 +109,8 @@ class Client:
     environment: str | None = None
     release: str | None = None
     enabled = False
+    _headers: list[tuple[str, str]] = []
+    _timeout = 5.0
 
     def __init__(self, *_: Any, **__: Any) -> None:
         pass
@@ -108,10 +118,12 @@ class Client:
     def start_observation(self, *_: Any, **__: Any) -> Observation:
         return Observation()
 
-    create_event = start_observation
+    create_event = start_span = start_generation = start_observation
 
     def start_as_current_observation(self, *_: Any, **__: Any) -> Scope:
         return Scope()
+
+    start_as_current_span = start_as_current_generation = start_as_current_observation
 
     def _nothing(self, *_: Any, **__: Any) -> None:
         return None
@@ -180,6 +192,10 @@ _CLIENT: list[Any] = [Client]
 
 def register_client_class(client: Any) -> None:
     _CLIENT[0] = client
+
+
+def clients() -> list[Any]:
+    return []
 
 
 def get_client(*, public_key: str | None = None) -> Any:

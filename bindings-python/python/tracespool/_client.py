@@ -1,4 +1,4 @@
-"""`Client`: the native class and what is better said in Python (asyncio and trio, names of earlier SDK versions)."""
+"""`Client`: the native class and what is better said in Python (asyncio and trio)."""
 
 from __future__ import annotations
 
@@ -68,24 +68,6 @@ class Client(_native.Client):
     def in_context(self, function: _F) -> _F:
         """See `tracespool.in_context`."""
         return in_context(function)
-
-    # Names of Langfuse 3.x and 4.x.
-
-    def start_span(self, *args: Any, **kwargs: Any) -> _native.Observation:
-        """`start_observation(as_type="span")`."""
-        return self.start_observation(*args, **{"as_type": "span", **kwargs})
-
-    def start_generation(self, *args: Any, **kwargs: Any) -> _native.Observation:
-        """`start_observation(as_type="generation")`."""
-        return self.start_observation(*args, **{"as_type": "generation", **kwargs})
-
-    def start_as_current_span(self, *args: Any, **kwargs: Any) -> _native.Scope:
-        """`start_as_current_observation(as_type="span")`."""
-        return self.start_as_current_observation(*args, **{"as_type": "span", **kwargs})
-
-    def start_as_current_generation(self, *args: Any, **kwargs: Any) -> _native.Scope:
-        """`start_as_current_observation(as_type="generation")`."""
-        return self.start_as_current_observation(*args, **{"as_type": "generation", **kwargs})
 
 
 _native.register_client_class(Client)

@@ -22,6 +22,7 @@ __all__ = [
     "begin_flush_all",
     "cleanup_all_clients",
     "cleanup_client",
+    "clients",
     "create_trace_id",
     "current",
     "encode",
@@ -57,7 +58,12 @@ class Observation:
     @property
     def id(self) -> str: ...
     @property
+    def observation_type(self) -> _Type: ...
+    @property
+    def client(self) -> Client: ...
+    @property
     def is_recording(self) -> bool: ...
+    def set_attribute(self, key: str, value: Any, /) -> None: ...
     def update(
         self,
         *,
@@ -112,7 +118,7 @@ class Observation:
         usage_details: Mapping[str, int] | None = None,
         cost_details: Mapping[str, float] | None = None,
         prompt: Any = None,
-        end_on_exit: bool = True,
+        end_on_exit: bool | None = None,
     ) -> Scope: ...
     def create_event(
         self,
@@ -163,6 +169,63 @@ class Observation:
         tags: list[str] | None = None,
         public: bool | None = None,
     ) -> Self: ...
+    def start_span(
+        self,
+        name: str,
+        *,
+        input: Any = None,
+        output: Any = None,
+        metadata: Any = None,
+        version: str | None = None,
+        level: _Level | None = None,
+        status_message: str | None = None,
+    ) -> Observation: ...
+    def start_generation(
+        self,
+        *,
+        name: str,
+        input: Any = None,
+        output: Any = None,
+        metadata: Any = None,
+        version: str | None = None,
+        level: _Level | None = None,
+        status_message: str | None = None,
+        completion_start_time: datetime | None = None,
+        model: str | None = None,
+        model_parameters: Mapping[str, Any] | None = None,
+        usage_details: Mapping[str, int] | None = None,
+        cost_details: Mapping[str, float] | None = None,
+        prompt: Any = None,
+    ) -> Observation: ...
+    def start_as_current_span(
+        self,
+        *,
+        name: str,
+        input: Any = None,
+        output: Any = None,
+        metadata: Any = None,
+        version: str | None = None,
+        level: _Level | None = None,
+        status_message: str | None = None,
+    ) -> Scope: ...
+    def start_as_current_generation(
+        self,
+        *,
+        name: str,
+        input: Any = None,
+        output: Any = None,
+        metadata: Any = None,
+        version: str | None = None,
+        level: _Level | None = None,
+        status_message: str | None = None,
+        completion_start_time: datetime | None = None,
+        model: str | None = None,
+        model_parameters: Mapping[str, Any] | None = None,
+        usage_details: Mapping[str, int] | None = None,
+        cost_details: Mapping[str, float] | None = None,
+        prompt: Any = None,
+    ) -> Scope: ...
+    def set_trace_io(self, *, input: Any = None, output: Any = None) -> Self: ...
     def traceparent(self) -> str: ...
     def __enter__(self) -> Self: ...
     def __exit__(
@@ -271,6 +334,10 @@ class Client:
     def release(self) -> str | None: ...
     @property
     def enabled(self) -> bool: ...
+    @property
+    def _headers(self) -> list[tuple[str, str]]: ...
+    @property
+    def _timeout(self) -> float: ...
     def start_observation(
         self,
         *,
@@ -308,7 +375,7 @@ class Client:
         cost_details: Mapping[str, float] | None = None,
         prompt: Any = None,
         trace_context: _TraceContext | None = None,
-        end_on_exit: bool = True,
+        end_on_exit: bool | None = None,
     ) -> Scope: ...
     def create_event(
         self,
@@ -322,6 +389,68 @@ class Client:
         level: _Level | None = None,
         status_message: str | None = None,
     ) -> Observation: ...
+    def start_span(
+        self,
+        *,
+        trace_context: _TraceContext | None = None,
+        name: str,
+        input: Any = None,
+        output: Any = None,
+        metadata: Any = None,
+        version: str | None = None,
+        level: _Level | None = None,
+        status_message: str | None = None,
+    ) -> Observation: ...
+    def start_generation(
+        self,
+        *,
+        trace_context: _TraceContext | None = None,
+        name: str,
+        input: Any = None,
+        output: Any = None,
+        metadata: Any = None,
+        version: str | None = None,
+        level: _Level | None = None,
+        status_message: str | None = None,
+        completion_start_time: datetime | None = None,
+        model: str | None = None,
+        model_parameters: Mapping[str, Any] | None = None,
+        usage_details: Mapping[str, int] | None = None,
+        cost_details: Mapping[str, float] | None = None,
+        prompt: Any = None,
+    ) -> Observation: ...
+    def start_as_current_span(
+        self,
+        *,
+        trace_context: _TraceContext | None = None,
+        name: str,
+        input: Any = None,
+        output: Any = None,
+        metadata: Any = None,
+        version: str | None = None,
+        level: _Level | None = None,
+        status_message: str | None = None,
+        end_on_exit: bool | None = None,
+    ) -> Scope: ...
+    def start_as_current_generation(
+        self,
+        *,
+        trace_context: _TraceContext | None = None,
+        name: str,
+        input: Any = None,
+        output: Any = None,
+        metadata: Any = None,
+        version: str | None = None,
+        level: _Level | None = None,
+        status_message: str | None = None,
+        completion_start_time: datetime | None = None,
+        model: str | None = None,
+        model_parameters: Mapping[str, Any] | None = None,
+        usage_details: Mapping[str, int] | None = None,
+        cost_details: Mapping[str, float] | None = None,
+        prompt: Any = None,
+        end_on_exit: bool | None = None,
+    ) -> Scope: ...
     def update_current_span(
         self,
         *,
@@ -427,6 +556,7 @@ def cleanup_client(
     public_key: str, *, base_url: str | None = None, secret_key: str | None = None, timeout: float = 5.0
 ) -> dict[str, Any]: ...
 def cleanup_all_clients(timeout: float = 5.0) -> dict[str, Any]: ...
+def clients() -> list[Client]: ...
 def get_client(*, public_key: str | None = None) -> Client: ...
 def register_client_class(class_: type[Client], /) -> None: ...
 def goodbye(timeout: float | None = None) -> None: ...

@@ -1,56 +1,105 @@
-"""The face of Langfuse's SDK: change `from langfuse import ...` to `from tracespool.langfuse import ...`.
+"""The face of Langfuse's SDK: change `from langfuse import ...` to `from tracespool.langfuse import ...`, or call
+`install()` first (or run `python -m tracespool.langfuse run app.py`) and change nothing at all.
 
-Only names that work are here; docs/compatibility.md lists what Langfuse's SDK has beyond.
+Names are those of langfuse 5, and what 3 and 4 had beyond; docs/compatibility-signatures.md lists each. What only the
+langfuse package has (the REST client, datasets, experiments) is taken from it where it is installed, traced by us.
+Everything but the names below is loaded on use.
 """
 
-from tracespool import (
-    __version__,
-    get_client,
-    observe,
-    propagate_attributes,
+from __future__ import annotations
+
+from tracespool import observe, propagate_attributes
+from tracespool.langfuse import _fallthrough
+from tracespool.langfuse._client.client import Langfuse, get_client
+from tracespool.langfuse._client.span import (
+    LangfuseAgent,
+    LangfuseChain,
+    LangfuseEmbedding,
+    LangfuseEvaluator,
+    LangfuseEvent,
+    LangfuseGeneration,
+    LangfuseGuardrail,
+    LangfuseRetriever,
+    LangfuseSpan,
+    LangfuseTool,
 )
-from tracespool import Client as Langfuse
-from tracespool._native import Observation
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from tracespool.langfuse._installation import install, uninstall
+    from tracespool.langfuse._version import __version__
+
+# Where each name lives that is loaded on use.
+_HOMES = {
+    "BatchEvaluationResult": "batch_evaluation",
+    "BatchEvaluationResumeToken": "batch_evaluation",
+    "CompositeEvaluatorFunction": "batch_evaluation",
+    "Evaluation": "experiment",
+    "EvaluatorInputs": "batch_evaluation",
+    "EvaluatorStats": "batch_evaluation",
+    "KNOWN_LLM_INSTRUMENTATION_SCOPE_PREFIXES": "span_filter",
+    "LangfuseMedia": "media",
+    "LangfuseMediaReference": "media",
+    "LangfuseOtelSpanAttributes": "_client.attributes",
+    "MapperFunction": "batch_evaluation",
+    "MaskOtelSpansFunction": "types",
+    "MaskOtelSpansParams": "types",
+    "MaskOtelSpansResult": "types",
+    "ObservationTypeLiteral": "_client.constants",
+    "OtelSpanData": "types",
+    "OtelSpanIdentifier": "types",
+    "OtelSpanPatch": "types",
+    "RegressionError": "experiment",
+    "RunnerContext": "experiment",
+    "__version__": "_version",
+    "install": "_installation",
+    "is_default_export_span": "span_filter",
+    "is_genai_span": "span_filter",
+    "is_known_llm_instrumentor": "span_filter",
+    "is_langfuse_span": "span_filter",
+    "uninstall": "_installation",
+}
+_MODULES = frozenset(
+    {"api", "batch_evaluation", "experiment", "langchain", "logger", "media", "model", "openai", "span_filter", "types", "version"}
+)
+
+__all__ = sorted(
+    [
+        "Langfuse",
+        "LangfuseAgent",
+        "LangfuseChain",
+        "LangfuseEmbedding",
+        "LangfuseEvaluator",
+        "LangfuseEvent",
+        "LangfuseGeneration",
+        "LangfuseGuardrail",
+        "LangfuseRetriever",
+        "LangfuseSpan",
+        "LangfuseTool",
+        "api",
+        "experiment",
+        "get_client",
+        "observe",
+        "propagate_attributes",
+        *_HOMES,
+    ]
+)
 
 
+def __getattr__(name: str) -> Any:
+    from importlib import import_module
 
-def __getattr__(name: str) -> object:
-    # Looked up once: media are loaded by those who use them.
-    if name in ("LangfuseMedia", "LangfuseMediaReference"):
-        from tracespool import media
+    if name in _MODULES:
+        return import_module(f"{__name__}.{name}")
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module 'tracespool.langfuse' has no attribute {name!r}; docs/compatibility.md says what there is")
+    value = getattr(import_module(f"{__name__}.{home}"), name)
+    globals()[name] = value
+    return value
 
-        globals()[name] = found = getattr(media, name)
-        return found
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
-
-LangfuseSpan = Observation
-LangfuseGeneration = Observation
-LangfuseEvent = Observation
-LangfuseAgent = Observation
-LangfuseTool = Observation
-LangfuseChain = Observation
-LangfuseEmbedding = Observation
-LangfuseEvaluator = Observation
-LangfuseRetriever = Observation
-LangfuseGuardrail = Observation
-
-__all__ = [
-    "Langfuse",
-    "LangfuseAgent",
-    "LangfuseChain",
-    "LangfuseEmbedding",
-    "LangfuseEvaluator",
-    "LangfuseEvent",
-    "LangfuseGeneration",
-    "LangfuseGuardrail",
-    "LangfuseMedia",
-    "LangfuseMediaReference",
-    "LangfuseRetriever",
-    "LangfuseSpan",
-    "LangfuseTool",
-    "__version__",
-    "get_client",
-    "observe",
-    "propagate_attributes",
-]
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__, *_MODULES})

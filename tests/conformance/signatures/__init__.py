@@ -1,0 +1,1 @@
+"""The public signatures of Langfuse's SDK in three major versions, beside ours."""
