@@ -169,6 +169,18 @@ impl Translator {
             Field::Version => out.put("tracespool.version", value),
             Field::TraceName => out.put("tracespool.trace.name", value),
             Field::TracePublic => out.put("tracespool.trace.public", value),
+            Field::ExperimentId => out.put("tracespool.experiment.id", value),
+            Field::ExperimentName => out.put("tracespool.experiment.name", value),
+            Field::ExperimentDescription => out.put("tracespool.experiment.description", value),
+            Field::ExperimentMetadata => out.put("tracespool.experiment.metadata", value),
+            Field::ExperimentDatasetId => out.put("tracespool.experiment.dataset.id", value),
+            Field::ExperimentItemId => out.put("tracespool.experiment.item.id", value),
+            Field::ExperimentItemVersion => out.put("tracespool.experiment.item.version", value),
+            Field::ExperimentItemExpectedOutput => {
+                out.put("tracespool.experiment.item.expected_output", value)
+            }
+            Field::ExperimentItemMetadata => out.put("tracespool.experiment.item.metadata", value),
+            Field::ExperimentItemRoot => out.put("tracespool.experiment.item.root_observation_id", value),
             // Marks for Langfuse's own reading of a trace.
             Field::AppRoot | Field::AsRoot => {}
         }
