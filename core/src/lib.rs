@@ -14,6 +14,7 @@ pub mod config;
 pub mod destination;
 pub mod encode;
 pub mod endpoint;
+pub mod held;
 pub mod histogram;
 pub mod id;
 pub mod key;
@@ -33,8 +34,9 @@ pub mod stats;
 pub mod time;
 pub mod transport;
 
-pub use client::Client;
+pub use client::{Chosen, Client};
 pub use config::ClientOptions;
+pub use held::Held;
 pub use observation::{Observation, SpanContext, Start};
 pub use report::Report;
 

@@ -13,9 +13,10 @@ use crate::budget::reserve;
 use crate::client::Bound;
 use crate::config::OBSERVATION_BYTES;
 use crate::encode::otlp::{self, SpanHead, Value};
+use crate::held::Held;
 use crate::id::{SpanId, TraceId, Traceparent};
 use crate::pipeline::{ITEM_OVERHEAD, Item};
-use crate::propagate::{Propagated, Propagation};
+use crate::propagate::Propagated;
 use crate::report::{DropReason, Lane};
 
 /// Metadata keys of one observation; further ones are left out.
@@ -23,7 +24,7 @@ const MAX_ATTRIBUTES: usize = 1024;
 /// Bytes reserved for an observation that has no values yet: ids, times, type and the item around them.
 const BASE_COST: usize = ITEM_OVERHEAD + 256;
 /// A field keeps at least this much of its text when the whole observation is too large.
-const KEPT_TEXT: usize = 64 * 1024;
+pub(crate) const KEPT_TEXT: usize = 64 * 1024;
 
 /// What a child needs to know of its parent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,6 +73,15 @@ pub struct Observation {
     /// Counted as forked already.
     forked: AtomicBool,
     record: Mutex<Option<Record>>,
+}
+
+/// What became of an observation that was asked to end.
+enum Closed {
+    Item(Item),
+    /// It was refused, and that is counted.
+    Refused,
+    /// It had ended before, or belongs to another process.
+    Before,
 }
 
 #[derive(Debug)]
@@ -299,21 +309,40 @@ impl Observation {
     /// In a process that did not start it, it is counted as `forked`. Returns whether this call ended it.
     pub fn end(&self, end_time: Option<u64>) -> bool {
         let Some(bound) = &self.bound else { return false };
+        match self.close(bound, end_time) {
+            Closed::Item(item) => bound.process.submit(&bound.destination, Lane::Observations, item),
+            Closed::Refused => {}
+            Closed::Before => return false,
+        }
+        true
+    }
+
+    /// Ends it, but leaves it to the caller whether and when it is handed over.
+    #[must_use]
+    pub fn end_held(&self, end_time: Option<u64>) -> Option<Held> {
+        let bound = self.bound.as_ref()?;
+        match self.close(bound, end_time) {
+            Closed::Item(item) => Some(Held::new(bound.clone(), item)),
+            Closed::Refused | Closed::Before => None,
+        }
+    }
+
+    fn close(&self, bound: &Arc<Bound>, end_time: Option<u64>) -> Closed {
         if bound.process.shared.abandoned.load(Ordering::Acquire) {
             if !self.forked.swap(true, Ordering::Relaxed) {
                 bound.count_forked();
             }
-            return false;
+            return Closed::Before;
         }
         let Some(mut record) = self.record.lock().take() else {
-            return false;
+            return Closed::Before;
         };
         let process = &bound.process;
         let destination = &bound.destination;
         if let Some(reason) = record.refused {
             destination.refuse(self.context.trace_id.low());
             process.refuse(destination, Lane::Observations, reason, record.reserved);
-            return true;
+            return Closed::Refused;
         }
         let now = process.now();
         let payload = record.finish(&self.context, end_time.unwrap_or(now.unix));
@@ -325,20 +354,8 @@ impl Observation {
             timeout: bound.settings.timeout,
         };
         // From here on exactly the item's bytes are held.
-        let cost = item.cost();
-        match cost.cmp(&record.reserved) {
-            std::cmp::Ordering::Greater => {
-                process.shared.budget.take_always(cost - record.reserved);
-                destination.budget.take_always(cost - record.reserved);
-            }
-            std::cmp::Ordering::Less => {
-                process.shared.budget.release(record.reserved - cost);
-                destination.budget.release(record.reserved - cost);
-            }
-            std::cmp::Ordering::Equal => {}
-        }
-        process.submit(destination, Lane::Observations, item);
-        true
+        bound.adjust(record.reserved, item.cost());
+        Closed::Item(item)
     }
 
     /// Reserves what the record has grown by. Where that is refused, so is the observation: its content is freed now and
@@ -367,7 +384,7 @@ impl Observation {
 }
 
 /// The first `room` bytes of a text, to a character's end, and how much is gone.
-fn cut(text: &[u8], room: usize) -> String {
+pub(crate) fn cut(text: &[u8], room: usize) -> String {
     let head = &text[..room.min(text.len())];
     let kept = match std::str::from_utf8(head) {
         Ok(whole) => whole,
@@ -495,20 +512,11 @@ impl Record {
     }
 
     fn propagate(&mut self, propagated: &Propagated) {
-        fn value(value: &Propagation) -> Value<'_> {
-            match value {
-                Propagation::Str(text) => Value::Str(text),
-                Propagation::Int(number) => Value::Int(*number),
-                Propagation::Double(number) => Value::Double(*number),
-                Propagation::Bool(flag) => Value::Bool(*flag),
-                Propagation::Strs(texts) => Value::Strs(texts),
-            }
-        }
         for (field, propagation) in &propagated.fields {
-            self.set(*field, value(propagation));
+            self.set(*field, propagation.value());
         }
         for (key, propagation) in &propagated.metadata {
-            self.set_metadata(TRACE_METADATA, key, value(propagation), true);
+            self.set_metadata(TRACE_METADATA, key, propagation.value(), true);
         }
     }
 

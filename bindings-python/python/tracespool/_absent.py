@@ -5,7 +5,7 @@ from typing import Any
 __version__ = "0.0.0"
 
 _REPORT = {"complete": True, "delivered": 0, "dropped": 0, "pending": 0, "unconfirmed": 0, "destinations": ()}
-_LANE = {"submitted": 0, "delivered": 0, "pending": 0, "unconfirmed": 0, "dropped": {}}
+_LANE = {"submitted": 0, "delivered": 0, "pending": 0, "unconfirmed": 0, "dropped": {}, "mask_failed": 0}
 
 
 def warn(error: ImportError) -> None:

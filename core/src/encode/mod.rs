@@ -1,5 +1,6 @@
 //! From values to final bytes, on the thread of the call that passes them.
 
+pub mod foreign;
 pub mod otlp;
 pub mod protobuf;
 pub mod scores;

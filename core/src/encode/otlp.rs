@@ -68,7 +68,13 @@ pub fn attribute(out: &mut Vec<u8>, prefix: &str, key: Option<&str>, value: Valu
 }
 
 /// Appends a `KeyValue`; returns where its key ends.
-fn key_value(out: &mut Vec<u8>, tag: u8, prefix: &str, key: Option<&str>, value: Value<'_>) -> Option<usize> {
+pub(super) fn key_value(
+    out: &mut Vec<u8>,
+    tag: u8,
+    prefix: &str,
+    key: Option<&str>,
+    value: Value<'_>,
+) -> Option<usize> {
     let key_len = prefix.len() + key.map_or(0, |key| key.len() + 1);
     let number;
     let text: &[u8] = match value {
@@ -153,6 +159,17 @@ fn scalar(
         Value::Str(_) | Value::Utf8(_) => {}
     }
     key_end
+}
+
+/// Appends the content of an `AnyValue`, for lists.
+pub(super) fn any_value(out: &mut Vec<u8>, value: Value<'_>) {
+    let mut pair = Vec::new();
+    if key_value(&mut pair, KEY, "", None, value).is_some()
+        && let Some(Ok(pair)) = field(&pair, 1)
+        && let Some(Ok(content)) = field(pair, 2)
+    {
+        out.extend_from_slice(content);
+    }
 }
 
 /// The fixed part of a span.
@@ -241,6 +258,11 @@ impl Envelope {
         Self { resource: encoded_resource.into(), scope: encoded_scope.into() }
     }
 
+    /// One of encoded parts: the resource with what follows it in its message, and the scope likewise.
+    pub(crate) fn of(resource: Bytes, scope: Bytes) -> Self {
+        Self { resource, scope }
+    }
+
     /// Bytes that the envelope adds to a request at most.
     #[must_use]
     pub fn overhead(&self) -> usize {
@@ -275,7 +297,7 @@ pub fn rejected_spans(body: &[u8]) -> u64 {
 }
 
 /// The first field with this number: bytes, or a varint's value as the error side.
-fn field(mut message: &[u8], number: u64) -> Option<Result<&[u8], u64>> {
+pub(crate) fn field(mut message: &[u8], number: u64) -> Option<Result<&[u8], u64>> {
     while !message.is_empty() {
         let tag = read_varint(&mut message)?;
         let content = match tag & 7 {
@@ -295,13 +317,13 @@ fn field(mut message: &[u8], number: u64) -> Option<Result<&[u8], u64>> {
     None
 }
 
-fn take<'a>(message: &mut &'a [u8], len: usize) -> Option<&'a [u8]> {
+pub(crate) fn take<'a>(message: &mut &'a [u8], len: usize) -> Option<&'a [u8]> {
     let (head, tail) = message.split_at_checked(len)?;
     *message = tail;
     Some(head)
 }
 
-fn read_varint(message: &mut &[u8]) -> Option<u64> {
+pub(crate) fn read_varint(message: &mut &[u8]) -> Option<u64> {
     let mut value = 0u64;
     for shift in (0..64).step_by(7) {
         let (&byte, tail) = message.split_first()?;
