@@ -303,6 +303,13 @@ impl Client {
         Some(Held::new(bound, item))
     }
 
+    /// Counts a span that could not be taken.
+    pub fn refuse_foreign(&self, reason: DropReason) {
+        if let Some(bound) = self.bound() {
+            bound.process.refuse(&bound.destination, Lane::Observations, reason, 0);
+        }
+    }
+
     /// Counts content that a mask function failed on: the observation goes out without it.
     pub fn count_mask_failure(&self) {
         if let Some(bound) = self.bound() {

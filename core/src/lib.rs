@@ -14,6 +14,7 @@ pub mod config;
 pub mod destination;
 pub mod encode;
 pub mod endpoint;
+pub mod filter;
 pub mod held;
 pub mod histogram;
 pub mod id;

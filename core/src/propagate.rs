@@ -94,6 +94,18 @@ impl Propagated {
         self.clone()
     }
 
+    /// Puts everything that `other` says over what is said here.
+    pub fn overlay(&mut self, other: &Self) {
+        for (field, value) in &other.fields {
+            self.put(*field, value.clone());
+        }
+        for (key, value) in &other.metadata {
+            self.metadata.retain(|(mine, _)| mine != key);
+            self.metadata.push((key.clone(), value.clone()));
+        }
+        self.baggage.clone_from(&other.baggage);
+    }
+
     /// True where nothing is propagated.
     #[must_use]
     pub fn is_empty(&self) -> bool {

@@ -8,8 +8,11 @@ from typing import Any, Final, Literal, TypedDict, TypeVar, final
 from typing_extensions import NotRequired, Self, disjoint_base
 
 __all__ = [
+    "KNOWN_SCOPES",
     "Block",
     "Client",
+    "Held",
+    "Intake",
     "Observation",
     "Observer",
     "Run",
@@ -25,11 +28,15 @@ __all__ = [
     "create_trace_id",
     "current",
     "encode",
+    "from_baggage",
     "get_client",
     "get_current_observation_id",
     "get_current_trace_id",
     "goodbye",
+    "is_known_scope",
+    "is_langfuse_scope",
     "on_drop",
+    "outgoing",
     "propagate_attributes",
     "register_client_class",
     "set_current",
@@ -49,6 +56,7 @@ class _TraceContext(TypedDict):
     parent_span_id: NotRequired[str]
 
 __version__: Final[str]
+KNOWN_SCOPES: Final[list[str]]
 
 @final
 class Observation:
@@ -170,6 +178,24 @@ class Observation:
     ) -> Literal[False]: ...
 
 @final
+class Held:
+    def read(
+        self,
+    ) -> tuple[str, int, int, int, int, int, int, int, str, dict[str, Any]] | None: ...
+    def patch(self, without: list[str], added: dict[str, Any], /) -> list[str]: ...
+    def strip(self) -> None: ...
+    def submit(self) -> None: ...
+    def delivered(self) -> None: ...
+    def discard(self) -> None: ...
+    def rejected(self) -> None: ...
+
+@final
+class Intake:
+    def __new__(cls, client: Client, /) -> Self: ...
+    def started(self, span: Any, parent_context: Any = None, /) -> None: ...
+    def ended(self, span: Any, /) -> None: ...
+
+@final
 class Scope:
     def __enter__(self) -> Observation: ...
     def __exit__(
@@ -252,7 +278,10 @@ class Client:
         id_generator: Any = None,
         span_exporter: Any = None,
         otel_compression: Literal["gzip", "none"] | None = None,
+        follow_parent_sampling: bool = False,
     ) -> None: ...
+    @property
+    def _stage(self) -> Any: ...
     @property
     def public_key(self) -> str: ...
     @property
@@ -280,7 +309,7 @@ class Client:
         usage_details: Mapping[str, int] | None = None,
         cost_details: Mapping[str, float] | None = None,
         prompt: Any = None,
-        trace_context: _TraceContext | None = None,
+        trace_context: _TraceContext | Mapping[str, str] | str | None = None,
     ) -> Observation: ...
     def start_as_current_observation(
         self,
@@ -299,14 +328,14 @@ class Client:
         usage_details: Mapping[str, int] | None = None,
         cost_details: Mapping[str, float] | None = None,
         prompt: Any = None,
-        trace_context: _TraceContext | None = None,
+        trace_context: _TraceContext | Mapping[str, str] | str | None = None,
         end_on_exit: bool = True,
     ) -> Scope: ...
     def create_event(
         self,
         *,
         name: str,
-        trace_context: _TraceContext | None = None,
+        trace_context: _TraceContext | Mapping[str, str] | str | None = None,
         input: Any = None,
         output: Any = None,
         metadata: Any = None,
@@ -407,6 +436,10 @@ class Client:
     def shutdown(self, timeout: float = 3.0) -> dict[str, Any]: ...
     def auth_check(self) -> bool: ...
 
+def from_baggage(entries: list[tuple[str, str]], /) -> dict[str, Any]: ...
+def is_known_scope(name: str, /) -> bool: ...
+def is_langfuse_scope(name: str, /) -> bool: ...
+def outgoing() -> tuple[str, list[tuple[str, str]]] | None: ...
 def encode(value: Any, /) -> str | None: ...
 def create_trace_id(*, seed: str | None = None) -> str: ...
 def current() -> object: ...

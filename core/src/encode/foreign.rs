@@ -104,6 +104,12 @@ impl Foreign {
         any(&mut self.body, SPAN_ATTRIBUTES, prefix, key, Any::One(Value::Str(&cut)));
     }
 
+    /// The attributes so far, encoded: what [`crate::Held::patch`] adds.
+    #[must_use]
+    pub fn attributes(&self) -> &[u8] {
+        &self.body
+    }
+
     /// Begins an event at `time`, nanoseconds since 1970.
     #[must_use]
     pub fn event(name: &str, time: u64) -> Part {

@@ -3,4 +3,5 @@
 pub mod foreign;
 pub mod otlp;
 pub mod protobuf;
+pub mod reading;
 pub mod scores;

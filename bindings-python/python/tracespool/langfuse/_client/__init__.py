@@ -1,0 +1,1 @@
+"""Modules that programs import although their name says that they should not."""
