@@ -66,6 +66,14 @@ test-python: build ## the Python package: stubs against the module, and its test
 test-blackbox: build ## the promises, from outside: real processes, a real collector, a short demo
 	@$(PYTEST) tests
 
+.PHONY: test-instrumentations bench-otel
+test-instrumentations: build ## real OpenTelemetry instrumentation against a fake OpenAI server (installs 60 MB)
+	@test -d $(VENV)/instrumentations || $(BIN)/python -m pip install -q --disable-pip-version-check --target $(VENV)/instrumentations -r tests/otel/instrumentations.txt
+	@$(PYTEST) tests/otel
+
+bench-otel: $(VENV)/.wheel-shipped $(COLLECTOR) ## cost of an observation with and without OpenTelemetry imported
+	@$(BIN)/python -m bench.otel
+
 bench: bench-import bench-clients bench-hotpath bench-flush bench-tenants ## all figures of docs/figures.md
 
 bench-hotpath: $(VENV)/.wheel-shipped $(COLLECTOR) ## cost of an observation beside the langfuse SDK

@@ -24,7 +24,7 @@ macro_rules! names {
 }
 
 names! {
-    args "args", astimezone "astimezone", attributes "attributes", body_iterator "body_iterator", context "context",
+    args "args", around "around", astimezone "astimezone", attributes "attributes", body_iterator "body_iterator", context "context",
     copy "copy", data "data", dataclass_fields "__dataclass_fields__", description "description", dict "__dict__",
     dict_v1 "dict", dropped_attributes "dropped_attributes", dropped_events "dropped_events",
     dropped_links "dropped_links", end_time "end_time", events "events", field_type "_field_type",

@@ -172,16 +172,16 @@ impl Foreign {
                 varint(&mut span, dropped.into());
             }
         }
-        if head.status != (0, "") {
-            let (code, message) = head.status;
-            let message = start_of(message, KEPT_TEXT).as_bytes();
-            let len = if message.is_empty() { 0 } else { bytes_field_len(message.len()) };
-            super::protobuf::head(&mut span, STATUS, len + 2);
-            if !message.is_empty() {
-                bytes_field(&mut span, 0x12, message);
-            }
-            span.extend_from_slice(&[0x18, code]);
+        let (code, message) = head.status;
+        let message = start_of(message, KEPT_TEXT).as_bytes();
+        let mut status = Vec::with_capacity(message.len() + 8);
+        if !message.is_empty() {
+            bytes_field(&mut status, 0x12, message);
         }
+        if code != 0 {
+            status.extend_from_slice(&[0x18, code]);
+        }
+        bytes_field(&mut span, STATUS, &status);
         span.extend_from_slice(&FLAGS);
         span.extend_from_slice(&flags(head.remote_parent).to_le_bytes());
         let mut out = Vec::with_capacity(bytes_field_len(span.len()));
