@@ -81,6 +81,14 @@ test-frameworks: build ## frameworks of others that trace to langfuse, unchanged
 	@test -d $(VENV)/frameworks || $(BIN)/python -m pip install -q --disable-pip-version-check --target $(VENV)/frameworks -r tests/frameworks.txt
 	@$(PYTEST) tests/dropin/test_frameworks.py
 
+.PHONY: test-instrumentations bench-otel
+test-instrumentations: build ## real OpenTelemetry instrumentation against a fake OpenAI server (installs 60 MB)
+	@test -d $(VENV)/instrumentations || $(BIN)/python -m pip install -q --disable-pip-version-check --target $(VENV)/instrumentations -r tests/otel/instrumentations.txt
+	@$(PYTEST) tests/otel
+
+bench-otel: $(VENV)/.wheel-shipped $(COLLECTOR) ## cost of an observation with and without OpenTelemetry imported
+	@$(BIN)/python -m bench.otel
+
 bench: bench-import bench-clients bench-hotpath bench-flush bench-tenants ## all figures of docs/figures.md
 
 bench-hotpath: $(VENV)/.wheel-shipped $(COLLECTOR) ## cost of an observation beside the langfuse SDK

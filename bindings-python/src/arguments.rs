@@ -8,7 +8,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
 use tracespool_core::attr::{Field, Level, ObservationType};
 use tracespool_core::encode::otlp::Value;
-use tracespool_core::id::{SpanId, TraceId};
+use tracespool_core::id::{SpanId, TraceId, Traceparent};
 use tracespool_core::media::{Media, MediaField};
 
 use crate::handle::{Handle, MASK_FAILED};
@@ -312,12 +312,30 @@ pub(crate) fn kind_of(as_type: Option<&Bound<'_, PyAny>>, public_key: &str) -> O
     })
 }
 
-/// `{"trace_id": ..., "parent_span_id": ...}`; ids that no server would take are told and left out.
+/// A `traceparent`, or a request's headers with one. `None` where it is something else; headers without a usable one are
+/// no trace context, as W3C Trace Context asks.
+#[allow(clippy::option_option)]
+fn from_header(given: &Bound<'_, PyAny>) -> Option<Option<(TraceId, Option<SpanId>)>> {
+    let parse = |header: &str| Traceparent::parse(header).map(|found| (found.trace_id, Some(found.span_id)));
+    if let Ok(header) = given.cast::<PyString>() {
+        return Some(parse(&header.to_string_lossy()));
+    }
+    if given.get_item("trace_id").is_ok() {
+        return None;
+    }
+    let header = ["traceparent", "Traceparent"].into_iter().find_map(|name| given.get_item(name).ok())?;
+    Some(plain(&header).ok().as_deref().and_then(parse))
+}
+
+/// `{"trace_id": ..., "parent_span_id": ...}`, a `traceparent` or a request's headers; ids that no server would take are told and left out.
 pub(crate) fn trace_context_of(
     given: Option<&Bound<'_, PyAny>>,
     public_key: &str,
 ) -> Option<(TraceId, Option<SpanId>)> {
     let given = given?;
+    if let Some(found) = from_header(given) {
+        return found;
+    }
     let item = |key: &str| given.get_item(key).ok().filter(|value| !value.is_none());
     let trace_id = item("trace_id").and_then(|id| plain(&id).ok());
     let Some(trace) = trace_id.as_deref().and_then(TraceId::parse) else {

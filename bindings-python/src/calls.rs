@@ -11,7 +11,8 @@ use crate::current::Current;
 use crate::fastcall::{Method, install};
 use crate::keywords::Keywords;
 use crate::notices::problem;
-use crate::observation::{Observation, Place, begun};
+use crate::observation::{Observation, begun};
+use crate::otel::Origin;
 use crate::scope::Scope;
 
 /// `class method "signature" "documentation" (receiver, keywords) body`, each a type that implements [`Method`].
@@ -185,12 +186,9 @@ fn start<'py>(
     let key = handle.public_key();
     let kind = kind.unwrap_or_else(|| kind_of(keywords.as_type().as_deref(), key));
     let name = keywords.name()?.unwrap_or(kind.as_str().into());
-    let current = Current::read(of.py())?;
-    let place = Place {
-        parent: current.observation().map(|observation| observation.get().core.context()),
-        trace_context: trace_context_of(keywords.trace_context().as_deref(), key),
-        propagated: current.propagated(),
-    };
+    let trace_context = trace_context_of(keywords.trace_context().as_deref(), key);
+    let mut origin = Origin::read(of.py())?;
+    let place = origin.place(handle, trace_context);
     begun(of.py(), Observation::start(handle, &name, kind, place), kind, &keywords.given())
 }
 

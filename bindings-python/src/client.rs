@@ -18,6 +18,7 @@ use crate::handle::{self, Adopted, Handle};
 use crate::media;
 use crate::notices::{self, problem};
 use crate::observation::Observation;
+use crate::options::Options;
 use crate::propagation::Block;
 use crate::scoring;
 use crate::value::for_each_item;
@@ -29,15 +30,20 @@ pub(crate) struct Client {
 }
 
 /// What Langfuse's SDK takes and this one has no use for.
-const WITHOUT_EFFECT: [&str; 7] = [
+const WITHOUT_EFFECT: [&str; 2] = [
     "media_upload_thread_count",
-    "mask_otel_spans",
-    "should_export_span",
-    "tracer_provider",
-    "id_generator",
-    "span_exporter",
     // Of versions 3 and 4.
     "blocked_instrumentation_scopes",
+];
+
+/// What a client may be given of OpenTelemetry's, and what each must have.
+const OF_OPENTELEMETRY: [(&str, &str); 6] = [
+    ("should_export_span", "__call__"),
+    ("mask_otel_spans", "__call__"),
+    ("span_exporter", "export"),
+    ("tracer_provider", "add_span_processor"),
+    ("id_generator", "generate_span_id"),
+    ("follow_parent_sampling", "__bool__"),
 ];
 
 #[pymethods]
@@ -45,7 +51,7 @@ impl Client {
     #[new]
     #[pyo3(signature = (*args, **options))]
     #[pyo3(
-        text_signature = "(*, public_key=None, secret_key=None, base_url=None, host=None, timeout=None, httpx_client=None, debug=False, tracing_enabled=True, flush_at=None, flush_interval=None, environment=None, release=None, media_upload_thread_count=None, sample_rate=None, mask=None, mask_otel_spans=None, should_export_span=None, additional_headers=None, tracer_provider=None, id_generator=None, span_exporter=None, otel_compression=None, otlp_endpoint=None, headers=None, dialect=None, service_name=None)"
+        text_signature = "(*, public_key=None, secret_key=None, base_url=None, host=None, timeout=None, httpx_client=None, debug=False, tracing_enabled=True, flush_at=None, flush_interval=None, environment=None, release=None, media_upload_thread_count=None, sample_rate=None, mask=None, mask_otel_spans=None, should_export_span=None, additional_headers=None, tracer_provider=None, id_generator=None, span_exporter=None, otel_compression=None, otlp_endpoint=None, headers=None, dialect=None, service_name=None, follow_parent_sampling=False)"
     )]
     fn new(py: Python<'_>, args: &Bound<'_, PyTuple>, options: Option<&Bound<'_, PyDict>>) -> PyResult<Self> {
         if let Some(adopted) = options.and_then(|options| options.get_item("_handle").ok().flatten())
@@ -60,6 +66,7 @@ impl Client {
         }
         let mut asked = ClientOptions::default();
         let mut mask = None;
+        let given = PyDict::new(py);
         let mut problems = Vec::new();
         if !args.is_empty() {
             problems.push("Client() takes keywords only; positional arguments are ignored".to_owned());
@@ -67,13 +74,22 @@ impl Client {
         if let Some(options) = options {
             for_each_item(options, |name, value| {
                 let name = name.extract::<&str>().unwrap_or_default();
-                if !value.is_none() {
+                if value.is_none() {
+                } else if let Some((_, needed)) = OF_OPENTELEMETRY.iter().find(|(known, _)| *known == name) {
+                    if value.hasattr(needed)? {
+                        given.set_item(name, value)?;
+                    } else {
+                        problems.push(format!("{name} has no {needed}; it is ignored"));
+                    }
+                } else {
                     take(&mut asked, &mut mask, name, value, &mut problems);
                 }
                 Ok(())
             })?;
         }
-        let handle = Arc::new(Handle::open(asked, mask));
+        let handle = Handle::open(asked, mask);
+        let options = of_opentelemetry(py, &given, handle.public_key())?;
+        let handle = Arc::new(handle.with(options));
         for sentence in problems {
             problem(handle.public_key(), sentence);
         }
@@ -83,8 +99,26 @@ impl Client {
 
     /// Runs after `__new__`: only a complete object is remembered.
     #[pyo3(signature = (*_args, **_options))]
-    fn __init__(slf: &Bound<'_, Self>, _args: &Bound<'_, PyTuple>, _options: Option<&Bound<'_, PyDict>>) {
+    fn __init__(
+        slf: &Bound<'_, Self>,
+        _args: &Bound<'_, PyTuple>,
+        _options: Option<&Bound<'_, PyDict>>,
+    ) -> PyResult<()> {
         handle::remember(slf);
+        let provider = _options.and_then(|options| options.get_item("tracer_provider").ok().flatten());
+        if let Some(provider) = provider.filter(|provider| !provider.is_none()) {
+            let attached = slf.py().import("tracespool.otel")?.call_method1("attach", (&provider, slf));
+            if let Err(error) = attached {
+                problem(slf.get().public_key(), format!("tracer_provider cannot be used: {error}"));
+            }
+        }
+        Ok(())
+    }
+
+    /// What takes finished spans to the client's own mask or exporter; `None` without either.
+    #[getter]
+    fn _stage(&self, py: Python<'_>) -> Option<Py<PyAny>> {
+        self.handle.options().stage(py)
     }
 
     /// The public key of the destination.
@@ -175,12 +209,12 @@ impl Client {
 
     /// The current trace's id, `None` outside of any.
     fn get_current_trace_id(&self, py: Python<'_>) -> PyResult<Option<String>> {
-        crate::current::get_current_trace_id(py)
+        crate::otel::get_current_trace_id(py)
     }
 
     /// The current observation's id, `None` outside of any.
     fn get_current_observation_id(&self, py: Python<'_>) -> PyResult<Option<String>> {
-        crate::current::get_current_observation_id(py)
+        crate::otel::get_current_observation_id(py)
     }
 
     /// A trace's id: random, or the one that `seed` stands for.
@@ -246,7 +280,10 @@ impl Client {
     /// report; what is not delivered by then is sent later.
     #[pyo3(signature = (timeout=5.0))]
     fn flush<'py>(&self, py: Python<'py>, timeout: f64) -> PyResult<Bound<'py, PyDict>> {
-        Ticket::of(&self.handle, timeout, false).wait(py, Some(timeout))
+        let (timeout, staged) = self.drain(py, timeout)?;
+        let report = Ticket::of(&self.handle, timeout, false).wait(py, Some(timeout))?;
+        add_staged(&report, staged)?;
+        Ok(report)
     }
 
     /// Begins a flush and returns at once.
@@ -258,7 +295,10 @@ impl Client {
     /// `flush`, then forgets the connection state; what is left is dropped as `evicted`. The client may be used again.
     #[pyo3(signature = (timeout=3.0))]
     fn shutdown<'py>(&self, py: Python<'py>, timeout: f64) -> PyResult<Bound<'py, PyDict>> {
-        Ticket::closing(&self.handle, timeout).wait(py, Some(timeout))
+        let (timeout, staged) = self.drain(py, timeout)?;
+        let report = Ticket::closing(&self.handle, timeout).wait(py, Some(timeout))?;
+        add_staged(&report, staged)?;
+        Ok(report)
     }
 
     /// Asks the server whether it takes the keys. Never raises: a server that does not answer by the client's timeout is a
@@ -296,7 +336,20 @@ impl Client {
     }
 }
 
+/// What an own exporter has delivered, and what still waits for a mask or an exporter.
+type Staged = (u64, u64, u64);
+
 impl Client {
+    /// Waits for the client's mask and exporter; returns the time that is left, and what they did.
+    fn drain(&self, py: Python<'_>, timeout: f64) -> PyResult<(f64, Staged)> {
+        let Some(stage) = self.handle.options().stage(py) else {
+            return Ok((timeout, Staged::default()));
+        };
+        let started = std::time::Instant::now();
+        let staged = stage.bind(py).call_method1("drain", (timeout,))?.extract()?;
+        Ok(((timeout - started.elapsed().as_secs_f64()).max(0.0), staged))
+    }
+
     fn current<'a, 'py>(
         &self,
         function: &str,
@@ -310,6 +363,22 @@ impl Client {
     }
 }
 
+/// Adds what passed an own exporter to a report of the core's.
+fn add_staged(report: &Bound<'_, PyDict>, staged: Staged) -> PyResult<()> {
+    if staged == Staged::default() {
+        return Ok(());
+    }
+    let (delivered, dropped, pending) = staged;
+    for (name, more) in [("delivered", delivered), ("dropped", dropped), ("pending", pending)] {
+        let sum: u64 = report.get_item(name)?.map_or(Ok(0), |count| count.extract())?;
+        report.set_item(name, sum + more)?;
+    }
+    if pending > 0 {
+        report.set_item("complete", false)?;
+    }
+    Ok(())
+}
+
 /// A trace's id: random, or the one that `seed` stands for (as in Langfuse's SDKs).
 #[pyfunction]
 #[pyo3(signature = (*, seed=None))]
@@ -319,6 +388,24 @@ pub(crate) fn create_trace_id(seed: Option<&Bound<'_, PyAny>>) -> PyResult<Strin
         None => TraceId::random(),
     }
     .to_string())
+}
+
+/// Options of OpenTelemetry's, checked already.
+fn of_opentelemetry(py: Python<'_>, given: &Bound<'_, PyDict>, public_key: &str) -> PyResult<Options> {
+    let option = |name: &str| given.get_item(name).ok().flatten().map(Bound::unbind);
+    let (mask, exporter) = (option("mask_otel_spans"), option("span_exporter"));
+    let stage = if mask.is_some() || exporter.is_some() {
+        Some(py.import("tracespool._stage")?.getattr("Stage")?.call1((mask, exporter, public_key))?.unbind())
+    } else {
+        None
+    };
+    let follow = given.get_item("follow_parent_sampling")?;
+    Ok(Options {
+        should_export: option("should_export_span"),
+        stage,
+        ids: option("id_generator"),
+        follow_sampling: follow.is_some_and(|follow| follow.is_truthy().unwrap_or(false)),
+    })
 }
 
 /// Reads one option; what is not usable is told by name, never by value.

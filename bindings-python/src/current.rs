@@ -168,34 +168,3 @@ pub(crate) fn leave(mine: &Bound<'_, PyAny>, previous: &Bound<'_, PyAny>) -> PyR
         || current.0.cast_exact::<Observation>().is_ok_and(|observation| observation.get().core.has_ended());
     if current.0.is(mine) || ended() { set(previous) } else { Ok(()) }
 }
-
-/// What is current: to be set in another thread.
-#[pyfunction(name = "current")]
-pub(crate) fn py_current(py: Python<'_>) -> PyResult<Py<PyAny>> {
-    Current::read(py).map(Current::into_value)
-}
-
-/// Makes `record` current and returns what was.
-#[pyfunction]
-#[pyo3(signature = (record, /))]
-pub(crate) fn set_current(record: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
-    let previous = Current::read(record.py())?.into_value();
-    set(record)?;
-    Ok(previous)
-}
-
-/// The current trace's id, `None` outside of any.
-#[pyfunction]
-pub(crate) fn get_current_trace_id(py: Python<'_>) -> PyResult<Option<String>> {
-    Ok(Current::read(py)?
-        .observation()
-        .map(|observation| observation.get().core.context().trace_id.to_string()))
-}
-
-/// The current observation's id, `None` outside of any.
-#[pyfunction]
-pub(crate) fn get_current_observation_id(py: Python<'_>) -> PyResult<Option<String>> {
-    Ok(Current::read(py)?
-        .observation()
-        .map(|observation| observation.get().core.context().span_id.to_string()))
-}

@@ -7,14 +7,16 @@ use parking_lot::Mutex;
 use pyo3::exceptions::PyException;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyType};
+use tracespool_core::Chosen;
 use tracespool_core::backend::environment_name;
 use tracespool_core::config::ClientOptions;
 use tracespool_core::native;
 
 use crate::client::Client;
-use crate::current::Current;
 use crate::names::names;
 use crate::notices::problem;
+use crate::options::{Extras, Options};
+use crate::otel::Origin;
 
 /// Handles remembered at most; as many as the core holds destinations.
 const MAX_HANDLES: usize = 1024;
@@ -27,16 +29,50 @@ pub(crate) struct Handle {
     pub(crate) core: tracespool_core::Client,
     masked: bool,
     mask: Mutex<Option<Py<PyAny>>>,
+    options: Extras,
 }
 
 impl Handle {
     pub(crate) fn new(core: tracespool_core::Client, mask: Option<Py<PyAny>>) -> Self {
-        Self { core, masked: mask.is_some(), mask: Mutex::new(mask) }
+        Self { core, masked: mask.is_some(), mask: Mutex::new(mask), options: Extras::default() }
     }
 
     /// Makes a core client from the environment and what is passed.
     pub(crate) fn open(options: ClientOptions, mask: Option<Py<PyAny>>) -> Self {
         Self::new(native::open(options), mask)
+    }
+
+    /// With what the client was given of OpenTelemetry's.
+    pub(crate) fn with(self, options: Options) -> Self {
+        Self { options: Extras::new(options), ..self }
+    }
+
+    /// See [`Options`].
+    pub(crate) fn options(&self) -> &Extras {
+        &self.options
+    }
+
+    /// Whether something of the application's looks at finished observations.
+    #[inline]
+    pub(crate) fn is_staged(&self) -> bool {
+        self.options.staged
+    }
+
+    /// Whether ids come from the application.
+    #[inline]
+    pub(crate) fn has_ids(&self) -> bool {
+        self.options.has_ids
+    }
+
+    /// Asks for ids.
+    #[cold]
+    pub(crate) fn choose_ids(&self, chosen: &mut Chosen, begins_trace: bool) {
+        self.options.choose(chosen, begins_trace, self.public_key());
+    }
+
+    /// Whether a parent that another tracer has not sampled takes ours with it.
+    pub(crate) fn follows_sampling(&self) -> bool {
+        self.options.follow_sampling
     }
 
     pub(crate) fn public_key(&self) -> &str {
@@ -84,12 +120,14 @@ impl Handle {
 
     pub(crate) fn traverse(&self, visit: &pyo3::PyVisit<'_>) -> Result<(), pyo3::PyTraverseError> {
         // A lock that is taken means that somebody uses the client: not garbage. No thread can be waiting inside it.
+        self.options.traverse(visit)?;
         self.mask.try_lock().and_then(|mask| mask.as_ref().map(|mask| visit.call(mask))).unwrap_or(Ok(()))
     }
 
     pub(crate) fn clear(&self) {
         let mask = self.mask.lock().take();
         drop(mask);
+        self.options.clear();
     }
 }
 
@@ -212,7 +250,7 @@ pub(crate) fn register_client_class(class_: Py<PyType>) {
 /// None in practice: making an object failed.
 pub(crate) fn resolve(py: Python<'_>, public_key: Option<&str>) -> PyResult<Arc<Handle>> {
     if public_key.is_none()
-        && let Some(handle) = Current::read(py)?.handle()
+        && let Some(handle) = Origin::read(py)?.handle()
     {
         return Ok(handle.clone());
     }
@@ -285,7 +323,7 @@ pub(crate) fn get_client<'py>(
         None => None,
     };
     if public_key.is_none()
-        && let Some(handle) = Current::read(py)?.handle()
+        && let Some(handle) = Origin::read(py)?.handle()
     {
         return object(py, handle);
     }

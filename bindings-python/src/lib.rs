@@ -13,7 +13,9 @@ mod current;
 mod fastcall;
 mod flush;
 mod handle;
+mod held;
 mod home;
+mod intake;
 mod keywords;
 mod lifecycle;
 mod media;
@@ -21,9 +23,12 @@ mod names;
 mod notices;
 mod observation;
 mod observer;
+mod options;
+mod otel;
 mod propagation;
 mod scope;
 mod scoring;
+mod stage;
 mod stream;
 mod value;
 
@@ -51,11 +56,13 @@ mod _native {
     #[pymodule_export]
     use crate::client::{Client, create_trace_id};
     #[pymodule_export]
-    use crate::current::{get_current_observation_id, get_current_trace_id, py_current, set_current};
-    #[pymodule_export]
     use crate::flush::{Ticket, begin_flush_all, cleanup_all_clients, cleanup_client};
     #[pymodule_export]
     use crate::handle::{clients, get_client, register_client_class};
+    #[pymodule_export]
+    use crate::held::Held;
+    #[pymodule_export]
+    use crate::intake::{Intake, is_known_scope, is_langfuse_scope};
     #[pymodule_export]
     use crate::lifecycle::{after_fork_child, after_fork_parent, before_fork, goodbye, stats};
     #[pymodule_export]
@@ -64,6 +71,10 @@ mod _native {
     use crate::observation::Observation;
     #[pymodule_export]
     use crate::observer::{Observer, Run};
+    #[pymodule_export]
+    use crate::otel::{
+        from_baggage, get_current_observation_id, get_current_trace_id, outgoing, py_current, set_current,
+    };
     #[pymodule_export]
     use crate::propagation::{Block, propagate_attributes};
     #[pymodule_export]
@@ -76,11 +87,14 @@ mod _native {
         crate::names::init(py);
         crate::keywords::init(py);
         crate::current::init(py)?;
+        crate::otel::init(py)?;
         crate::calls::install_all(py)?;
         // Classes that the module does not export are made now too, for the same reason as the names.
         py.get_type::<crate::current::Record>();
         py.get_type::<crate::handle::Adopted>();
         py.get_type::<crate::scope::Ready>();
+        py.get_type::<crate::otel::Moment>();
+        module.add("KNOWN_SCOPES", tracespool_core::filter::KNOWN_SCOPES)?;
         module.add("__version__", env!("CARGO_PKG_VERSION"))
     }
 }

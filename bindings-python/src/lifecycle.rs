@@ -63,13 +63,14 @@ pub(crate) fn stats(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
 }
 
 fn lane<'py>(py: Python<'py>, lane: &LaneStats) -> PyResult<Bound<'py, PyDict>> {
-    let LaneStats { submitted, delivered, pending, unconfirmed, dropped } = lane;
+    let LaneStats { submitted, delivered, pending, unconfirmed, dropped, mask_failed } = lane;
     let out = PyDict::new(py);
     out.set_item("submitted", submitted)?;
     out.set_item("delivered", delivered)?;
     out.set_item("pending", pending)?;
     out.set_item("unconfirmed", unconfirmed)?;
     out.set_item("dropped", reasons(py, dropped)?)?;
+    out.set_item("mask_failed", mask_failed)?;
     Ok(out)
 }
 

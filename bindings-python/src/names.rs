@@ -24,13 +24,22 @@ macro_rules! names {
 }
 
 names! {
-    args "args", content_bytes "_content_bytes", content_type "_content_type", format "format", kind "type",
-    media_type "media_type", mime_type "mime_type", mime_type_camel "mimeType", reference_string "reference_string",
-    source "_source", transcript "transcript", astimezone "astimezone", body_iterator "body_iterator", data "data", dataclass_fields "__dataclass_fields__",
-    dict "__dict__", dict_v1 "dict", field_type "_field_type", isoformat "isoformat", item "item", kwargs "kwargs",
+    args "args", around "around", astimezone "astimezone", attributes "attributes", body_iterator "body_iterator",
+    content_bytes "_content_bytes", content_type "_content_type", context "context", copy "copy", data "data",
+    dataclass_fields "__dataclass_fields__", description "description", dict "__dict__", dict_v1 "dict",
+    dropped_attributes "dropped_attributes", dropped_events "dropped_events", dropped_links "dropped_links",
+    end_time "end_time", events "events", field_type "_field_type", format "format",
+    get_span_context "get_span_context", instrumentation_scope "instrumentation_scope", is_remote "is_remote",
+    isoformat "isoformat", item "item", kind "kind", kwargs "kwargs", media_type "media_type", mime_type "mime_type",
+    mime_type_camel "mimeType", reference_string "reference_string", source "_source", transcript "transcript",
+    type_ "type",
     langfuse_parent_observation_id "langfuse_parent_observation_id", langfuse_public_key "langfuse_public_key",
-    langfuse_trace_id "langfuse_trace_id", model_dump "model_dump", size "size", slots "__slots__", to_json "to_json",
-    tolist "tolist", tzinfo "tzinfo", value "_value_",
+    langfuse_trace_id "langfuse_trace_id", links "links", model_dump "model_dump", name "name",
+    observation "observation", opentelemetry_trace "opentelemetry.trace", parent "parent", resource "resource",
+    schema_url "schema_url", size "size", slots "__slots__", span_id "span_id", start_time "start_time",
+    status "status", status_code "status_code", timestamp "timestamp", to_json "to_json", tolist "tolist",
+    trace_flags "trace_flags", trace_id "trace_id", trace_state "trace_state", tzinfo "tzinfo", value "_value_",
+    version "version",
 }
 
 static NAMES: PyOnceLock<Names> = PyOnceLock::new();

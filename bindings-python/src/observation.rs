@@ -9,7 +9,7 @@ use tracespool_core::attr::{Field, ObservationType};
 use tracespool_core::encode::otlp::Value;
 use tracespool_core::id::{SpanId, TraceId};
 use tracespool_core::propagate::Propagated;
-use tracespool_core::{Dialect, SpanContext, Start, Values};
+use tracespool_core::{Chosen, Dialect, SpanContext, Start, Values};
 
 use crate::arguments::{Given, Sink as _};
 use crate::current::Current;
@@ -37,6 +37,7 @@ pub(crate) struct Place<'a> {
     pub(crate) parent: Option<&'a SpanContext>,
     pub(crate) trace_context: Option<(TraceId, Option<SpanId>)>,
     pub(crate) propagated: Option<&'a Arc<Propagated>>,
+    pub(crate) chosen: Chosen,
 }
 
 impl Observation {
@@ -52,7 +53,15 @@ impl Observation {
         place: Place<'_>,
         values: Option<&Values>,
     ) -> Self {
-        let Place { parent, trace_context, propagated } = place;
+        let Place { parent, trace_context, propagated, mut chosen } = place;
+        if handle.follows_sampling() && trace_context.is_none() {
+            let destination = handle.core.destination_key();
+            chosen.unsampled |=
+                parent.is_some_and(|parent| parent.destination == destination && !parent.recorded);
+        }
+        if handle.has_ids() {
+            handle.choose_ids(&mut chosen, parent.is_none() && trace_context.is_none());
+        }
         let start = Start {
             name,
             kind,
@@ -62,23 +71,23 @@ impl Observation {
             propagated: propagated.map(|all| &**all),
             start_time: None,
         };
-        Self {
-            core: handle.core.start(&start),
-            handle: handle.clone(),
-            propagated: propagated.cloned(),
-            kind,
-        }
+        let core = handle.core.start_as(&start, chosen);
+        Self { core, handle: handle.clone(), propagated: propagated.cloned(), kind }
     }
 
     /// Where its children start.
     pub(crate) fn inside<'a>(&'a self, current: &'a Current<'_>) -> Place<'a> {
         let propagated = current.propagated().or(self.propagated.as_ref());
-        Place { parent: Some(self.core.context()), trace_context: None, propagated }
+        Place { parent: Some(self.core.context()), propagated, ..Place::default() }
     }
 
     /// Ends it, and now and then looks for lines to log.
     pub(crate) fn finish(&self, py: Python<'_>, end_time: Option<u64>) {
-        self.core.end(end_time);
+        if self.handle.is_staged() {
+            crate::stage::finish(py, self, end_time);
+        } else {
+            self.core.end(end_time);
+        }
         notices::look(py);
     }
 

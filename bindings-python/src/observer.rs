@@ -11,11 +11,11 @@ use tracespool_core::id::{SpanId, TraceId};
 use tracespool_core::media::MediaField;
 
 use crate::arguments::{content, hand_over, kind_of, plain, shown, span_id_of};
-use crate::current::{self, Current};
 use crate::handle::{self, Handle};
 use crate::names::names;
 use crate::notices::problem;
-use crate::observation::{Observation, Place};
+use crate::observation::Observation;
+use crate::otel::{Before, Inside, Origin};
 use crate::stream::Stream;
 use crate::value::{Scratch, encode_call};
 
@@ -60,44 +60,33 @@ impl Observer {
     /// Starts the observation of one call and makes it current. Takes the reserved keywords out of `kwargs`.
     #[pyo3(signature = (args, kwargs, /))]
     fn begin(&self, py: Python<'_>, args: &Bound<'_, PyTuple>, kwargs: &Bound<'_, PyDict>) -> PyResult<Run> {
-        let current = Current::read(py)?;
-        let mut place = Place {
-            parent: current.observation().map(|observation| observation.get().core.context()),
-            trace_context: None,
-            propagated: current.propagated(),
-        };
+        let mut origin = Origin::read(py)?;
+        let mut trace_context = None;
         let mut chosen = None;
         if !kwargs.is_empty() {
             let reserved = Reserved::take(kwargs)?;
-            place.trace_context = reserved.trace_context();
+            trace_context = reserved.trace_context();
             chosen = reserved.public_key;
         }
-        let resolved;
-        let handle: &Arc<Handle> = match (&chosen, current.handle()) {
-            (None, Some(handle)) => handle,
-            (chosen, _) => {
-                resolved = handle::resolve(py, chosen.as_deref())?;
-                &resolved
-            }
+        let handle: Arc<Handle> = match (&chosen, origin.handle()) {
+            (None, Some(handle)) => handle.clone(),
+            (chosen, _) => handle::resolve(py, chosen.as_deref())?,
         };
-        let observation = Observation::start(handle, &self.name, self.kind, place);
+        let observation =
+            Observation::start(&handle, &self.name, self.kind, origin.place(&handle, trace_context));
         if self.capture_input && observation.core.is_recording() {
             self.input(&observation, args, kwargs)?;
         }
         let transform = self.transform.lock().as_ref().map(|transform| transform.clone_ref(py));
         let items = transform.as_ref().map(|_| PyList::empty(py).unbind());
         let observation = Bound::new(py, observation)?;
-        current::set(observation.as_any())?;
+        let outside = Some(origin.enter(&observation)?);
         Ok(Run {
             observation: observation.unbind(),
             capture_output: self.capture_output,
             transform,
             items,
-            state: Mutex::new(State {
-                outside: Some(current.into_value()),
-                inside: None,
-                stream: Stream::default(),
-            }),
+            state: Mutex::new(State { outside, inside: None, stream: Stream::default() }),
         })
     }
 
@@ -198,9 +187,9 @@ pub(crate) struct Run {
 
 struct State {
     /// What is current outside of the function's own code; `None` once it is set back.
-    outside: Option<Py<PyAny>>,
+    outside: Option<Before>,
     /// What the function had made current when it yielded.
-    inside: Option<Py<PyAny>>,
+    inside: Option<Inside>,
     stream: Stream,
 }
 
@@ -208,7 +197,7 @@ impl Run {
     /// Sets back what was current outside.
     fn leave(&self, py: Python<'_>) -> PyResult<()> {
         let outside = self.state.lock().outside.take();
-        outside.map_or(Ok(()), |outside| current::leave(self.observation.bind(py).as_any(), outside.bind(py)))
+        outside.map_or(Ok(()), |outside| outside.leave(self.observation.bind(py).as_any()))
     }
 
     fn output(&self, py: Python<'_>, value: &Bound<'_, PyAny>) -> PyResult<()> {
@@ -250,24 +239,22 @@ impl Run {
 
     /// The generator yielded, or has not begun: what was current outside is current again.
     fn suspend(&self, py: Python<'_>) -> PyResult<()> {
-        let inside = Current::read(py)?.into_value();
-        let outside = {
-            let mut state = self.state.lock();
-            state.inside = Some(inside);
-            state.outside.take()
-        };
-        outside.map_or(Ok(()), |outside| current::set(outside.bind(py)))
+        let outside = self.state.lock().outside.take();
+        if let Some(outside) = outside {
+            let inside = outside.suspend(py)?;
+            self.state.lock().inside = Some(inside);
+        }
+        Ok(())
     }
 
     /// The generator goes on, in whatever context: what it had made current is current again.
     fn resume(&self, py: Python<'_>) -> PyResult<()> {
-        let outside = Current::read(py)?.into_value();
-        let inside = {
-            let mut state = self.state.lock();
-            state.outside = Some(outside);
-            state.inside.take()
-        };
-        inside.map_or(Ok(()), |inside| current::set(inside.bind(py)))
+        let inside = self.state.lock().inside.take();
+        if let Some(inside) = inside {
+            let outside = inside.resume(py)?;
+            self.state.lock().outside = Some(outside);
+        }
+        Ok(())
     }
 
     /// The generator yielded `item`.
@@ -344,7 +331,7 @@ impl Drop for Run {
     fn drop(&mut self) {
         let unfinished = self.state.get_mut().outside.is_some() || self.state.get_mut().inside.is_some();
         if unfinished {
-            self.observation.get().core.end(None);
+            crate::stage::end_dropped(self.observation.get());
         }
     }
 }

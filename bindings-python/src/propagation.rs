@@ -10,10 +10,11 @@ use tracespool_core::encode::otlp::Value;
 use tracespool_core::propagate::{Propagated, Propagation};
 
 use crate::arguments::{metadata_key, plain, prompt_link, shown};
-use crate::current::{self, Current, Record};
+use crate::current::Record;
 use crate::handle::{Handle, MASK_FAILED};
 use crate::notices::problem;
 use crate::observation::Observation;
+use crate::otel::{Before, Origin};
 use crate::scope::Ready;
 use crate::value::{Captured, Scratch, capture, for_each_item};
 
@@ -32,46 +33,63 @@ enum Said {
 pub(crate) struct Block {
     said: Arc<[Said]>,
     handle: Option<Arc<Handle>>,
+    /// What is said here also leaves the process.
+    as_baggage: bool,
     /// What the block made current, and what was before.
-    runs: Mutex<Vec<(Py<Record>, Py<PyAny>)>>,
+    runs: Mutex<Vec<(Py<Record>, Before)>>,
 }
 
 impl Block {
-    fn new(said: Vec<Said>, handle: Option<Arc<Handle>>) -> Self {
-        Self { said: said.into(), handle, runs: Mutex::default() }
+    fn new(said: Vec<Said>, handle: Option<Arc<Handle>>, as_baggage: bool) -> Self {
+        Self { said: said.into(), handle, as_baggage, runs: Mutex::default() }
+    }
+
+    fn saying(self, said: Arc<[Said]>) -> Self {
+        Self { said, ..self }
     }
 
     /// A block inside which `handle` is the client of calls that name none.
     pub(crate) fn using(handle: Arc<Handle>) -> Self {
-        Self::new(Vec::new(), Some(handle))
+        Self::new(Vec::new(), Some(handle), false)
     }
 
     fn enter(&self, py: Python<'_>) -> PyResult<()> {
-        let current = Current::read(py)?;
-        let observation = current.observation().cloned();
+        let origin = Origin::read(py)?;
+        let observation = origin.observation().cloned();
         let propagated = if self.said.is_empty() {
-            current.propagated().cloned()
+            origin.propagated().cloned()
         } else {
-            let mut inner = current.propagated().map(|outer| outer.inner()).unwrap_or_default();
+            let mut inner = origin.propagated().map(|outer| outer.inner()).unwrap_or_default();
             say(&mut inner, &self.said);
+            if self.as_baggage {
+                inner.to_baggage();
+            }
             let inner = Arc::new(inner);
             if let Some(observation) = &observation {
                 observation.get().core.propagate(&inner);
             }
             Some(inner)
         };
-        let handle = self.handle.clone().or_else(|| current.handle().cloned());
+        let handle = self.handle.clone().or_else(|| origin.handle().cloned());
+        let mut baggage = Vec::new();
+        if self.as_baggage
+            && let Some(propagated) = &propagated
+        {
+            baggage.extend_from_slice(propagated.baggage());
+            // So that the other process does not take its part for a trace of its own.
+            let trace = origin.ids().map(|(trace, _)| ("langfuse_trace_id".to_owned(), trace.to_string()));
+            baggage.extend(trace);
+        }
         let record =
             Bound::new(py, Record { observation: observation.map(Bound::unbind), propagated, handle })?;
-        current::set(record.as_any())?;
-        let run = (record.unbind(), current.into_value());
-        self.runs.lock().push(run);
+        let before = origin.enter_block(record.as_any(), &baggage)?;
+        self.runs.lock().push((record.unbind(), before));
         Ok(())
     }
 
     fn exit(&self, py: Python<'_>) -> PyResult<()> {
         let run = self.runs.lock().pop();
-        run.map_or(Ok(()), |(record, previous)| current::leave(record.bind(py).as_any(), previous.bind(py)))
+        run.map_or(Ok(()), |(record, before)| before.leave(record.bind(py).as_any()))
     }
 }
 
@@ -128,7 +146,7 @@ impl Block {
 
     /// Another block of the same kind: a decorator takes one for each call.
     fn again(&self) -> Self {
-        Self { said: self.said.clone(), handle: self.handle.clone(), runs: Mutex::default() }
+        Self::new(Vec::new(), self.handle.clone(), self.as_baggage).saying(self.said.clone())
     }
 
     /// Decorates a function: every call of it runs in a block of its own.
@@ -149,6 +167,7 @@ impl Block {
 )]
 pub(crate) fn propagate_attributes(keywords: Option<&Bound<'_, PyDict>>) -> PyResult<Block> {
     let mut said = Vec::new();
+    let mut as_baggage = false;
     if let Some(keywords) = keywords {
         for_each_item(keywords, |name, value| {
             let name = name.extract::<&str>().unwrap_or_default();
@@ -156,9 +175,7 @@ pub(crate) fn propagate_attributes(keywords: Option<&Bound<'_, PyDict>>) -> PyRe
                 return Ok(());
             }
             if name == "as_baggage" {
-                if value.is_truthy().unwrap_or(false) {
-                    problem("", "as_baggage is not supported: attributes stay in this process");
-                }
+                as_baggage = value.is_truthy().unwrap_or(false);
             } else {
                 problem(
                     "",
@@ -168,7 +185,7 @@ pub(crate) fn propagate_attributes(keywords: Option<&Bound<'_, PyDict>>) -> PyRe
             Ok(())
         })?;
     }
-    Ok(Block::new(said, None))
+    Ok(Block::new(said, None, as_baggage))
 }
 
 /// Reads one argument; false where there is none of this name.

@@ -10,9 +10,9 @@ use tracespool_core::id::{SpanId, TraceId};
 
 use crate::ahead::Ahead;
 use crate::arguments::Given;
-use crate::current::{self, Current};
 use crate::handle::Handle;
 use crate::observation::{Observation, Place};
+use crate::otel::{Before, Origin};
 
 /// What every run of a scope starts from.
 struct Plan {
@@ -33,7 +33,7 @@ pub(crate) struct Scope {
 }
 
 /// What was current before a run, and the observation of it.
-type Run = (Py<Observation>, Py<PyAny>);
+type Run = (Py<Observation>, Before);
 
 /// The runs of one scope; more than one only where it is entered again inside itself.
 #[derive(Default)]
@@ -66,21 +66,21 @@ impl Scope {
 
     fn enter<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, Observation>> {
         let plan = &*self.plan;
-        let current = Current::read(py)?;
-        let parent =
-            self.parent.as_ref().map(|parent| parent.get()).or_else(|| current.observation().map(Bound::get));
-        let place = Place {
-            parent: parent.map(|parent| parent.core.context()),
-            trace_context: plan.trace_context,
-            propagated: current.propagated().or_else(|| parent.and_then(|parent| parent.propagated.as_ref())),
+        let mut origin = Origin::read(py)?;
+        let place = match &self.parent {
+            Some(parent) => {
+                let parent = parent.get();
+                let propagated = origin.propagated().or(parent.propagated.as_ref());
+                Place { parent: Some(parent.core.context()), propagated, ..Place::default() }
+            }
+            None => origin.place(&plan.handle, plan.trace_context),
         };
         let values = &plan.ahead.values;
         let observation =
             Observation::start_with(&plan.handle, values.name(), plan.kind, place, Some(values));
         plan.ahead.attach(&observation.core);
         let observation = Bound::new(py, observation)?;
-        current::set(observation.as_any())?;
-        let run = (observation.clone().unbind(), current.into_value());
+        let run = (observation.clone().unbind(), origin.enter(&observation)?);
         let mut runs = self.runs.lock();
         if let Some(outer) = runs.last.replace(run) {
             runs.outer.push(outer);
@@ -99,7 +99,7 @@ impl Scope {
             return Ok(());
         };
         let observation = observation.bind(py);
-        let left = current::leave(observation.as_any(), previous.bind(py));
+        let left = previous.leave(observation.as_any());
         if !error.is_none() {
             observation.get().record_error(error, true);
         }

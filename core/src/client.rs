@@ -11,13 +11,26 @@ use bytes::Bytes;
 use crate::budget::reserve;
 use crate::config::{ClientOptions, ClientSettings};
 use crate::destination::Destination;
+use crate::encode::otlp::Envelope;
+use crate::held::Held;
 use crate::id::{SpanId, TraceId};
 use crate::notice::NoticeKind;
 use crate::observation::{Observation, SpanContext, Start};
-use crate::pipeline::Item;
+use crate::pipeline::{Item, Wrapper};
 use crate::process::{Process, Ticket};
 use crate::report::{DropReason, Lane, Report};
 use crate::score::ScoreInput;
+
+/// What a caller decides instead of the client when an observation starts.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Chosen {
+    /// The trace's id where the observation begins a trace.
+    pub trace_id: Option<TraceId>,
+    /// The observation's id.
+    pub span_id: Option<SpanId>,
+    /// The observation is not to be recorded.
+    pub unsampled: bool,
+}
 
 /// Finds the process that a handle belongs to; after a fork it is another one.
 pub type Home = fn() -> Arc<Process>;
@@ -46,6 +59,32 @@ pub(crate) struct Bound {
 }
 
 impl Bound {
+    /// Makes what is held for something `now` bytes instead of `before`.
+    pub(crate) fn adjust(&self, before: usize, now: usize) {
+        let (process, destination) = (&self.process.shared.budget, &self.destination.budget);
+        match now.cmp(&before) {
+            std::cmp::Ordering::Greater => {
+                process.take_always(now - before);
+                destination.take_always(now - before);
+            }
+            std::cmp::Ordering::Less => {
+                process.release(before - now);
+                destination.release(before - now);
+            }
+            std::cmp::Ordering::Equal => {}
+        }
+    }
+
+    /// See [`Client::count_mask_failure`].
+    pub(crate) fn count_mask_failure(&self) {
+        self.destination.counters.stripped(Lane::Observations, 1);
+        let kind = NoticeKind::Dropped { lane: Lane::Observations, reason: DropReason::MaskFailed };
+        let now = self.process.now().mono;
+        self.process.shared.notices.add(kind, &self.destination.public_key, 1, now, || {
+            "the mask function failed: the value was dropped, the observation is sent without it".into()
+        });
+    }
+
     /// Counts an observation that was begun by the parent of this process.
     pub(crate) fn count_forked(&self) {
         let client = Client::with(self.settings.clone(), self.home);
@@ -180,6 +219,12 @@ impl Client {
     /// stays together.
     #[must_use]
     pub fn start(&self, start: &Start<'_>) -> Observation {
+        self.start_as(start, Chosen::default())
+    }
+
+    /// The same with what the caller has chosen itself.
+    #[must_use]
+    pub fn start_as(&self, start: &Start<'_>, chosen: Chosen) -> Observation {
         let destination = self.inner.settings.key.short();
         let (trace_id, parent) = match (start.trace_context, start.parent) {
             (Some((trace_id, parent)), _) => (trace_id, parent),
@@ -188,10 +233,11 @@ impl Client {
                 (parent.trace_id, None)
             }
             (None, Some(parent)) => (parent.trace_id, Some(parent.span_id)),
-            (None, None) => (TraceId::random(), None),
+            (None, None) => (chosen.trace_id.unwrap_or_else(TraceId::random), None),
         };
-        let mut context = SpanContext { trace_id, span_id: SpanId::random(), destination, recorded: false };
-        if !self.enabled() || !self.inner.settings.sampler.keeps(trace_id) {
+        let span_id = chosen.span_id.unwrap_or_else(SpanId::random);
+        let mut context = SpanContext { trace_id, span_id, destination, recorded: false };
+        if chosen.unsampled || !self.enabled() || !self.inner.settings.sampler.keeps(trace_id) {
             return Observation::unrecorded(context);
         }
         let Some(bound) = self.bound() else {
@@ -230,7 +276,7 @@ impl Client {
         let encoded = score.encode(self.inner.settings.environment.as_deref(), now.unix)?;
         let item = Item {
             payload: Bytes::from(encoded.payload),
-            wrapper: Some(encoded.wrapper),
+            wrapper: Some(Wrapper::Event(encoded.wrapper)),
             content: None,
             submitted: now.mono,
             timeout: self.inner.settings.timeout,
@@ -243,14 +289,52 @@ impl Client {
         Ok(())
     }
 
+    /// Takes a span of other instrumentation, encoded by [`crate::encode::foreign`]. `None` where it is not kept: sampled
+    /// out, or refused, which is counted.
+    #[must_use]
+    pub fn take_foreign(
+        &self,
+        payload: Box<[u8]>,
+        envelope: Arc<Envelope>,
+        trace_id: TraceId,
+        root: bool,
+    ) -> Option<Held> {
+        if !self.enabled() || !self.inner.settings.sampler.keeps(trace_id) {
+            return None;
+        }
+        let bound = self.bound()?;
+        let item = Item {
+            payload: payload.into(),
+            wrapper: Some(Wrapper::Envelope(envelope)),
+            content: None,
+            submitted: bound.process.now().mono,
+            timeout: self.inner.settings.timeout,
+        };
+        let trace = trace_id.low();
+        let reserved = if !root && bound.destination.refuses(trace) {
+            Err(DropReason::QueueFull)
+        } else {
+            reserve(&bound.destination.budget, &bound.process.shared.budget, item.cost(), root)
+        };
+        if let Err(reason) = reserved {
+            bound.destination.refuse(trace);
+            bound.process.refuse(&bound.destination, Lane::Observations, reason, 0);
+            return None;
+        }
+        Some(Held::new(bound, item))
+    }
+
+    /// Counts a span that could not be taken.
+    pub fn refuse_foreign(&self, reason: DropReason) {
+        if let Some(bound) = self.bound() {
+            bound.process.refuse(&bound.destination, Lane::Observations, reason, 0);
+        }
+    }
+
     /// Counts content that a mask function failed on: the observation goes out without it.
     pub fn count_mask_failure(&self) {
         if let Some(bound) = self.bound() {
-            let kind = NoticeKind::Dropped { lane: Lane::Observations, reason: DropReason::MaskFailed };
-            let now = bound.process.now().mono;
-            bound.process.shared.notices.add(kind, &bound.destination.public_key, 1, now, || {
-                "the mask function failed: the value was dropped, the observation is sent without it".into()
-            });
+            bound.count_mask_failure();
         }
     }
 

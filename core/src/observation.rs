@@ -12,6 +12,7 @@ use crate::budget::reserve;
 use crate::client::Bound;
 use crate::encode::dialect::{Dialect, Translator};
 use crate::encode::otlp::Value;
+use crate::held::Held;
 use crate::id::{SpanId, TraceId, Traceparent};
 use crate::media::{Media, MediaField};
 use crate::pipeline::{ITEM_OVERHEAD, Item};
@@ -71,6 +72,15 @@ pub struct Observation {
     /// Counted as forked already.
     forked: AtomicBool,
     record: Mutex<Option<Record>>,
+}
+
+/// What became of an observation that was asked to end.
+enum Closed {
+    Item(Item),
+    /// It was refused, and that is counted.
+    Refused,
+    /// It had ended before, or belongs to another process.
+    Before,
 }
 
 #[derive(Debug)]
@@ -244,21 +254,40 @@ impl Observation {
     /// In a process that did not start it, it is counted as `forked`. Returns whether this call ended it.
     pub fn end(&self, end_time: Option<u64>) -> bool {
         let Some(bound) = &self.bound else { return false };
+        match self.close(bound, end_time) {
+            Closed::Item(item) => bound.process.submit(&bound.destination, Lane::Observations, item),
+            Closed::Refused => {}
+            Closed::Before => return false,
+        }
+        true
+    }
+
+    /// Ends it, but leaves it to the caller whether and when it is handed over.
+    #[must_use]
+    pub fn end_held(&self, end_time: Option<u64>) -> Option<Held> {
+        let bound = self.bound.as_ref()?;
+        match self.close(bound, end_time) {
+            Closed::Item(item) => Some(Held::new(bound.clone(), item)),
+            Closed::Refused | Closed::Before => None,
+        }
+    }
+
+    fn close(&self, bound: &Arc<Bound>, end_time: Option<u64>) -> Closed {
         if bound.process.shared.abandoned.load(Ordering::Acquire) {
             if !self.forked.swap(true, Ordering::Relaxed) {
                 bound.count_forked();
             }
-            return false;
+            return Closed::Before;
         }
         let Some(record) = self.record.lock().take() else {
-            return false;
+            return Closed::Before;
         };
         let process = &bound.process;
         let destination = &bound.destination;
         if let Some(reason) = record.refused {
             destination.refuse(self.context.trace_id.low());
             process.refuse(destination, Lane::Observations, reason, record.reserved);
-            return true;
+            return Closed::Refused;
         }
         let now = process.now();
         let end = end_time.unwrap_or(now.unix);
@@ -271,20 +300,8 @@ impl Observation {
             timeout: bound.settings.timeout,
         };
         // From here on exactly the item's bytes are held.
-        let cost = item.cost();
-        match cost.cmp(&record.reserved) {
-            std::cmp::Ordering::Greater => {
-                process.shared.budget.take_always(cost - record.reserved);
-                destination.budget.take_always(cost - record.reserved);
-            }
-            std::cmp::Ordering::Less => {
-                process.shared.budget.release(record.reserved - cost);
-                destination.budget.release(record.reserved - cost);
-            }
-            std::cmp::Ordering::Equal => {}
-        }
-        process.submit(destination, Lane::Observations, item);
-        true
+        bound.adjust(record.reserved, item.cost());
+        Closed::Item(item)
     }
 
     /// Reserves what the record has grown by. Where that is refused, so is the observation: its content is freed now and

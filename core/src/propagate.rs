@@ -2,9 +2,52 @@
 //! version, environment, prompt. Servers have no trace record; they read these from the observations.
 
 use crate::attr::{Field, check_environment};
+use crate::encode::otlp::Value;
 
 /// Longest value that is propagated, in characters: a rule of the Langfuse SDKs.
 const MAX_CHARS: usize = 200;
+
+/// What the names of our entries in the `baggage` header begin with, as in the Langfuse SDKs.
+pub const BAGGAGE_PREFIX: &str = "langfuse_";
+
+/// The rest of the names.
+const BAGGAGE: [(&str, Field); 8] = [
+    ("user_id", Field::UserId),
+    ("session_id", Field::SessionId),
+    ("version", Field::Version),
+    ("tags", Field::TraceTags),
+    ("trace_name", Field::TraceName),
+    ("environment", Field::Environment),
+    ("prompt_name", Field::PromptName),
+    ("prompt_version", Field::PromptVersion),
+];
+
+/// Metadata as it was before it became baggage: the newest SDKs send JSON, older ones bare text.
+fn scalar(text: &str) -> Propagation {
+    use serde_json::Value as Json;
+    match serde_json::from_str(text) {
+        Ok(Json::String(text)) => Propagation::Str(text),
+        Ok(Json::Bool(flag)) => Propagation::Bool(flag),
+        Ok(Json::Number(number)) => match (number.as_i64(), number.as_f64()) {
+            (Some(number), _) => Propagation::Int(number),
+            (None, Some(number)) => Propagation::Double(number),
+            (None, None) => Propagation::Str(text.to_owned()),
+        },
+        _ => Propagation::Str(text.to_owned()),
+    }
+}
+
+/// Tags: a JSON list, or what the Langfuse SDK for Python makes of its own (`['a', 'b']`).
+fn list(text: &str) -> Vec<String> {
+    if let Ok(tags) = serde_json::from_str(text) {
+        return tags;
+    }
+    let Some(inner) = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')) else {
+        return vec![text.to_owned()];
+    };
+    let tags = inner.split(',').map(|tag| tag.trim().trim_matches(['\'', '"']).to_owned());
+    tags.filter(|tag| !tag.is_empty()).collect()
+}
 
 /// An owned attribute value.
 #[derive(Clone, Debug, PartialEq)]
@@ -21,11 +64,27 @@ pub enum Propagation {
     Strs(Vec<String>),
 }
 
+impl Propagation {
+    /// As it is encoded.
+    #[must_use]
+    pub fn value(&self) -> Value<'_> {
+        match self {
+            Self::Str(text) => Value::Str(text),
+            Self::Int(number) => Value::Int(*number),
+            Self::Double(number) => Value::Double(*number),
+            Self::Bool(flag) => Value::Bool(*flag),
+            Self::Strs(texts) => Value::Strs(texts),
+        }
+    }
+}
+
 /// What a scope propagates.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Propagated {
     pub(crate) fields: Vec<(Field, Propagation)>,
     pub(crate) metadata: Vec<(String, Propagation)>,
+    /// What also leaves the process, in the `baggage` header; see [`Propagated::to_baggage`].
+    baggage: Vec<(String, String)>,
 }
 
 impl Propagated {
@@ -33,6 +92,18 @@ impl Propagated {
     #[must_use]
     pub fn inner(&self) -> Self {
         self.clone()
+    }
+
+    /// Puts everything that `other` says over what is said here.
+    pub fn overlay(&mut self, other: &Self) {
+        for (field, value) in &other.fields {
+            self.put(*field, value.clone());
+        }
+        for (key, value) in &other.metadata {
+            self.metadata.retain(|(mine, _)| mine != key);
+            self.metadata.push((key.clone(), value.clone()));
+        }
+        self.baggage.clone_from(&other.baggage);
     }
 
     /// True where nothing is propagated.
@@ -45,6 +116,67 @@ impl Propagated {
     #[must_use]
     pub fn get(&self, field: Field) -> Option<&Propagation> {
         self.fields.iter().find(|(other, _)| *other == field).map(|(_, value)| value)
+    }
+
+    /// What is propagated, in the order in which it was said.
+    pub fn fields(&self) -> impl Iterator<Item = (Field, &Propagation)> {
+        self.fields.iter().map(|(field, value)| (*field, value))
+    }
+
+    /// The metadata that is propagated.
+    pub fn metadata(&self) -> impl Iterator<Item = (&str, &Propagation)> {
+        self.metadata.iter().map(|(key, value)| (key.as_str(), value))
+    }
+
+    /// Entries for the `baggage` header (W3C Baggage), not yet percent-encoded.
+    #[must_use]
+    pub fn baggage(&self) -> &[(String, String)] {
+        &self.baggage
+    }
+
+    /// Says that everything propagated so far also leaves the process, as baggage under the names and in the forms that
+    /// the Langfuse SDKs use (`langfuse_user_id`, ..., metadata as JSON).
+    pub fn to_baggage(&mut self) {
+        let json = |value: &Propagation| match value {
+            Propagation::Str(text) => serde_json::Value::from(text.as_str()).to_string(),
+            Propagation::Int(number) => number.to_string(),
+            Propagation::Double(number) => serde_json::Value::from(*number).to_string(),
+            Propagation::Bool(flag) => flag.to_string(),
+            Propagation::Strs(texts) => serde_json::Value::from(texts.as_slice()).to_string(),
+        };
+        let fields = self.fields.iter().filter_map(|(field, value)| {
+            let name = BAGGAGE.iter().find(|(_, other)| other == field)?.0;
+            let text = if let Propagation::Str(text) = value { text.clone() } else { json(value) };
+            Some((format!("{BAGGAGE_PREFIX}{name}"), text))
+        });
+        let metadata = self.metadata.iter();
+        let metadata = metadata.map(|(key, value)| (format!("{BAGGAGE_PREFIX}metadata_{key}"), json(value)));
+        self.baggage = fields.chain(metadata).collect();
+    }
+
+    /// Takes an entry of the `baggage` header, percent-decoded. Other software's entries are ignored.
+    ///
+    /// # Errors
+    ///
+    /// What [`Propagated::set`] and its kin refuse.
+    pub fn add_baggage(&mut self, name: &str, value: &str) -> Result<(), String> {
+        let Some(name) = name.strip_prefix(BAGGAGE_PREFIX).filter(|name| *name != "trace_id") else {
+            return Ok(());
+        };
+        if let Some(key) = name.strip_prefix("metadata_") {
+            return self.add_metadata(key, scalar(value));
+        }
+        match BAGGAGE.iter().find(|(other, _)| *other == name) {
+            Some((_, Field::TraceTags)) => self.add_tags(&list(value)),
+            Some((_, Field::PromptVersion)) => {
+                if let Ok(version) = value.parse() {
+                    self.put(Field::PromptVersion, Propagation::Int(version));
+                }
+                Ok(())
+            }
+            Some((_, field)) => self.set(*field, value),
+            None => self.add_metadata(name, Propagation::Str(value.to_owned())),
+        }
     }
 
     fn put(&mut self, field: Field, value: Propagation) {
@@ -150,6 +282,34 @@ mod tests {
         assert_eq!(inner.get(Field::TraceTags), Some(&Propagation::Strs(vec!["a".into(), "b".into()])));
         assert_eq!(inner.metadata.len(), 2);
         assert_eq!(outer.metadata.len(), 1);
+    }
+
+    #[test]
+    fn baggage_comes_back_as_it_was_said() {
+        let mut said = Propagated::default();
+        said.set(Field::UserId, "u 1").unwrap();
+        said.add_tags(&["a".into(), "b,c".into()]).unwrap();
+        said.set_prompt("p", 3).unwrap();
+        for value in [Propagation::Str("12".into()), Propagation::Int(12), Propagation::Bool(true)] {
+            said.add_metadata("k", value.clone()).unwrap();
+            said.to_baggage();
+            let mut read = Propagated::default();
+            for (name, text) in said.baggage() {
+                read.add_baggage(name, text).unwrap();
+            }
+            read.to_baggage();
+            assert_eq!(read.get(Field::UserId), said.get(Field::UserId));
+            assert_eq!(read.get(Field::TraceTags), said.get(Field::TraceTags));
+            assert_eq!(read.get(Field::PromptVersion), Some(&Propagation::Int(3)));
+            assert_eq!(read.metadata, [("k".to_owned(), value)]);
+        }
+        let mut read = Propagated::default();
+        read.add_baggage("langfuse_tags", "['t1', 't2']").unwrap();
+        read.add_baggage("langfuse_metadata_bare", "acme").unwrap();
+        read.add_baggage("other", "x").unwrap();
+        assert!(read.add_baggage("langfuse_environment", "NOT GOOD").is_err());
+        assert_eq!(read.get(Field::TraceTags), Some(&Propagation::Strs(vec!["t1".into(), "t2".into()])));
+        assert_eq!(read.metadata, [("bare".to_owned(), Propagation::Str("acme".into()))]);
     }
 
     #[test]

@@ -117,6 +117,7 @@ struct LaneCounters {
     delivered: AtomicU64,
     unconfirmed: AtomicU64,
     dropped: [AtomicU64; 13],
+    stripped: AtomicU64,
 }
 
 impl Counters {
@@ -136,10 +137,16 @@ impl Counters {
         self.lanes[lane as usize].dropped[reason as usize].fetch_add(count, Ordering::Relaxed);
     }
 
+    /// Counts content that a mask failed on. What it belonged to goes on without it and is counted where it ends.
+    pub(crate) fn stripped(&self, lane: Lane, count: u64) {
+        self.lanes[lane as usize].stripped.fetch_add(count, Ordering::Relaxed);
+    }
+
     /// Adds what another set of counters holds: a destination that is forgotten leaves its sums to the process.
     pub(crate) fn absorb(&self, other: &Self) {
         for (mine, theirs) in self.lanes.iter().zip(&other.lanes) {
-            let LaneCounters { submitted, delivered, unconfirmed, dropped } = theirs;
+            let LaneCounters { submitted, delivered, unconfirmed, dropped, stripped } = theirs;
+            mine.stripped.fetch_add(stripped.load(Ordering::Relaxed), Ordering::Relaxed);
             mine.submitted.fetch_add(submitted.load(Ordering::Relaxed), Ordering::Relaxed);
             mine.delivered.fetch_add(delivered.load(Ordering::Relaxed), Ordering::Relaxed);
             mine.unconfirmed.fetch_add(unconfirmed.load(Ordering::Relaxed), Ordering::Relaxed);
@@ -159,7 +166,15 @@ impl Counters {
         let dropped = DropReason::ALL.map(|reason| counters.dropped[reason as usize].load(Ordering::Acquire));
         let submitted = counters.submitted.load(Ordering::Acquire);
         let ended = delivered + unconfirmed + dropped.iter().sum::<u64>();
-        Tally { submitted, delivered, unconfirmed, dropped, pending: submitted.saturating_sub(ended) }
+        let stripped = counters.stripped.load(Ordering::Relaxed);
+        Tally {
+            submitted,
+            delivered,
+            unconfirmed,
+            dropped,
+            pending: submitted.saturating_sub(ended),
+            stripped,
+        }
     }
 }
 
@@ -176,6 +191,8 @@ pub struct Tally {
     pub unconfirmed: u64,
     /// Given up, in the order of [`DropReason::ALL`].
     pub dropped: [u64; 13],
+    /// Values that a mask failed on: they were left out of what is counted above.
+    pub stripped: u64,
 }
 
 impl Tally {
@@ -192,6 +209,7 @@ impl Tally {
         self.delivered += other.delivered;
         self.pending += other.pending;
         self.unconfirmed += other.unconfirmed;
+        self.stripped += other.stripped;
         for (mine, theirs) in self.dropped.iter_mut().zip(&other.dropped) {
             *mine += theirs;
         }

@@ -53,6 +53,8 @@ pub struct LaneStats {
     pub unconfirmed: u64,
     /// Given up, by reason; reasons that never occurred are absent.
     pub dropped: BTreeMap<&'static str, u64>,
+    /// Values that a mask failed on. They were left out; what they belonged to is counted above.
+    pub mask_failed: u64,
 }
 
 /// One destination's part.
@@ -82,6 +84,7 @@ impl LaneStats {
             pending: tally.pending,
             unconfirmed: tally.unconfirmed,
             dropped: dropped.filter(|(_, count)| *count > 0).collect(),
+            mask_failed: tally.stripped,
         }
     }
 }

@@ -10,12 +10,12 @@ use crate::encode::dialect::{Dialect, Translator, as_json};
 use crate::encode::otlp::{self, SpanHead, Value};
 use crate::id::SpanId;
 use crate::observation::SpanContext;
-use crate::propagate::{Propagated, Propagation};
+use crate::propagate::Propagated;
 
 /// Metadata keys of one observation; further ones are left out.
 const MAX_ATTRIBUTES: usize = 1024;
 /// A field keeps at least this much of its text when the whole observation is too large.
-const KEPT_TEXT: usize = 64 * 1024;
+pub(crate) const KEPT_TEXT: usize = 64 * 1024;
 
 /// See the module. Also what is captured before an observation starts; see [`crate::Start::values`].
 #[derive(Debug)]
@@ -411,26 +411,17 @@ impl Values {
 
     /// Puts a scope's attributes in.
     pub(crate) fn propagate(&mut self, propagated: &Propagated) {
-        fn value(value: &Propagation) -> Value<'_> {
-            match value {
-                Propagation::Str(text) => Value::Str(text),
-                Propagation::Int(number) => Value::Int(*number),
-                Propagation::Double(number) => Value::Double(*number),
-                Propagation::Bool(flag) => Value::Bool(*flag),
-                Propagation::Strs(texts) => Value::Strs(texts),
-            }
-        }
         for (field, propagation) in &propagated.fields {
-            self.set(*field, value(propagation));
+            self.set(*field, propagation.value());
         }
         for (key, propagation) in &propagated.metadata {
-            self.set_key(TRACE_METADATA, key, value(propagation), true);
+            self.set_key(TRACE_METADATA, key, propagation.value(), true);
         }
     }
 }
 
 /// The first `room` bytes of a text, to a character's end, and how much is gone.
-fn cut(text: &[u8], room: usize) -> String {
+pub(crate) fn cut(text: &[u8], room: usize) -> String {
     let head = &text[..room.min(text.len())];
     let kept = match std::str::from_utf8(head) {
         Ok(whole) => whole,

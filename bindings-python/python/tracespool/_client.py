@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import sys
+import time
+
 from tracespool import _native, _waiting
 
 TYPE_CHECKING = False  # importing `typing` for annotations costs a megabyte
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, MutableMapping
     from typing import Any, TypeVar
 
     _F = TypeVar("_F", bound=Callable[..., Any])
     _T = TypeVar("_T")
+    _Headers = TypeVar("_Headers", bound=MutableMapping[str, str])
 
 _COROUTINE = 0x80
 
@@ -28,10 +32,17 @@ class Client(_native.Client):
 
     async def aflush(self, timeout: float = 5.0) -> dict[str, Any]:
         """`flush` for asyncio and trio: starts no thread and never blocks the loop."""
+        timeout = await self._staged(timeout)
         return await _waiting.wait(self.begin_flush(timeout), timeout)
+
+    async def _staged(self, timeout: float) -> float:
+        """Waits for the client's own mask or exporter; returns what is left of the time."""
+        stage = self._stage
+        return timeout if stage is None else await _waiting.drained(stage, timeout)
 
     async def ashutdown(self, timeout: float = 3.0) -> dict[str, Any]:
         """`shutdown` for asyncio and trio."""
+        timeout = await self._staged(timeout)
         report = await _waiting.wait(self.begin_flush(timeout), timeout)
         self.shutdown(0.0)
         return report
@@ -65,6 +76,12 @@ class Client(_native.Client):
             content_fetch_timeout_seconds=content_fetch_timeout_seconds,
         )
 
+    def inject(self, headers: _Headers) -> _Headers:
+        """See `tracespool.headers.inject`."""
+        from tracespool.headers import inject
+
+        return inject(headers)
+
     def in_context(self, function: _F) -> _F:
         """See `tracespool.in_context`."""
         return in_context(function)
@@ -82,12 +99,23 @@ def get_client(*, public_key: str | None = None) -> Client:
 
 def flush_all(timeout: float = 5.0) -> dict[str, Any]:
     """Sends what every client has pending; returns by the deadline with a report."""
+    timeout = _drain_stages(timeout)
     return _native.begin_flush_all(timeout).wait(timeout)
 
 
 async def aflush_all(timeout: float = 5.0) -> dict[str, Any]:
     """`flush_all` for asyncio and trio."""
     return await _waiting.wait(_native.begin_flush_all(timeout), timeout)
+
+
+def _drain_stages(timeout: float) -> float:
+    """Masks and exporters of clients that have some; returns what is left of the time."""
+    stages = sys.modules.get("tracespool._stage")
+    if stages is None:
+        return timeout
+    deadline = time.monotonic() + timeout
+    stages.drain_all(timeout)
+    return max(0.0, deadline - time.monotonic())
 
 
 def in_context(function: _F) -> _F:

@@ -7,6 +7,7 @@ At exit all clients share one deadline. `TRACESPOOL_ATEXIT=0` leaves that to the
 import atexit
 import os
 import sys
+import time
 
 from tracespool import _native
 
@@ -24,7 +25,7 @@ _known: set[str] = set()
 def install() -> None:
     """Registers the hooks of this process."""
     if os.environ.get("TRACESPOOL_ATEXIT") != "0":
-        atexit.register(_native.goodbye)
+        atexit.register(_goodbye)
     if hasattr(os, "register_at_fork"):
         os.register_at_fork(
             before=_before_fork,
@@ -39,6 +40,17 @@ def install() -> None:
         _in_worker()
 
 
+def _goodbye() -> None:
+    """What masks and exporters of clients still have goes first, for half of the time."""
+    stages = sys.modules.get("tracespool._stage")
+    if stages is None:
+        _native.goodbye()
+        return
+    deadline = time.monotonic() + 3.0
+    stages.drain_all(1.5)
+    _native.goodbye(deadline - time.monotonic())
+
+
 def _say_goodbye_on_sigterm() -> None:
     """Opt-in: SIGTERM says goodbye first and then does what it did before."""
     import signal
@@ -51,7 +63,7 @@ def _say_goodbye_on_sigterm() -> None:
         return
 
     def goodbye(number: int, frame: object) -> None:
-        _native.goodbye()
+        _goodbye()
         if callable(before):
             before(number, frame)  # type: ignore[arg-type]
         else:
@@ -84,8 +96,8 @@ def _in_worker(_: object = None) -> None:
     util = sys.modules.get("multiprocessing.util")
     if util is not None and os.environ.get("TRACESPOOL_ATEXIT") != "0":
         # A high priority would run it before the application's own finalizers, which may still trace.
-        util.Finalize(None, _native.goodbye, exitpriority=-100)
+        util.Finalize(None, _goodbye, exitpriority=-100)
 
 
 def _celery_goodbye(**_: object) -> None:
-    _native.goodbye()
+    _goodbye()

@@ -8,8 +8,11 @@ from typing import Any, Final, Literal, TypedDict, TypeVar, final
 from typing_extensions import NotRequired, Self, disjoint_base
 
 __all__ = [
+    "KNOWN_SCOPES",
     "Block",
     "Client",
+    "Held",
+    "Intake",
     "Observation",
     "Observer",
     "Run",
@@ -26,11 +29,15 @@ __all__ = [
     "create_trace_id",
     "current",
     "encode",
+    "from_baggage",
     "get_client",
     "get_current_observation_id",
     "get_current_trace_id",
     "goodbye",
+    "is_known_scope",
+    "is_langfuse_scope",
     "on_drop",
+    "outgoing",
     "propagate_attributes",
     "register_client_class",
     "set_current",
@@ -50,6 +57,7 @@ class _TraceContext(TypedDict):
     parent_span_id: NotRequired[str]
 
 __version__: Final[str]
+KNOWN_SCOPES: Final[list[str]]
 
 @final
 class Observation:
@@ -233,6 +241,24 @@ class Observation:
     ) -> Literal[False]: ...
 
 @final
+class Held:
+    def read(
+        self,
+    ) -> tuple[str, int, int, int, int, int, int, int, str, dict[str, Any]] | None: ...
+    def patch(self, without: list[str], added: dict[str, Any], /) -> list[str]: ...
+    def strip(self) -> None: ...
+    def submit(self) -> None: ...
+    def delivered(self) -> None: ...
+    def discard(self) -> None: ...
+    def rejected(self) -> None: ...
+
+@final
+class Intake:
+    def __new__(cls, client: Client, /) -> Self: ...
+    def started(self, span: Any, parent_context: Any = None, /) -> None: ...
+    def ended(self, span: Any, /) -> None: ...
+
+@final
 class Scope:
     def __enter__(self) -> Observation: ...
     def __exit__(
@@ -319,7 +345,10 @@ class Client:
         headers: dict[str, str] | None = None,
         dialect: Literal["langfuse", "openinference", "gen_ai"] | None = None,
         service_name: str | None = None,
+        follow_parent_sampling: bool = False,
     ) -> None: ...
+    @property
+    def _stage(self) -> Any: ...
     @property
     def public_key(self) -> str: ...
     @property
@@ -355,7 +384,7 @@ class Client:
         usage_details: Mapping[str, int] | None = None,
         cost_details: Mapping[str, float] | None = None,
         prompt: Any = None,
-        trace_context: _TraceContext | None = None,
+        trace_context: _TraceContext | Mapping[str, str] | str | None = None,
     ) -> Observation: ...
     def start_as_current_observation(
         self,
@@ -374,14 +403,14 @@ class Client:
         usage_details: Mapping[str, int] | None = None,
         cost_details: Mapping[str, float] | None = None,
         prompt: Any = None,
-        trace_context: _TraceContext | None = None,
+        trace_context: _TraceContext | Mapping[str, str] | str | None = None,
         end_on_exit: bool | None = None,
     ) -> Scope: ...
     def create_event(
         self,
         *,
         name: str,
-        trace_context: _TraceContext | None = None,
+        trace_context: _TraceContext | Mapping[str, str] | str | None = None,
         input: Any = None,
         output: Any = None,
         metadata: Any = None,
@@ -545,6 +574,10 @@ class Client:
     def _fetch(self, place: str, timeout: float, /) -> tuple[int, bytes]: ...
     def auth_check(self) -> bool: ...
 
+def from_baggage(entries: list[tuple[str, str]], /) -> dict[str, Any]: ...
+def is_known_scope(name: str, /) -> bool: ...
+def is_langfuse_scope(name: str, /) -> bool: ...
+def outgoing() -> tuple[str, list[tuple[str, str]]] | None: ...
 def encode(value: Any, /) -> str | None: ...
 def create_trace_id(*, seed: str | None = None) -> str: ...
 def current() -> object: ...

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from tracespool._native import Ticket
+    from tracespool._stage import Stage
 
 _SHORTEST = 0.001
 _LONGEST = 0.02
@@ -29,6 +30,16 @@ async def wait(ticket: Ticket, timeout: float) -> dict[str, Any]:
         await sleep(min(pause, left))
         pause = min(pause * 1.5, _LONGEST)
     return report
+
+
+async def drained(stage: Stage, timeout: float) -> float:
+    """Waits until a client's own mask or exporter has passed everything on; returns what is left of the time."""
+    deadline = time.monotonic() + max(0.0, timeout)
+    sleep = _sleeper()
+    over = stage.begin_drain(deadline)
+    while not over.is_set() and (left := deadline - time.monotonic()) > 0:
+        await sleep(min(_LONGEST, left))
+    return max(0.0, deadline - time.monotonic())
 
 
 def _sleeper() -> Any:

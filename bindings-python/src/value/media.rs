@@ -156,7 +156,7 @@ impl Encoder<'_, '_> {
         }
         let names = names(py);
         let word = |name: &Py<PyString>| word(holder, name.bind(py));
-        let (kind, media_type, format) = (word(&names.kind), word(&names.media_type), word(&names.format));
+        let (kind, media_type, format) = (word(&names.type_), word(&names.media_type), word(&names.format));
         let mime_type = word(&names.mime_type).or_else(|| word(&names.mime_type_camel));
         let shape = Shape {
             kind: kind.as_deref(),

@@ -3,6 +3,7 @@
 pub mod dialect;
 #[cfg(test)]
 mod dialect_tests;
+pub mod foreign;
 mod gen_ai;
 mod json;
 mod messages;
@@ -10,4 +11,5 @@ mod openinference;
 pub mod otlp;
 pub mod protobuf;
 mod provider;
+pub mod reading;
 pub mod scores;

@@ -68,7 +68,13 @@ pub fn attribute(out: &mut Vec<u8>, prefix: &str, key: Option<&str>, value: Valu
 }
 
 /// Appends a `KeyValue`; returns where its key ends.
-fn key_value(out: &mut Vec<u8>, tag: u8, prefix: &str, key: Option<&str>, value: Value<'_>) -> Option<usize> {
+pub(super) fn key_value(
+    out: &mut Vec<u8>,
+    tag: u8,
+    prefix: &str,
+    key: Option<&str>,
+    value: Value<'_>,
+) -> Option<usize> {
     let key_len = prefix.len() + key.map_or(0, |key| key.len() + 1);
     let number;
     let text: &[u8] = match value {
@@ -165,6 +171,17 @@ pub fn event(out: &mut Vec<u8>, time: u64, name: &str, attributes: &[(&str, Valu
     fixed64_field(out, 0x09, time); // Event.time_unix_nano = 1
     bytes_field(out, 0x12, name.as_bytes()); // Event.name = 2
     out.extend_from_slice(&said);
+}
+
+/// Appends the content of an `AnyValue`, for lists.
+pub(super) fn any_value(out: &mut Vec<u8>, value: Value<'_>) {
+    let mut pair = Vec::new();
+    if key_value(&mut pair, KEY, "", None, value).is_some()
+        && let Some(Ok(pair)) = field(&pair, 1)
+        && let Some(Ok(content)) = field(pair, 2)
+    {
+        out.extend_from_slice(content);
+    }
 }
 
 /// The fixed part of a span.
@@ -273,6 +290,11 @@ impl Envelope {
         Self::new(&pairs, scope_name, &self.version)
     }
 
+    /// One of encoded parts: the resource with what follows it in its message, and the scope likewise.
+    pub(crate) fn of(resource: Bytes, scope: Bytes) -> Self {
+        Self { pairs: Vec::new(), version: String::new(), resource, scope }
+    }
+
     /// Bytes that the envelope adds to a request at most.
     #[must_use]
     pub fn overhead(&self) -> usize {
@@ -307,7 +329,7 @@ pub fn rejected_spans(body: &[u8]) -> u64 {
 }
 
 /// The first field with this number: bytes, or a varint's value as the error side.
-pub(super) fn field(mut message: &[u8], number: u64) -> Option<Result<&[u8], u64>> {
+pub(crate) fn field(mut message: &[u8], number: u64) -> Option<Result<&[u8], u64>> {
     while !message.is_empty() {
         let tag = read_varint(&mut message)?;
         let content = match tag & 7 {
@@ -327,13 +349,13 @@ pub(super) fn field(mut message: &[u8], number: u64) -> Option<Result<&[u8], u64
     None
 }
 
-fn take<'a>(message: &mut &'a [u8], len: usize) -> Option<&'a [u8]> {
+pub(crate) fn take<'a>(message: &mut &'a [u8], len: usize) -> Option<&'a [u8]> {
     let (head, tail) = message.split_at_checked(len)?;
     *message = tail;
     Some(head)
 }
 
-fn read_varint(message: &mut &[u8]) -> Option<u64> {
+pub(crate) fn read_varint(message: &mut &[u8]) -> Option<u64> {
     let mut value = 0u64;
     for shift in (0..64).step_by(7) {
         let (&byte, tail) = message.split_first()?;

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::{Map, Value as Json};
 
-use crate::pipeline::Item;
+use crate::pipeline::{Item, Wrapper};
 use crate::transport::Payload;
 
 /// The body for `POST /api/public/scores`.
@@ -28,7 +28,7 @@ pub(crate) fn ingestion<'a>(items: impl Iterator<Item = &'a Item>) -> Payload {
         if chunks.len() > 1 {
             chunks.push(Bytes::from_static(b","));
         }
-        if let Some(wrapper) = &item.wrapper {
+        if let Some(Wrapper::Event(wrapper)) = &item.wrapper {
             chunks.push(Bytes::copy_from_slice(wrapper));
         }
         chunks.push(item.payload.clone());
@@ -92,7 +92,7 @@ mod tests {
         let payload = format!("{{\"id\":\"{id}\"}}").into();
         Item {
             payload,
-            wrapper: Some(wrapper(id, "2026-01-01T00:00:00Z")),
+            wrapper: Some(Wrapper::Event(wrapper(id, "2026-01-01T00:00:00Z"))),
             content: None,
             submitted: 0,
             timeout: Duration::ZERO,

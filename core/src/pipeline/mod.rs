@@ -30,7 +30,7 @@ use self::flush::Flush;
 pub use self::flush::FlushRequest;
 use self::ids::IdMap;
 use self::queue::Entry;
-pub use self::queue::{ITEM_OVERHEAD, Item};
+pub use self::queue::{ITEM_OVERHEAD, Item, Wrapper};
 use self::retry::RetryBudget;
 use self::schedule::Class;
 use self::spool::{Fate, Spool};

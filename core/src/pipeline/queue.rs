@@ -21,8 +21,8 @@ pub const ITEM_OVERHEAD: usize = 160;
 pub struct Item {
     /// Its final bytes.
     pub payload: Bytes,
-    /// What goes around a score towards the ingestion endpoint.
-    pub wrapper: Option<Box<[u8]>>,
+    /// What goes around it in a request, where that is not what goes around all others.
+    pub wrapper: Option<Wrapper>,
     /// The content that it announces, where it is a use of media.
     pub(crate) content: Option<Arc<Content>>,
     /// When it was submitted, monotonic nanoseconds.
@@ -31,11 +31,41 @@ pub struct Item {
     pub timeout: Duration,
 }
 
+/// What goes around an item in a request.
+#[derive(Clone, Debug)]
+pub enum Wrapper {
+    /// A score as an event of the ingestion endpoint; see [`scores::wrapper`].
+    Event(Box<[u8]>),
+    /// A span of another scope and resource than the process's own.
+    Envelope(Arc<Envelope>),
+}
+
+impl Wrapper {
+    fn len(&self) -> usize {
+        match self {
+            Self::Event(head) => head.len() + 1,
+            Self::Envelope(envelope) => envelope.overhead(),
+        }
+    }
+}
+
 impl Item {
-    /// Bytes that the budgets hold for it; a content holds its own.
+    /// Bytes that the budgets hold for it; a content holds its own. An envelope is counted for each of its spans, although
+    /// they share it.
     #[must_use]
     pub fn cost(&self) -> usize {
-        self.payload.len() + self.wrapper.as_ref().map_or(0, |wrapper| wrapper.len()) + ITEM_OVERHEAD
+        self.payload.len() + self.wrapper_len() + ITEM_OVERHEAD
+    }
+
+    fn wrapper_len(&self) -> usize {
+        self.wrapper.as_ref().map_or(0, Wrapper::len)
+    }
+
+    fn envelope(&self) -> Option<&Arc<Envelope>> {
+        match &self.wrapper {
+            Some(Wrapper::Envelope(envelope)) => Some(envelope),
+            _ => None,
+        }
     }
 }
 
@@ -93,18 +123,39 @@ impl Batch {
             return payload.clone();
         }
         let payload = match form {
-            None => {
-                let spans = self.entries.iter().map(|entry| entry.item.payload.len()).sum();
-                let mut chunks = Vec::with_capacity(self.entries.len() + 1);
-                chunks.push(envelope.prefix(spans));
-                chunks.extend(self.entries.iter().map(|entry| entry.item.payload.clone()));
-                Payload::new(chunks)
-            }
+            None => self.spans(envelope),
             Some(ScoreForm::Array) => scores::array(self.entries.iter().map(|entry| &entry.item)),
             Some(ScoreForm::Ingestion) => scores::ingestion(self.entries.iter().map(|entry| &entry.item)),
         };
         self.payload = Some((form, payload.clone()));
         payload
+    }
+
+    /// Spans by their envelopes, each of which is a `ResourceSpans` of its own; a request is as many as there are.
+    fn spans(&self, own: &Envelope) -> Payload {
+        let mut chunks = Vec::with_capacity(self.entries.len() + 1);
+        if self.entries.iter().all(|entry| entry.item.wrapper.is_none()) {
+            chunks.push(own.prefix(self.entries.iter().map(|entry| entry.item.payload.len()).sum()));
+            chunks.extend(self.entries.iter().map(|entry| entry.item.payload.clone()));
+            return Payload::new(chunks);
+        }
+        let mut group = |envelope: &Envelope, items: &[&Item]| {
+            chunks.push(envelope.prefix(items.iter().map(|item| item.payload.len()).sum()));
+            chunks.extend(items.iter().map(|item| item.payload.clone()));
+        };
+        let (mut foreign, ours): (Vec<&Item>, Vec<&Item>) =
+            self.entries.iter().map(|entry| &entry.item).partition(|item| item.wrapper.is_some());
+        if !ours.is_empty() {
+            group(own, &ours);
+        }
+        // By address: a stable sort keeps the order of submission within each.
+        foreign.sort_by_key(|item| item.envelope().map(Arc::as_ptr));
+        for items in foreign.chunk_by(|a, b| a.envelope().map(Arc::as_ptr) == b.envelope().map(Arc::as_ptr)) {
+            if let Some(envelope) = items.first().and_then(|item| item.envelope()) {
+                group(envelope, items);
+            }
+        }
+        Payload::new(chunks)
     }
 
     /// Two halves, for a server that finds the whole too large; `None` where there is but one item.
@@ -147,8 +198,7 @@ impl LaneQueue {
         let limit = limit / fraction as usize;
         let (mut taken, mut bytes) = (0, 0);
         for entry in self.entries.iter().take(count.max(1)) {
-            let size =
-                entry.item.payload.len() + entry.item.wrapper.as_ref().map_or(1, |wrapper| wrapper.len() + 2);
+            let size = entry.item.payload.len() + entry.item.wrapper_len() + 1;
             if taken > 0 && bytes + size > limit {
                 break;
             }
@@ -203,6 +253,35 @@ mod tests {
         queue.push(entry(7, 1));
         queue.push(entry(8, 1));
         assert_eq!(queue.cut(Lane::Observations, 1, 1, 0).unwrap().entries.len(), 1);
+    }
+
+    #[test]
+    fn spans_go_out_by_envelope_whatever_their_order() {
+        use crate::encode::otlp::field;
+        let own = Envelope::new(&[], "own", "1");
+        let foreign = |name: &str| Arc::new(Envelope::new(&[], name, "1"));
+        let (a, b) = (foreign("a"), foreign("b"));
+        let entries =
+            [None, Some(&a), Some(&b), None, Some(&a)].into_iter().enumerate().map(|(at, envelope)| {
+                let mut entry = entry(at as u64, 0);
+                entry.item.payload = vec![0x12, 1, b'0' + at as u8].into();
+                entry.item.wrapper = envelope.cloned().map(Wrapper::Envelope);
+                entry
+            });
+        let mut batch = Batch::new(Lane::Observations, entries.collect(), 0);
+        let body = batch.payload(&own, ScoreForm::Array).to_vec();
+        let mut rest = body.as_slice();
+        let mut seen = Vec::new();
+        while let Some(Ok(resource_spans)) = field(rest, 1) {
+            rest = &rest[2 + resource_spans.len()..];
+            let scope_spans = field(resource_spans, 2).unwrap().unwrap();
+            let scope = field(field(scope_spans, 1).unwrap().unwrap(), 1).unwrap().unwrap().to_vec();
+            let spans: Vec<u8> = scope_spans.iter().copied().filter(u8::is_ascii_digit).collect();
+            seen.push((String::from_utf8(scope).unwrap(), String::from_utf8(spans).unwrap()));
+        }
+        seen.sort();
+        let seen: Vec<String> = seen.into_iter().map(|(scope, spans)| format!("{scope}:{spans}")).collect();
+        assert_eq!(seen, ["a:114", "b:12", "own:103"]);
     }
 
     #[test]

@@ -1,0 +1,3 @@
+"""`langfuse._client.span_filter`."""
+
+from tracespool.langfuse.span_filter import *  # noqa: F403

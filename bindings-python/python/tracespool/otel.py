@@ -1,0 +1,77 @@
+"""Spans of other instrumentation (OpenInference, OpenLLMetry, anything of OpenTelemetry's) into one client of yours.
+
+    from opentelemetry.sdk.trace import TracerProvider
+    from tracespool.otel import TracespoolSpanProcessor
+
+    provider = TracerProvider()
+    provider.add_span_processor(TracespoolSpanProcessor(client))
+
+Needs `opentelemetry-sdk`. See docs/opentelemetry.md.
+"""
+
+from __future__ import annotations
+
+import weakref
+
+from opentelemetry.sdk.trace import SpanProcessor
+
+from tracespool import _native
+
+TYPE_CHECKING = False  # importing `typing` for annotations costs a megabyte
+if TYPE_CHECKING:
+    from typing import Any
+
+    from opentelemetry.context import Context
+    from opentelemetry.sdk.trace import ReadableSpan, Span
+
+    from tracespool import Client
+
+__all__ = ["TracespoolSpanProcessor", "attach"]
+
+
+class TracespoolSpanProcessor(SpanProcessor):
+    """Sends finished spans to one client, and to no other.
+
+    A span is kept as its instrumentation made it: ids, parent, times, attributes, events, links, status, scope and
+    resource. It is stamped with the client's environment and release and with what `propagate_attributes` says where it
+    starts; the span itself, which other processors see too, stays as it is. Which spans go out is for the client's
+    `should_export_span`, by default for `tracespool.span_filter.is_default_export_span`. Nothing here waits or raises; what
+    does not fit is dropped and counted (`tracespool.stats()`).
+    """
+
+    def __init__(self, client: Client) -> None:
+        self.client = client
+        intake = _native.Intake(client)
+        self._started = intake.started
+        self._ended = intake.ended
+
+    def on_start(self, span: Span, parent_context: Context | None = None) -> None:
+        self._started(span, parent_context)
+
+    def on_end(self, span: ReadableSpan) -> None:
+        self._ended(span)
+
+    def force_flush(self, timeout_millis: int = 30000) -> bool:
+        """Sends what this client has pending; true where all of it arrived in time."""
+        return bool(self.client.flush(timeout_millis / 1000)["complete"])
+
+    def shutdown(self) -> None:
+        """Sends what this client has pending, for 3 s at most. The client works on."""
+        self.client.flush(3.0)
+
+
+_attached: weakref.WeakKeyDictionary[Any, dict[tuple[str, str], TracespoolSpanProcessor]] = weakref.WeakKeyDictionary()
+
+
+def attach(provider: Any, client: Client) -> TracespoolSpanProcessor:
+    """Attaches a processor of this client to a provider, once: another client of the same keys takes the processor over,
+    since providers let none go. What `Client(tracer_provider=...)` does."""
+    processors = _attached.setdefault(provider, {})
+    key = (client.base_url, client.public_key)
+    processor = processors.get(key)
+    if processor is None:
+        processor = processors[key] = TracespoolSpanProcessor(client)
+        provider.add_span_processor(processor)
+    else:
+        processor.__init__(client)  # type: ignore[misc]
+    return processor

@@ -1,0 +1,553 @@
+//! Spans of other instrumentation on their way into one client: what the span processor in `tracespool.otel` calls.
+
+use std::borrow::Cow;
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use pyo3::exceptions::PyException;
+use pyo3::prelude::*;
+use pyo3::types::{PyBool, PyBytes, PyDict, PyFloat, PyInt, PyList, PyString, PyTuple};
+use tracespool_core::attr::{Field, TRACE_METADATA};
+use tracespool_core::encode::foreign::{Any, Foreign, ForeignEnvelope, ForeignHead, Part};
+use tracespool_core::encode::otlp::{Envelope, Value};
+use tracespool_core::filter;
+use tracespool_core::id::SpanId;
+use tracespool_core::propagate::Propagated;
+use tracespool_core::report::DropReason;
+
+use crate::client::Client;
+use crate::handle::Handle;
+use crate::held::Held;
+use crate::names::{Names, names};
+use crate::notices;
+use crate::otel::{self, Origin};
+use crate::stage;
+use crate::value::{Captured, Scratch, capture_text, for_each_item};
+
+/// Spans under way that are remembered for one destination; beyond, the oldest is forgotten (it was never ended).
+const MAX_STARTED: usize = 8192;
+/// Pairs of scope and resource whose encoded form is kept.
+const MAX_SEEN: usize = 64;
+
+/// What was found when a span started.
+struct Started {
+    /// The filter said that it will be sent.
+    exported: bool,
+    app_root: bool,
+    /// Its parent goes to another destination.
+    orphan: bool,
+    propagated: Option<Arc<Propagated>>,
+}
+
+#[derive(Default)]
+struct Table {
+    spans: HashMap<SpanId, Started>,
+    order: VecDeque<SpanId>,
+}
+
+impl Table {
+    fn put(&mut self, span: SpanId, started: Started) {
+        self.spans.insert(span, started);
+        self.order.push_back(span);
+        while self.spans.len() > MAX_STARTED
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.spans.remove(&oldest);
+        }
+        if self.order.len() > 2 * MAX_STARTED {
+            // Ended ones have left their places behind.
+            let spans = &self.spans;
+            self.order.retain(|span| spans.contains_key(span));
+        }
+    }
+}
+
+/// By destination. The lock is held for looking only.
+static TABLES: Mutex<Option<HashMap<u64, Table>>> = Mutex::new(None);
+
+/// Whether this span is under way and will be sent to `destination`.
+pub(crate) fn is_exported(destination: u64, span: SpanId) -> bool {
+    let tables = TABLES.lock();
+    let table = tables.as_ref().and_then(|tables| tables.get(&destination));
+    table.and_then(|table| table.spans.get(&span)).is_some_and(|started| started.exported)
+}
+
+/// A scope and a resource as they were last met.
+struct Seen {
+    resource: Py<PyAny>,
+    scope: Py<PyAny>,
+    envelope: Arc<Envelope>,
+    kind: ScopeKind,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum ScopeKind {
+    /// Of instrumentation for language models.
+    Known,
+    Other,
+    /// Of a Langfuse SDK, for another project.
+    OtherProject,
+}
+
+/// Takes finished spans into one client.
+#[pyclass(frozen, module = "tracespool._native")]
+pub(crate) struct Intake {
+    handle: Arc<Handle>,
+    seen: Mutex<Vec<Seen>>,
+}
+
+#[pymethods]
+impl Intake {
+    #[new]
+    #[pyo3(signature = (client, /))]
+    fn new(client: &Bound<'_, Client>) -> Self {
+        Self { handle: client.get().handle.clone(), seen: Mutex::default() }
+    }
+
+    /// A span has started. Never raises an `Exception`.
+    #[pyo3(signature = (span, parent_context=None, /))]
+    fn started(&self, span: &Bound<'_, PyAny>, parent_context: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
+        quiet(span.py(), self.start(span, parent_context)).map(drop)
+    }
+
+    /// A span has ended. Never raises an `Exception`.
+    #[pyo3(signature = (span, /))]
+    fn ended(&self, span: &Bound<'_, PyAny>) -> PyResult<()> {
+        let py = span.py();
+        if quiet(py, self.end(span))?.is_none() {
+            self.handle.core.refuse_foreign(DropReason::EncodeFailed);
+        }
+        notices::look(py);
+        Ok(())
+    }
+}
+
+/// `None` for an `Exception`; what is none goes on.
+fn quiet<T>(py: Python<'_>, outcome: PyResult<T>) -> PyResult<Option<T>> {
+    match outcome {
+        Ok(value) => Ok(Some(value)),
+        Err(error) if error.is_instance_of::<PyException>(py) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+impl Intake {
+    fn start(&self, span: &Bound<'_, PyAny>, parent_context: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
+        let py = span.py();
+        let names = names(py);
+        let context = span.call_method0(names.get_span_context.bind(py))?;
+        let Some(ids) = otel::Foreign::of(&context) else { return Ok(()) };
+        let origin = Origin::of_foreign(py, parent_context)?;
+        let parent = span.getattr(names.parent.bind(py))?;
+        let parent = if parent.is_none() { None } else { otel::Foreign::of(&parent) };
+        let destination = self.handle.core.destination_key();
+        let above = origin.observation().map(|observation| *observation.get().core.context());
+        let above = above.filter(|above| above.trace_id == ids.trace_id);
+        let ours = above.is_some_and(|above| above.destination == destination && above.recorded);
+        let orphan = match (parent, above) {
+            (Some(parent), Some(above)) => parent.span_id == above.span_id && !ours,
+            _ => false,
+        };
+        let exported = self.wants(span).unwrap_or(false);
+        let below = parent.is_some_and(|parent| is_exported(destination, parent.span_id));
+        let name = span.getattr(names.name.bind(py))?;
+        let scope = scope_name(names, span);
+        let app_root = exported
+            && !below
+            && !ours
+            && !origin.claims(ids.trace_id)
+            && filter::may_be_app_root(&scope, &text(&name), parent.is_some() && !orphan);
+        let started = Started { exported, app_root, orphan, propagated: origin.propagated().cloned() };
+        let mut tables = TABLES.lock();
+        tables.get_or_insert_default().entry(destination).or_default().put(ids.span_id, started);
+        Ok(())
+    }
+
+    fn end(&self, span: &Bound<'_, PyAny>) -> PyResult<()> {
+        let py = span.py();
+        let names = names(py);
+        let context = span.call_method0(names.get_span_context.bind(py))?;
+        let Some(ids) = otel::Foreign::of(&context) else { return Ok(()) };
+        let started = {
+            let mut tables = TABLES.lock();
+            let table = tables.as_mut().and_then(|all| all.get_mut(&self.handle.core.destination_key()));
+            table.and_then(|table| table.spans.remove(&ids.span_id))
+        };
+        // A span that is recorded but not sampled is for others.
+        if !ids.sampled || !self.handle.core.enabled() {
+            return Ok(());
+        }
+        let (envelope, kind) = self.envelope(names, span)?;
+        if kind == ScopeKind::OtherProject {
+            return Ok(());
+        }
+        let wanted = if self.handle.options().has_filter {
+            stage::asked(py, &self.handle, stage::wanted(py, &self.handle, || Ok(span.clone())))
+        } else {
+            kind == ScopeKind::Known || is_genai(names, span)?
+        };
+        if !wanted {
+            return Ok(());
+        }
+        let (payload, root) = self.encode(names, span, ids, &context, started.as_ref())?;
+        let Some(held) = self.handle.core.take_foreign(payload, envelope, ids.trace_id, root) else {
+            return Ok(());
+        };
+        if !self.handle.options().has_stage {
+            held.submit();
+            return Ok(());
+        }
+        stage::pass(py, &self.handle, Bound::new(py, Held::new(held))?, Some(span));
+        Ok(())
+    }
+
+    /// What the filter says at the start, when not all is known.
+    fn wants(&self, span: &Bound<'_, PyAny>) -> PyResult<bool> {
+        let py = span.py();
+        let names = names(py);
+        if self.handle.options().has_filter {
+            return stage::wanted(py, &self.handle, || Ok(span.clone()));
+        }
+        Ok(match self.envelope(names, span)?.1 {
+            ScopeKind::Known => true,
+            ScopeKind::Other => is_genai(names, span)?,
+            ScopeKind::OtherProject => false,
+        })
+    }
+
+    /// Scope and resource, encoded once for each pair of objects.
+    fn envelope(&self, names: &Names, span: &Bound<'_, PyAny>) -> PyResult<(Arc<Envelope>, ScopeKind)> {
+        let py = span.py();
+        let resource = span.getattr(names.resource.bind(py))?;
+        let scope = span.getattr(names.instrumentation_scope.bind(py))?;
+        {
+            let mut seen = self.seen.lock();
+            let same = |seen: &Seen| scope.is(&seen.scope) && resource.is(&seen.resource);
+            if let Some(at) = seen.iter().position(same) {
+                let found = (seen[at].envelope.clone(), seen[at].kind);
+                if at > 0 {
+                    seen.swap(at, at - 1);
+                }
+                return Ok(found);
+            }
+        }
+        let mut envelope = ForeignEnvelope::default();
+        for_each_attribute(names, &resource, |key, value| {
+            with_any(value, |any| envelope.resource(key, any)).map(drop)
+        })?;
+        let mut project = None;
+        let optional = |object: &Bound<'_, PyAny>, name: &Py<PyString>| match object.getattr(name.bind(py)) {
+            Ok(value) if !value.is_none() => text(&value).into_owned(),
+            _ => String::new(),
+        };
+        if !scope.is_none() {
+            for_each_attribute(names, &scope, |key, value| {
+                if key == "public_key" {
+                    project = Some(text(value).into_owned());
+                }
+                with_any(value, |any| envelope.scope(key, any)).map(drop)
+            })?;
+        }
+        let name = optional(&scope, &names.name);
+        let kind =
+            if name == filter::SCOPE_LANGFUSE_SDK && project.as_deref() != Some(self.handle.public_key()) {
+                ScopeKind::OtherProject
+            } else if filter::is_known_scope(&name) {
+                ScopeKind::Known
+            } else {
+                ScopeKind::Other
+            };
+        let envelope = Arc::new(envelope.finish(
+            &name,
+            &optional(&scope, &names.version),
+            &optional(&scope, &names.schema_url),
+            &optional(&resource, &names.schema_url),
+        ));
+        let made =
+            Seen { resource: resource.unbind(), scope: scope.unbind(), envelope: envelope.clone(), kind };
+        let forgotten = {
+            let mut seen = self.seen.lock();
+            seen.insert(0, made);
+            (seen.len() > MAX_SEEN).then(|| seen.pop())
+        };
+        drop(forgotten);
+        Ok((envelope, kind))
+    }
+
+    /// The span's final bytes, and whether it is the first of its trace here.
+    fn encode(
+        &self,
+        names: &Names,
+        span: &Bound<'_, PyAny>,
+        ids: otel::Foreign,
+        context: &Bound<'_, PyAny>,
+        started: Option<&Started>,
+    ) -> PyResult<(Box<[u8]>, bool)> {
+        let py = span.py();
+        let mut foreign = Foreign::new();
+        let propagated = started.and_then(|started| started.propagated.as_deref());
+        let stamps = Stamps::new(&self.handle, propagated);
+        let mut prompt = false;
+        for_each_attribute(names, span, |key, value| {
+            prompt |= key == Field::PromptName.key();
+            if !stamps.replaces(key) {
+                attribute(&mut foreign, key, value)?;
+            }
+            Ok(())
+        })?;
+        stamps.write(&mut foreign, prompt);
+        if started.is_some_and(|started| started.app_root) {
+            foreign.attribute(Field::AppRoot.key(), None, Any::One(Value::Bool(true)));
+        }
+        let mut lost = [0u32; 3];
+        let get = |name: &Py<PyString>| span.getattr(name.bind(py));
+        for event in get(&names.events)?.try_iter()? {
+            let event = event?;
+            let time = event.getattr(names.timestamp.bind(py))?.extract().unwrap_or(0);
+            let name = event.getattr(names.name.bind(py))?;
+            let mut part = Foreign::event(&text(&name), time);
+            part_attributes(names, &event, &mut part)?;
+            lost[1] += u32::from(!foreign.add(&part));
+        }
+        for link in get(&names.links)?.try_iter()? {
+            let link = link?;
+            let to = link.getattr(names.context.bind(py))?;
+            let Some(target) = otel::Foreign::of(&to) else { continue };
+            let state = trace_state(names, &to);
+            let mut part = Foreign::link(target.trace_id, target.span_id, &state, target.remote);
+            part_attributes(names, &link, &mut part)?;
+            lost[2] += u32::from(!foreign.add(&part));
+        }
+        let parent = get(&names.parent)?;
+        let parent = if parent.is_none() || started.is_some_and(|started| started.orphan) {
+            None
+        } else {
+            otel::Foreign::of(&parent)
+        };
+        let number = |name: &Py<PyString>| get(name).ok().and_then(|value| value.extract::<u64>().ok());
+        let enumerated = |object: Bound<'_, PyAny>| -> u8 {
+            object.getattr(names.value.bind(py)).and_then(|value| value.extract()).unwrap_or(0)
+        };
+        let status = get(&names.status)?;
+        let (code, message) = if status.is_none() {
+            (0, Cow::Borrowed(""))
+        } else {
+            let message = status.getattr(names.description.bind(py))?;
+            let message =
+                if message.is_none() { Cow::Borrowed("") } else { text(&message).into_owned().into() };
+            (enumerated(status.getattr(names.status_code.bind(py))?), message)
+        };
+        for (lost, name) in
+            lost.iter_mut().zip([&names.dropped_attributes, &names.dropped_events, &names.dropped_links])
+        {
+            let dropped = number(name).unwrap_or(0).try_into().unwrap_or(u32::MAX);
+            *lost = lost.saturating_add(dropped);
+        }
+        let name = get(&names.name)?;
+        let start = number(&names.start_time).unwrap_or(0);
+        let head = ForeignHead {
+            trace_id: ids.trace_id,
+            span_id: ids.span_id,
+            parent: parent.map(|parent| parent.span_id),
+            trace_state: &trace_state(names, context),
+            name: &text(&name),
+            // OpenTelemetry's API counts from 0, its wire from 1.
+            kind: enumerated(get(&names.kind)?).saturating_add(1).min(5),
+            start,
+            end: number(&names.end_time).unwrap_or(start),
+            status: (code.min(2), &message),
+            remote_parent: parent.is_some_and(|parent| parent.remote),
+            dropped: lost,
+        };
+        let root = parent.is_none() || started.is_some_and(|started| started.app_root);
+        Ok((foreign.finish(&head), root))
+    }
+}
+
+/// What the client and the scope add to a span.
+struct Stamps<'a> {
+    handle: &'a Handle,
+    propagated: Option<&'a Propagated>,
+}
+
+impl<'a> Stamps<'a> {
+    fn new(handle: &'a Handle, propagated: Option<&'a Propagated>) -> Self {
+        Self { handle, propagated }
+    }
+
+    /// Whether the span's own attribute gives way. A prompt that it names itself does not.
+    fn replaces(&self, key: &str) -> bool {
+        let Some(propagated) = self.propagated else { return false };
+        let prompt = |field: Field| matches!(field, Field::PromptName | Field::PromptVersion);
+        propagated.fields().any(|(field, _)| field.key() == key && !prompt(field))
+            || key
+                .strip_prefix(TRACE_METADATA)
+                .and_then(|key| key.strip_prefix('.'))
+                .is_some_and(|key| propagated.metadata().any(|(other, _)| other == key))
+    }
+
+    fn write(&self, foreign: &mut Foreign, prompt: bool) {
+        let settings = self.handle.core.settings();
+        let said = |field: Field| self.propagated.is_some_and(|all| all.get(field).is_some());
+        for (field, value) in
+            [(Field::Environment, &settings.environment), (Field::Release, &settings.release)]
+        {
+            if let Some(text) = value
+                && !said(field)
+            {
+                foreign.attribute(field.key(), None, Any::One(Value::Str(text)));
+            }
+        }
+        let Some(propagated) = self.propagated else { return };
+        for (field, value) in propagated.fields() {
+            if !(prompt && matches!(field, Field::PromptName | Field::PromptVersion)) {
+                foreign.attribute(field.key(), None, Any::One(value.value()));
+            }
+        }
+        for (key, value) in propagated.metadata() {
+            foreign.attribute(TRACE_METADATA, Some(key), Any::One(value.value()));
+        }
+    }
+}
+
+fn scope_name(names: &Names, span: &Bound<'_, PyAny>) -> String {
+    let py = span.py();
+    span.getattr(names.instrumentation_scope.bind(py))
+        .and_then(|scope| scope.getattr(names.name.bind(py)))
+        .map(|name| text(&name).into_owned())
+        .unwrap_or_default()
+}
+
+fn is_genai(names: &Names, span: &Bound<'_, PyAny>) -> PyResult<bool> {
+    let mut found = false;
+    for_each_attribute(names, span, |key, _| {
+        found |= key.starts_with(filter::GENAI_PREFIX);
+        Ok(())
+    })?;
+    Ok(found)
+}
+
+/// The `tracestate` text of a span context.
+fn trace_state(names: &Names, context: &Bound<'_, PyAny>) -> String {
+    let state = context.getattr(names.trace_state.bind(context.py()));
+    match state {
+        Ok(state) if state.is_truthy().unwrap_or(false) => {
+            state.call_method0("to_header").map(|header| text(&header).into_owned()).unwrap_or_default()
+        }
+        _ => String::new(),
+    }
+}
+
+fn part_attributes(names: &Names, of: &Bound<'_, PyAny>, part: &mut Part) -> PyResult<()> {
+    for_each_attribute(names, of, |key, value| with_any(value, |any| part.attribute(key, any)).map(drop))
+}
+
+/// Calls `each` with the attributes of a span, scope, resource, event or link.
+fn for_each_attribute<'py>(
+    names: &Names,
+    of: &Bound<'py, PyAny>,
+    mut each: impl FnMut(&str, &Bound<'py, PyAny>) -> PyResult<()>,
+) -> PyResult<()> {
+    let py = of.py();
+    let Ok(attributes) = of.getattr(names.attributes.bind(py)) else { return Ok(()) };
+    if attributes.is_none() {
+        return Ok(());
+    }
+    // A plain dict: OpenTelemetry's own mapping takes a lock for each item.
+    let copied = attributes.call_method0(names.copy.bind(py)).ok();
+    let dict = match copied.and_then(|copy| copy.cast_into::<PyDict>().ok()) {
+        Some(dict) => dict,
+        None => py.get_type::<PyDict>().call1((attributes,))?.cast_into::<PyDict>()?,
+    };
+    for_each_item(&dict, |key, value| {
+        if value.is_none() {
+            return Ok(());
+        }
+        let key = text(key);
+        if key.is_empty() { Ok(()) } else { each(&key, value) }
+    })
+}
+
+/// Text as it is; what has no UTF-8 form is mended.
+fn text<'a>(value: &'a Bound<'_, PyAny>) -> Cow<'a, str> {
+    match value.cast::<PyString>() {
+        Ok(text) => text.to_string_lossy(),
+        Err(_) => value.str().map(|text| text.to_string_lossy().into_owned()).unwrap_or_default().into(),
+    }
+}
+
+/// Adds an attribute; false for a value that is no attribute's.
+pub(crate) fn attribute(foreign: &mut Foreign, key: &str, value: &Bound<'_, PyAny>) -> PyResult<bool> {
+    with_any(value, |any| foreign.attribute(key, None, any))
+}
+
+/// Calls `put` with a value as every server reads it: scalars and lists of one kind as they are, anything else as JSON text.
+fn with_any(value: &Bound<'_, PyAny>, put: impl FnOnce(Any<'_>)) -> PyResult<bool> {
+    if let Ok(text) = value.cast::<PyString>() {
+        put(Any::One(Value::Str(&text.to_string_lossy())));
+        return Ok(true);
+    }
+    if let Some(scalar) = scalar(value) {
+        put(Any::One(scalar));
+        return Ok(true);
+    }
+    if let Ok(bytes) = value.cast::<PyBytes>()
+        && let Ok(text) = std::str::from_utf8(bytes.as_bytes())
+    {
+        put(Any::One(Value::Str(text)));
+        return Ok(true);
+    }
+    if value.is_instance_of::<PyList>() || value.is_instance_of::<PyTuple>() {
+        let items: Vec<Bound<'_, PyAny>> = value.try_iter()?.collect::<PyResult<_>>()?;
+        let texts: Vec<Option<Cow<'_, str>>> = items
+            .iter()
+            .map(|item| item.cast::<PyString>().ok().map(|text| text.to_string_lossy()))
+            .collect();
+        let values: Option<Vec<Value<'_>>> = items
+            .iter()
+            .zip(&texts)
+            .map(|(item, text)| text.as_deref().map(Value::Str).or_else(|| scalar(item)))
+            .collect();
+        let one_kind = |values: &[Value<'_>]| {
+            values.windows(2).all(|pair| std::mem::discriminant(&pair[0]) == std::mem::discriminant(&pair[1]))
+        };
+        if let Some(values) = values.filter(|values| !values.is_empty() && one_kind(values)) {
+            put(Any::List(&values));
+            return Ok(true);
+        }
+    }
+    let scratch = &mut Scratch::take();
+    match capture_text(value, scratch)? {
+        Captured::Text(text) => put(Any::One(Value::Str(text))),
+        Captured::Encoded => put(Any::One(Value::Str(scratch.text()))),
+        _ => return Ok(false),
+    }
+    Ok(true)
+}
+
+fn scalar(value: &Bound<'_, PyAny>) -> Option<Value<'static>> {
+    if let Ok(flag) = value.cast::<PyBool>() {
+        Some(Value::Bool(flag.is_true()))
+    } else if value.is_instance_of::<PyInt>() {
+        value.extract().ok().map(Value::Int)
+    } else if value.is_instance_of::<PyFloat>() {
+        value.extract().ok().map(Value::Double)
+    } else {
+        None
+    }
+}
+
+/// Whether a scope name is that of instrumentation for language models.
+#[pyfunction]
+#[pyo3(signature = (name, /))]
+pub(crate) fn is_known_scope(name: &str) -> bool {
+    filter::is_known_scope(name)
+}
+
+/// Whether a scope name is that of a Langfuse SDK, or of this one.
+#[pyfunction]
+#[pyo3(signature = (name, /))]
+pub(crate) fn is_langfuse_scope(name: &str) -> bool {
+    filter::is_langfuse_scope(name)
+}
