@@ -20,11 +20,13 @@ mod names;
 mod notices;
 mod observation;
 mod observer;
+mod prompts;
 mod propagation;
 mod scope;
 mod scoring;
 mod stream;
 mod value;
+mod waiting;
 
 use pyo3::prelude::*;
 
@@ -63,6 +65,8 @@ mod _native {
     use crate::observation::Observation;
     #[pymodule_export]
     use crate::observer::{Observer, Run};
+    #[pymodule_export]
+    use crate::prompts::PromptTicket;
     #[pymodule_export]
     use crate::propagation::{Block, propagate_attributes};
     #[pymodule_export]

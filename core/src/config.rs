@@ -48,6 +48,8 @@ pub const MAX_DESTINATIONS: usize = 1024;
 pub const IDLE_TTL: Duration = Duration::from_secs(30 * 60);
 /// The goodbye at exit, all destinations together.
 pub const GOODBYE: Duration = Duration::from_secs(3);
+/// How long a prompt is fresh, as in the Langfuse SDKs.
+pub const PROMPT_TTL: Duration = Duration::from_secs(60);
 /// What `flush` waits without a timeout of its own.
 pub const FLUSH_TIMEOUT: Duration = Duration::from_secs(5);
 /// A destination that the cache closes has this long for its data.
@@ -214,8 +216,10 @@ pub struct ClientSettings {
     pub key: DestinationKey,
     /// The destination's public key.
     pub public_key: String,
-    /// Where requests go, credentials included; `None` for a disabled client.
+    /// Where requests go, credentials included; `None` without usable keys or address.
     pub endpoint: Option<Endpoint>,
+    /// False where tracing is switched off. Prompts are there all the same, as in the Langfuse SDKs.
+    pub tracing: bool,
     /// Path of the OTLP endpoint below the base URL.
     pub otlp_path: String,
     /// One request's total time.
@@ -232,13 +236,15 @@ pub struct ClientSettings {
     pub sampler: Sampler,
     /// Whether observations go out as gzip.
     pub gzip: bool,
+    /// How long a prompt is fresh, `LANGFUSE_PROMPT_CACHE_DEFAULT_TTL_SECONDS`.
+    pub prompt_ttl: Duration,
 }
 
 impl ClientSettings {
     /// False where nothing is recorded: disabled, or without usable keys or address.
     #[must_use]
     pub fn enabled(&self) -> bool {
-        self.endpoint.is_some()
+        self.tracing && self.endpoint.is_some()
     }
 
     /// Checks options against the environment. Never fails: what cannot be used is told in `problems` and the default
@@ -321,7 +327,10 @@ impl ClientSettings {
         let otlp_path = set("LANGFUSE_OTEL_TRACES_EXPORT_PATH")
             .map_or_else(|| OTLP_PATH.to_owned(), |path| format!("/{}", path.trim_start_matches('/')));
 
-        let endpoint = if disabled {
+        let prompt_ttl =
+            number(env, "LANGFUSE_PROMPT_CACHE_DEFAULT_TTL_SECONDS", 0.0, 31_536_000.0, problems);
+        let endpoint = if disabled && (public_key.is_none() || secret_key.is_none()) {
+            // Whoever switches tracing off need not have keys.
             None
         } else {
             Self::endpoint(
@@ -349,6 +358,7 @@ impl ClientSettings {
             key,
             public_key: public_key.unwrap_or_default(),
             endpoint,
+            tracing: !disabled,
             otlp_path,
             timeout: timeout.map_or(REQUEST_TIMEOUT, Duration::from_secs_f64),
             flush_at: flush_at.map_or(FLUSH_AT, |count| count as u32),
@@ -357,6 +367,7 @@ impl ClientSettings {
             release: given(options.release).or_else(|| RELEASE_VARIABLES.into_iter().find_map(set)),
             sampler: sample_rate.and_then(|rate| Sampler::new(rate).ok()).unwrap_or(Sampler::ALL),
             gzip: gzip.unwrap_or(true),
+            prompt_ttl: prompt_ttl.map_or(PROMPT_TTL, Duration::from_secs_f64),
         }
     }
 
@@ -474,6 +485,8 @@ mod tests {
         assert!(!settings.enabled() && problems.len() == 1 && problems[0].contains("LANGFUSE_PUBLIC_KEY"));
         let (settings, problems) = resolve(keys(), &[("LANGFUSE_TRACING_ENABLED", "False")]);
         assert!(!settings.enabled() && problems.is_empty());
+        // Prompts can be read all the same.
+        assert!(settings.endpoint.is_some());
         let (settings, _) = resolve(
             ClientOptions { tracing_enabled: Some(true), ..keys() },
             &[("LANGFUSE_TRACING_ENABLED", "false")],
