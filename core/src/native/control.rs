@@ -1,8 +1,8 @@
 //! The control plane of synchronous callers: one GET on the caller's own thread, with a total deadline.
 //!
-//! The check of credentials happens here, where there may be no export thread yet. It trusts,
-//! goes through and names itself exactly as the transport does; a redirect or an error status is an ordinary answer. Callers
-//! with an event loop never come here: their requests go through the exporter.
+//! The check of credentials happens here, where there may be no export thread yet. It trusts, goes through and names itself
+//! exactly as the transport does; a redirect or an error status is an ordinary answer. Callers with an event loop never come
+//! here: their requests, and everybody's prompts, go through the exporter.
 
 use std::fmt;
 use std::io::{self, Read, Write};
