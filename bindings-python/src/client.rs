@@ -19,6 +19,7 @@ use crate::media;
 use crate::notices::{self, problem};
 use crate::observation::Observation;
 use crate::options::Options;
+use crate::prompts::{self, PromptTicket};
 use crate::propagation::Block;
 use crate::scoring;
 use crate::value::for_each_item;
@@ -319,11 +320,45 @@ impl Client {
         media::fetch(py, &self.handle, place, timeout)
     }
 
+    /// Begins to look a prompt up and returns at once; see `Client.get_prompt`.
+    #[pyo3(signature = (name, *, chat, version, label, ttl, fallback, retries, timeout))]
+    #[allow(clippy::too_many_arguments)] // as many as the request has parts
+    fn begin_get_prompt(
+        &self,
+        name: &str,
+        chat: bool,
+        version: Option<i64>,
+        label: Option<&str>,
+        ttl: Option<f64>,
+        fallback: bool,
+        retries: u32,
+        timeout: Option<f64>,
+    ) -> PromptTicket {
+        prompts::get(&self.handle, name, chat, version, label, ttl, fallback, retries, timeout)
+    }
+
+    /// Begins to make a version of a prompt from the JSON that the server takes.
+    fn begin_create_prompt(&self, name: &str, body: &str) -> PromptTicket {
+        prompts::create(&self.handle, name, body)
+    }
+
+    /// Begins to label a version of a prompt with the JSON that the server takes.
+    fn begin_update_prompt(&self, name: &str, version: i64, body: &str) -> PromptTicket {
+        prompts::update(&self.handle, name, version, body)
+    }
+
+    /// Forgets every prompt that is cached for this client's destination.
+    fn clear_prompt_cache(&self) {
+        self.handle.core.clear_prompts();
+    }
+
     fn __repr__(&self) -> String {
         let settings = self.handle.core.settings();
         match &settings.endpoint {
-            Some(endpoint) => format!("<Client {} of {}>", settings.public_key, endpoint.url),
-            None => "<Client that records nothing>".to_owned(),
+            Some(endpoint) if settings.tracing => {
+                format!("<Client {} of {}>", settings.public_key, endpoint.url)
+            }
+            _ => "<Client that records nothing>".to_owned(),
         }
     }
 

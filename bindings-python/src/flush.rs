@@ -1,8 +1,7 @@
-//! Waiting: flushes, shutdowns, the goodbye. The interpreter is released meanwhile, signals are looked for every 50 ms, and
-//! under gevent the waiting is done by its own sleep.
+//! Flushes, shutdowns, clean-ups, and their reports.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use pyo3::prelude::*;
@@ -15,14 +14,10 @@ use tracespool_core::report::{DestinationReport, Report};
 use crate::handle::Handle;
 use crate::home::{home, seconds};
 use crate::notices;
+use crate::waiting::wait_for;
 
 /// How long after the deadline the core's own report is waited for.
 const GRACE: Duration = Duration::from_millis(30);
-/// How long a signal may wait to be noticed.
-const SLICE: Duration = Duration::from_millis(50);
-/// Pauses between two looks where only polling is possible, in seconds.
-const SHORTEST: f64 = 0.001;
-const LONGEST: f64 = 0.02;
 
 /// A flush under way.
 #[pyclass(frozen, module = "tracespool._native")]
@@ -84,40 +79,9 @@ impl Ticket {
     /// What a signal handler raises (`KeyboardInterrupt`); the data stays pending.
     fn join(&self, py: Python<'_>, timeout: Duration) -> PyResult<Report> {
         // The core answers at its own deadline with the whole truth; this one is for when it does not.
-        let deadline = Instant::now() + timeout + GRACE;
-        if let Some(report) = self.look(Duration::ZERO) {
-            return Ok(report);
-        }
-        if let Some(sleep) = patched_sleep(py) {
-            let mut pause = SHORTEST;
-            while Instant::now() < deadline {
-                sleep.call1((pause,))?;
-                if let Some(report) = self.look(Duration::ZERO) {
-                    return Ok(report);
-                }
-                pause = (pause * 1.5).min(LONGEST);
-            }
-            return Ok(self.so_far());
-        }
-        loop {
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return Ok(self.so_far());
-            }
-            if let Some(report) = py.detach(|| self.look(SLICE.min(left))) {
-                return Ok(report);
-            }
-            py.check_signals()?;
-        }
+        let report = wait_for(py, timeout + GRACE, |slice| self.look(slice))?;
+        Ok(report.unwrap_or_else(|| self.so_far()))
     }
-}
-
-/// `time.sleep` where gevent has put its own in its place: waiting in the core would stop all greenlets of the thread.
-pub(crate) fn patched_sleep(py: Python<'_>) -> Option<Bound<'_, PyAny>> {
-    let modules = py.import("sys").ok()?.getattr("modules").ok()?;
-    let monkey = modules.get_item("gevent.monkey").ok()?;
-    let patched = monkey.call_method1("is_module_patched", ("time",)).ok()?.is_truthy().ok()?;
-    if patched { py.import("time").ok()?.getattr("sleep").ok() } else { None }
 }
 
 #[pymethods]

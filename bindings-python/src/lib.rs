@@ -25,12 +25,14 @@ mod observation;
 mod observer;
 mod options;
 mod otel;
+mod prompts;
 mod propagation;
 mod scope;
 mod scoring;
 mod stage;
 mod stream;
 mod value;
+mod waiting;
 
 use pyo3::prelude::*;
 
@@ -75,6 +77,8 @@ mod _native {
     use crate::otel::{
         from_baggage, get_current_observation_id, get_current_trace_id, outgoing, py_current, set_current,
     };
+    #[pymodule_export]
+    use crate::prompts::PromptTicket;
     #[pymodule_export]
     use crate::propagation::{Block, propagate_attributes};
     #[pymodule_export]

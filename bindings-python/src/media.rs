@@ -8,9 +8,9 @@ use tracespool_core::control::{ControlRequest, Target};
 use tracespool_core::native::{control, net};
 use tracespool_core::transport::Outcome;
 
-use crate::flush::patched_sleep;
 use crate::handle::Handle;
 use crate::home::seconds;
+use crate::waiting::patched_sleep;
 
 /// A content that is larger is not fetched into memory.
 const MAX_CONTENT: usize = 256 << 20;

@@ -58,6 +58,13 @@ pub(crate) struct Bound {
     home: Home,
 }
 
+impl ClientInner {
+    /// False for a handle that reads prompts but traces nothing: it is nobody's current client.
+    pub(crate) fn enabled(&self) -> bool {
+        self.settings.enabled()
+    }
+}
+
 impl Bound {
     /// Makes what is held for something `now` bytes instead of `before`.
     pub(crate) fn adjust(&self, before: usize, now: usize) {
@@ -112,8 +119,10 @@ impl Client {
             }
         }
         let client = Self::with(Arc::new(settings), home);
-        // Known to the cache from now on, so that `find` and `only_live` see it.
-        let _ = client.bound();
+        if client.enabled() {
+            // Known to the cache from now on, so that `find` and `only_live` see it.
+            let _ = client.bound();
+        }
         client
     }
 
@@ -153,10 +162,9 @@ impl Client {
     #[must_use]
     pub fn only_live(process: &Process) -> Option<Self> {
         let registry = process.registry.lock();
-        if registry.len() != 1 {
-            return None;
-        }
-        registry.handles(None).into_iter().next().map(|inner| Self { inner })
+        let mut handles = registry.handles(None).into_iter();
+        let only = handles.next().map(|inner| Self { inner });
+        only.filter(|_| handles.next().is_none())
     }
 
     /// The settings that it was made with.
@@ -255,6 +263,9 @@ impl Client {
     /// What is wrong with it and how to mend it; it is not sent. Scores of traces that are sampled out are not sent
     /// either, which is no error; nor are those for an OTLP backend, which are counted as `unsupported`.
     pub fn score(&self, score: ScoreInput) -> Result<(), String> {
+        if !self.enabled() {
+            return Ok(());
+        }
         let Some(bound) = self.bound() else { return Ok(()) };
         if let Err(sentence) = self.inner.settings.langfuse_only("scores") {
             // Told with the first one, and counted: nothing is said to whoever scores.
@@ -376,10 +387,13 @@ impl Client {
 
 impl Process {
     /// Closes every destination that matches: sends what is pending until the deadline, drops the rest as `evicted`,
-    /// forgets them.
+    /// forgets them and their prompts.
     #[must_use]
     pub fn cleanup(&self, matches: impl Fn(&Destination) -> bool, timeout: Duration) -> Ticket {
         let taken = self.registry.lock().take(matches);
+        for destination in &taken {
+            self.prompts.lock().purge(destination.key);
+        }
         self.begin_flush_of(taken, timeout, true)
     }
 }

@@ -50,6 +50,8 @@ pub const MAX_DESTINATIONS: usize = 1024;
 pub const IDLE_TTL: Duration = Duration::from_secs(30 * 60);
 /// The goodbye at exit, all destinations together.
 pub const GOODBYE: Duration = Duration::from_secs(3);
+/// How long a prompt is fresh, as in the Langfuse SDKs.
+pub const PROMPT_TTL: Duration = Duration::from_secs(60);
 /// What `flush` waits without a timeout of its own.
 pub const FLUSH_TIMEOUT: Duration = Duration::from_secs(5);
 /// A destination that the cache closes has this long for its data.
@@ -231,8 +233,10 @@ pub struct ClientSettings {
     pub dialect: Dialect,
     /// `service.name`, where it is not the process's own.
     pub service_name: Option<String>,
-    /// Where requests go, credentials included; `None` for a disabled client.
+    /// Where requests go, credentials included; `None` without usable keys or address.
     pub endpoint: Option<Endpoint>,
+    /// False where tracing is switched off. Prompts are there all the same, as in the Langfuse SDKs.
+    pub tracing: bool,
     /// Path of the OTLP endpoint below the base URL.
     pub otlp_path: String,
     /// One request's total time.
@@ -251,13 +255,15 @@ pub struct ClientSettings {
     pub gzip: bool,
     /// Whether media are taken out of values and uploaded, `LANGFUSE_MEDIA_UPLOAD_ENABLED`; only `false` and `0` say no.
     pub media: bool,
+    /// How long a prompt is fresh, `LANGFUSE_PROMPT_CACHE_DEFAULT_TTL_SECONDS`.
+    pub prompt_ttl: Duration,
 }
 
 impl ClientSettings {
     /// False where nothing is recorded: disabled, or without usable keys or address.
     #[must_use]
     pub fn enabled(&self) -> bool {
-        self.endpoint.is_some()
+        self.tracing && self.endpoint.is_some()
     }
 
     /// Checks options against the environment. Never fails: what cannot be used is told in `problems` and the default
@@ -343,7 +349,10 @@ impl ClientSettings {
         let mut otlp_path = set("LANGFUSE_OTEL_TRACES_EXPORT_PATH")
             .map_or_else(|| OTLP_PATH.to_owned(), |path| format!("/{}", path.trim_start_matches('/')));
 
-        let endpoint = if disabled {
+        let prompt_ttl =
+            number(env, "LANGFUSE_PROMPT_CACHE_DEFAULT_TTL_SECONDS", 0.0, 31_536_000.0, problems);
+        let endpoint = if disabled && (public_key.is_none() || secret_key.is_none()) {
+            // Whoever switches tracing off need not have keys.
             None
         } else if let Some(asked) = &asked {
             let headers = checked_headers(options.additional_headers, problems);
@@ -382,6 +391,7 @@ impl ClientSettings {
             dialect: asked.map(|asked| asked.dialect).unwrap_or_default(),
             service_name,
             endpoint,
+            tracing: !disabled,
             otlp_path,
             timeout: timeout.map_or(REQUEST_TIMEOUT, Duration::from_secs_f64),
             flush_at: flush_at.map_or(FLUSH_AT, |count| count as u32),
@@ -392,6 +402,7 @@ impl ClientSettings {
             gzip: gzip.unwrap_or(true),
             media: set("LANGFUSE_MEDIA_UPLOAD_ENABLED")
                 .is_none_or(|text| !matches!(text.trim().to_ascii_lowercase().as_str(), "false" | "0")),
+            prompt_ttl: prompt_ttl.map_or(PROMPT_TTL, Duration::from_secs_f64),
         }
     }
 
@@ -517,6 +528,8 @@ mod tests {
         assert!(!settings.enabled() && problems.len() == 1 && problems[0].contains("LANGFUSE_PUBLIC_KEY"));
         let (settings, problems) = resolve(keys(), &[("LANGFUSE_TRACING_ENABLED", "False")]);
         assert!(!settings.enabled() && problems.is_empty());
+        // Prompts can be read all the same.
+        assert!(settings.endpoint.is_some());
         let (settings, _) = resolve(
             ClientOptions { tracing_enabled: Some(true), ..keys() },
             &[("LANGFUSE_TRACING_ENABLED", "false")],

@@ -318,6 +318,9 @@ impl ControlTicket {
     /// The outcome, where it has come or can no longer come.
     #[must_use]
     pub fn poll(&self) -> Option<Outcome> {
+        if let Some(told) = self.forked() {
+            return Some(told);
+        }
         match self.answer.try_recv() {
             Ok(outcome) => Some(outcome),
             Err(TryRecvError::Disconnected) => Some(unavailable("the exporter gave the request up")),
@@ -328,6 +331,9 @@ impl ControlTicket {
     /// Waits for `slice` at most. A binding calls this without its interpreter's lock, then looks for signals.
     #[must_use]
     pub fn wait(&self, slice: Duration) -> Option<Outcome> {
+        if let Some(told) = self.forked() {
+            return Some(told);
+        }
         let end = self.deadline.saturating_add(nanos(GRACE));
         let left = Duration::from_nanos(end.saturating_sub(self.process.now().mono));
         match self.answer.recv_timeout(slice.min(left)) {
@@ -347,11 +353,14 @@ impl ControlTicket {
         }
     }
 
-    /// What is said where the exporter says nothing: it belongs to the parent of a fork, or could not be started.
+    /// What the child of a fork is told; it must not touch a channel that its parent may have been in.
+    fn forked(&self) -> Option<Outcome> {
+        let abandoned = self.process.shared().abandoned.load(Ordering::Acquire);
+        abandoned.then(|| unavailable("the request belongs to the parent of this process"))
+    }
+
+    /// What is said where the exporter says nothing: it could not be started, or was lost.
     fn overdue(&self) -> Option<Outcome> {
-        if self.process.shared().abandoned.load(Ordering::Acquire) {
-            return Some(unavailable("the request belongs to the parent of this process"));
-        }
         let end = self.deadline.saturating_add(nanos(GRACE));
         (self.process.now().mono >= end).then(out_of_time)
     }

@@ -28,6 +28,7 @@ pub mod notice;
 pub mod observation;
 pub mod pipeline;
 pub mod process;
+pub mod prompt;
 pub mod propagate;
 pub mod registry;
 pub mod report;

@@ -14,6 +14,7 @@ use crate::control::Control;
 use crate::destination::{Destination, nanos};
 use crate::encode::otlp::Envelope;
 use crate::pipeline::{Command, FlushRequest, Item};
+use crate::prompt::cache::PromptCache;
 use crate::registry::Registry;
 use crate::report::{DestinationReport, DropReason, Lane, Report};
 use crate::shared::Shared;
@@ -40,6 +41,8 @@ pub trait Driver: Send + Sync {
 pub struct Process {
     pub(crate) shared: Arc<Shared>,
     pub(crate) registry: Mutex<Registry>,
+    /// May be taken while `registry` is held, never the other way round.
+    pub(crate) prompts: Mutex<PromptCache>,
     /// Set by whoever submits something that the exporter does not expect yet.
     pub(crate) attention: AtomicBool,
     commands: Sender<Command>,
@@ -62,6 +65,7 @@ impl Process {
         Arc::new(Self {
             shared: Arc::new(Shared::new(limits, envelope)),
             registry: Mutex::default(),
+            prompts: Mutex::default(),
             attention: AtomicBool::new(false),
             commands,
             inbox,

@@ -108,6 +108,7 @@ impl Registry {
     pub(crate) fn handles(&self, public_key: Option<&str>) -> Vec<Arc<ClientInner>> {
         self.destinations
             .values()
+            .filter(|held| held.settings.enabled())
             .filter(|held| public_key.is_none_or(|key| held.destination.public_key == key))
             .map(|held| held.settings.clone())
             .collect()
@@ -147,7 +148,7 @@ impl Process {
         let mut registry = self.registry.lock();
         if let Some(held) = registry.destinations.get_mut(&settings.key) {
             held.destination.adopt(settings, now);
-            if !Arc::ptr_eq(&held.settings, handle) {
+            if !Arc::ptr_eq(&held.settings, handle) && handle.enabled() {
                 held.settings = handle.clone();
                 held.asked = None;
             }
@@ -211,6 +212,7 @@ impl Process {
         let Some(destination) = registry.remove(key) else {
             return;
         };
+        self.prompts.lock().purge(key);
         if !busy {
             return;
         }

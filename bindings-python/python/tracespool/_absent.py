@@ -35,6 +35,15 @@ class Ticket:
         return _report()
 
 
+class PromptTicket:
+    """The answer of a client that can ask nobody."""
+
+    def poll(self) -> dict[str, Any]:
+        return {"error": "refused", "status": 400, "detail": "the native module cannot be loaded: there are no prompts"}
+
+    wait = poll
+
+
 class Block:
     """A block that changes nothing."""
 
@@ -158,6 +167,11 @@ class Client:
         return False
 
     _stage = None
+    def begin_get_prompt(self, *_: Any, **__: Any) -> PromptTicket:
+        return PromptTicket()
+
+    begin_create_prompt = begin_update_prompt = begin_get_prompt
+    clear_prompt_cache = _nothing
 
 
 class Run:

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, MutableMapping
     from typing import Any, TypeVar
 
+    from tracespool.prompt import ChatPromptClient, TextPromptClient
+
     _F = TypeVar("_F", bound=Callable[..., Any])
     _T = TypeVar("_T")
     _Headers = TypeVar("_Headers", bound=MutableMapping[str, str])
@@ -85,6 +87,114 @@ class Client(_native.Client):
     def in_context(self, function: _F) -> _F:
         """See `tracespool.in_context`."""
         return in_context(function)
+
+    # Prompts.
+
+    def get_prompt(
+        self,
+        name: str,
+        *,
+        version: int | None = None,
+        label: str | None = None,
+        type: str = "text",
+        cache_ttl_seconds: float | None = None,
+        fallback: str | list[dict[str, Any]] | None = None,
+        max_retries: int | None = None,
+        fetch_timeout_seconds: float | None = None,
+    ) -> TextPromptClient | ChatPromptClient:
+        """A prompt by name: of `version`, or with `label` (`production` by default).
+
+        Fresh for `cache_ttl_seconds` (60; 0 goes past the cache), afterwards given out as it is while one fetch in the
+        background renews it. A prompt that is not cached is fetched once, however many threads ask, in
+        `fetch_timeout_seconds` (the client's timeout) with up to `max_retries` (2, at most 4) repetitions within it.
+
+        Where it cannot be fetched: the prompt made of `fallback` (`is_fallback` is then true); without one a
+        `tracespool.errors.NotFoundError` (404) or another `ApiError`. A failure is remembered for some seconds, and who
+        has a fallback never waits for a server that is known to fail. ValueError for an empty name, and for version and
+        label together.
+        """
+        from tracespool import _prompts
+
+        wanted = _prompts.Wanted(
+            name, version, label, type, cache_ttl_seconds, fallback, max_retries, fetch_timeout_seconds
+        )
+        return wanted.made(wanted.begin(self).wait())
+
+    async def aget_prompt(
+        self,
+        name: str,
+        *,
+        version: int | None = None,
+        label: str | None = None,
+        type: str = "text",
+        cache_ttl_seconds: float | None = None,
+        fallback: str | list[dict[str, Any]] | None = None,
+        max_retries: int | None = None,
+        fetch_timeout_seconds: float | None = None,
+    ) -> TextPromptClient | ChatPromptClient:
+        """`get_prompt` for asyncio and trio: starts no thread and never blocks the loop."""
+        from tracespool import _prompts
+
+        wanted = _prompts.Wanted(
+            name, version, label, type, cache_ttl_seconds, fallback, max_retries, fetch_timeout_seconds
+        )
+        return wanted.made(await _prompts.arrival(wanted.begin(self)))
+
+    def create_prompt(
+        self,
+        *,
+        name: str,
+        prompt: str | list[Any],
+        labels: list[str] | tuple[str, ...] = (),
+        tags: list[str] | None = None,
+        type: str | None = "text",
+        config: Any = None,
+        commit_message: str | None = None,
+    ) -> TextPromptClient | ChatPromptClient:
+        """Makes a new version of a prompt and returns it as the server has it. Forgets what is cached by this name.
+
+        `prompt` is a str, or with `type="chat"` a list of messages (`role`, `content`) and placeholders (`type`:
+        `placeholder`, `name`). Raises a `tracespool.errors.ApiError` where the server does not take it; ValueError where
+        `prompt` is not of its type.
+        """
+        from tracespool import _prompts
+
+        ticket = _prompts.begin_create(self, name, prompt, list(labels), tags, type, config, commit_message)
+        return _prompts.made(ticket.wait())
+
+    async def acreate_prompt(
+        self,
+        *,
+        name: str,
+        prompt: str | list[Any],
+        labels: list[str] | tuple[str, ...] = (),
+        tags: list[str] | None = None,
+        type: str | None = "text",
+        config: Any = None,
+        commit_message: str | None = None,
+    ) -> TextPromptClient | ChatPromptClient:
+        """`create_prompt` for asyncio and trio."""
+        from tracespool import _prompts
+
+        ticket = _prompts.begin_create(self, name, prompt, list(labels), tags, type, config, commit_message)
+        return _prompts.made(await _prompts.arrival(ticket))
+
+    def update_prompt(
+        self, *, name: str, version: int, new_labels: list[str] | tuple[str, ...] = ()
+    ) -> TextPromptClient | ChatPromptClient:
+        """Gives labels to a version, taking them from others, and returns it. Forgets what is cached by this name."""
+        from tracespool import _prompts
+
+        return _prompts.made(_prompts.begin_update(self, name, version, list(new_labels)).wait())
+
+    async def aupdate_prompt(
+        self, *, name: str, version: int, new_labels: list[str] | tuple[str, ...] = ()
+    ) -> TextPromptClient | ChatPromptClient:
+        """`update_prompt` for asyncio and trio."""
+        from tracespool import _prompts
+
+        ticket = _prompts.begin_update(self, name, version, list(new_labels))
+        return _prompts.made(await _prompts.arrival(ticket))
 
 
 _native.register_client_class(Client)

@@ -1,4 +1,4 @@
-"""Waiting for a flush without blocking an event loop: the ticket is polled with the running library's own sleep."""
+"""Waiting for a flush or an answer without blocking an event loop: the ticket is polled with the running library's own sleep."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import time
 
 TYPE_CHECKING = False  # importing `typing` for annotations costs a megabyte
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
     from tracespool._native import Ticket
@@ -40,6 +41,19 @@ async def drained(stage: Stage, timeout: float) -> float:
     while not over.is_set() and (left := deadline - time.monotonic()) > 0:
         await sleep(min(_LONGEST, left))
     return max(0.0, deadline - time.monotonic())
+
+
+async def arrival(poll: Callable[[], dict[str, Any] | None]) -> dict[str, Any]:
+    """Waits for what `poll` brings, which is something by its own deadline."""
+    answer = poll()
+    if answer is not None:
+        return answer
+    sleep, pause = _sleeper(), _SHORTEST
+    while answer is None:
+        await sleep(pause)
+        pause = min(pause * 1.5, _LONGEST)
+        answer = poll()
+    return answer
 
 
 def _sleeper() -> Any:

@@ -1,8 +1,8 @@
 //! The control plane of synchronous callers: one request on the caller's own thread, with a total deadline.
 //!
-//! The first fetch of a prompt and the check of credentials happen here, where there may be no export thread yet. It trusts,
-//! goes through and names itself exactly as the transport does; a redirect or an error status is an ordinary answer. Callers
-//! with an event loop never come here: their requests go through the exporter.
+//! The check of credentials happens here, where there may be no export thread yet. It trusts, goes through and names itself
+//! exactly as the transport does; a redirect or an error status is an ordinary answer. Callers with an event loop never come
+//! here: their requests, and everybody's prompts, go through the exporter.
 
 use std::fmt;
 use std::io::{self, Read, Write};
@@ -24,7 +24,7 @@ use super::proxy::Route;
 use crate::endpoint::Endpoint;
 use crate::transport::{Failure, FailureKind, Outcome, Phase, Response};
 
-/// Body bytes kept; a prompt is far smaller.
+/// Body bytes kept; a list of projects is far smaller.
 const MAX_BODY: u64 = 8 * 1024 * 1024;
 
 /// Fetches `path` below the endpoint's base URL, with its headers. Returns within `timeout`, whatever the server does.
