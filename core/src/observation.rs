@@ -434,11 +434,8 @@ impl Drop for Observation {
 
 impl Record {
     fn set(&mut self, field: Field, value: Value<'_>) {
-        if let Some(translator) = self.translator {
-            let at = self.entries.iter().position(|entry| entry.id == Id::Field(field));
-            let cut = self.cut_to_size(value, at);
-            let value = cut.as_deref().map_or(value, Value::Str);
-            return self.translate(Id::Field(field), |out| translator.field(out, field, value));
+        if let Some(translator) = &self.translator {
+            return self.set_translated(*translator, field, value);
         }
         let at = self.entries.iter().position(|entry| entry.id == Id::Field(field));
         self.write(at, field.key(), None, value, |_| Id::Field(field));
@@ -502,6 +499,15 @@ impl Record {
             }
             None => self.entries.push(entry),
         }
+    }
+
+    /// The same in another dialect; kept out of the way of Langfuse's own.
+    #[cold]
+    fn set_translated(&mut self, translator: Translator, field: Field, value: Value<'_>) {
+        let at = self.entries.iter().position(|entry| entry.id == Id::Field(field));
+        let cut = self.cut_to_size(value, at);
+        let value = cut.as_deref().map_or(value, Value::Str);
+        self.translate(Id::Field(field), |out| translator.field(out, field, value));
     }
 
     /// Lets a translator write everything that one field becomes.

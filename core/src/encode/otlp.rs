@@ -307,7 +307,7 @@ pub fn rejected_spans(body: &[u8]) -> u64 {
 }
 
 /// The first field with this number: bytes, or a varint's value as the error side.
-pub(super) fn field(mut message: &[u8], number: u64) -> Option<Result<&[u8], u64>> {
+fn field(mut message: &[u8], number: u64) -> Option<Result<&[u8], u64>> {
     while !message.is_empty() {
         let tag = read_varint(&mut message)?;
         let content = match tag & 7 {
