@@ -68,7 +68,8 @@ test-python: build ## the Python package: stubs against the module, and its test
 test-blackbox: build ## the promises, from outside: real processes, a real collector, a short demo
 	@$(PYTEST) tests --ignore tests/receivers
 
-test-receivers: build $(RECEIVERS)/.phoenix $(RECEIVERS)/.mlflow ## other backends, really: Arize Phoenix and MLflow (fetches 2 GB once)
+test-receivers: build ## other backends, really: Arize Phoenix and MLflow (fetches 2 GB once)
+	@$(MAKE) -j2 $(RECEIVERS)/.phoenix $(RECEIVERS)/.mlflow
 	@$(PYTEST) tests/receivers --timeout 600
 
 compatibility: build ## docs/compatibility-signatures.md: our signatures beside those of langfuse 3, 4 and 5
@@ -139,7 +140,7 @@ $(COLLECTOR): $(RUST_SOURCES)
 $(RECEIVERS)/.%: tests/receivers/%.txt
 	@echo "installing $*"
 	@test -x $(RECEIVERS)/$*/bin/python || $(PYTHON) -m venv $(RECEIVERS)/$*
-	@$(RECEIVERS)/$*/bin/python -m pip install -q --disable-pip-version-check -r $<
+	@$(RECEIVERS)/$*/bin/python -m pip install -q --no-compile --disable-pip-version-check -r $<
 	@touch $@
 
 Cargo.lock:

@@ -44,6 +44,15 @@ impl Asked {
                 .map_err(|problem| problems.push(format!("TRACESPOOL_DIALECT: {problem}; it is ignored")))
                 .ok()
         });
+        for (value, name) in
+            [(&options.secret_key, "secret_key"), (&options.base_url, "base_url"), (&options.host, "host")]
+        {
+            if explicit.is_some() && given(value) {
+                problems.push(format!(
+                    "{name} has no effect beside otlp_endpoint: no keys are sent there; pass headers, or leave otlp_endpoint out for Langfuse"
+                ));
+            }
+        }
         let foreign = dialect.is_some_and(|dialect| dialect != Dialect::Langfuse);
         let (url, name, headers) = if let Some(url) = explicit {
             (url, "otlp_endpoint", None)
@@ -299,6 +308,13 @@ mod tests {
         let lone = ClientOptions { dialect: Some(Dialect::GenAi), ..ClientOptions::default() };
         let (_, problems) = resolve(lone, &[]);
         assert!(problems[0].contains("otlp_endpoint"));
+        let keyed = ClientOptions { secret_key: Some("sesame".into()), ..to("http://h") };
+        let (settings, problems) = resolve(keyed, &[]);
+        assert!(settings.enabled() && problems.len() == 1);
+        assert!(problems[0].starts_with("secret_key has no effect") && !problems[0].contains("sesame"));
+        let named = ClientOptions { service_name: Some("s".into()), ..ClientOptions::default() };
+        let (_, problems) = resolve(named, &[("LANGFUSE_PUBLIC_KEY", "pk"), ("LANGFUSE_SECRET_KEY", "sk")]);
+        assert!(problems.len() == 1 && problems[0].contains("OTEL_SERVICE_NAME"));
         let (settings, problems) = resolve(to("http://h"), &[("TRACESPOOL_DIALECT", "klingon")]);
         assert!(
             settings.enabled() && problems[0].contains("klingon") && problems[0].contains("openinference")

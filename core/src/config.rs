@@ -278,7 +278,14 @@ impl ClientSettings {
         let given = |text: Option<String>| text.filter(|text| !text.trim().is_empty());
         let asked = Asked::of(&options, env, problems);
         let label = given(options.public_key.clone());
-        let service_name = given(options.service_name).filter(|_| asked.is_some());
+        let service_name = given(options.service_name).filter(|_| {
+            if asked.is_none() {
+                problems.push(
+                    "service_name has no effect without otlp_endpoint; set OTEL_SERVICE_NAME for the whole process".into(),
+                );
+            }
+            asked.is_some()
+        });
         let disabled = options.tracing_enabled == Some(false)
             || (options.tracing_enabled.is_none()
                 && set("LANGFUSE_TRACING_ENABLED")

@@ -165,7 +165,8 @@ impl Observation {
             && self.record.lock().as_ref().is_some_and(|record| record.refused.is_none())
     }
 
-    /// Runs `change` on the open record; the lock is held for copying bytes only, never while an interpreter runs.
+    /// Runs `change` on the open record; the lock is held for copying and translating bytes only, never while an
+    /// interpreter runs.
     fn change(&self, change: impl FnOnce(&mut Values)) {
         let Some(bound) = &self.bound else { return };
         // In the child of a fork another thread may have held this lock when the process was copied.

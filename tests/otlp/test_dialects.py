@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
@@ -12,7 +14,7 @@ from pathlib import Path
 import pytest
 import desk
 from backend import Backend, attributes, check
-from program import Program
+from program import Program, environment
 
 import tracespool
 from tracespool.langfuse import Langfuse
@@ -232,8 +234,6 @@ print(tracespool.stats()["clients"])
 
 
 def test_an_endpoint_in_the_environment_serves_a_program_that_names_nothing(backend: Backend, tmp_path: Path) -> None:
-    from program import environment
-
     said = {
         "TRACESPOOL_OTLP_ENDPOINT": backend.url,
         "TRACESPOOL_OTLP_HEADERS": "x-key=from%20env",
@@ -252,9 +252,47 @@ def test_an_endpoint_in_the_environment_serves_a_program_that_names_nothing(back
         assert attributes(resource.attributes)["service.name"] == "nightly"
 
 
-def test_another_sdks_endpoint_gets_nothing_unasked(backend: Backend, tmp_path: Path) -> None:
-    from program import environment
+def test_clients_are_found_and_cleaned_up_by_address_or_name(backend: Backend) -> None:
+    client = tracespool.Client(otlp_endpoint=backend.url)
+    named = tracespool.Client(otlp_endpoint=backend.url, public_key="tenant-7")
+    assert client.public_key == f"{backend.url}/v1/traces" and named.public_key == "tenant-7"
+    assert tracespool.get_client(public_key=client.public_key).otlp_endpoint == client.otlp_endpoint
+    named.start_observation(name="named").end()
+    client.start_observation(name="plain").end()
+    report = tracespool.cleanup_client("tenant-7", timeout=10.0)
+    assert [part["delivered"] for part in report["destinations"]] == [1] and [span.name for span in backend.spans()] == ["named"]
+    assert tracespool.cleanup_client(client.public_key, timeout=10.0)["delivered"] == 1
+    # A handle that is used again brings its destination back.
+    client.start_observation(name="again").end()
+    delivered(client, 1)
 
+
+FORK = """
+import os
+import tracespool
+client = tracespool.Client(otlp_endpoint=os.environ["BACKEND"], dialect="openinference", service_name="forks")
+client.start_observation(name="parent").end()
+child = os.fork()
+if child == 0:
+    client.start_observation(name="child", as_type="tool", input="x").end()
+    assert client.flush(10.0)["delivered"] == 1
+    os._exit(0)
+assert os.waitpid(child, 0)[1] == 0
+"""
+
+
+def test_the_child_of_a_fork_sends_in_the_same_dialect(backend: Backend, tmp_path: Path) -> None:
+    ended = Program(tmp_path, FORK).run(environment("", BACKEND=backend.url))
+    assert ended.code == 0, ended
+    assert sorted(span.name for span in backend.spans()) == ["child", "parent"]
+    for received in backend.requests:
+        resource = received.request.resource_spans[0]
+        assert resource.scope_spans[0].scope.name == "tracespool"
+        assert attributes(resource.resource.attributes)["service.name"] == "forks"
+    assert attributes(backend.named("child").attributes)["openinference.span.kind"] == "TOOL"
+
+
+def test_another_sdks_endpoint_gets_nothing_unasked(backend: Backend, tmp_path: Path) -> None:
     environ = environment("http://127.0.0.1:9", OTEL_EXPORTER_OTLP_TRACES_ENDPOINT=backend.url, TRACESPOOL_ATEXIT="0")
     ended = Program(tmp_path, PROGRAM).run(environ)
     assert ended.lines()[0] == "None langfuse" and backend.requests == []
@@ -262,3 +300,13 @@ def test_another_sdks_endpoint_gets_nothing_unasked(backend: Backend, tmp_path: 
     ended = Program(tmp_path, PROGRAM).run(environ)
     assert ended.lines()[0] == f"{backend.url}/v1/traces gen_ai", ended
     assert len(backend.spans()) == 2 and backend.requests[0].headers["k"] == "v"
+
+
+def test_the_documented_example_runs(backend: Backend) -> None:
+    root = Path(__file__).resolve().parents[2]
+    command = [sys.executable, "-m", "examples.otlp", backend.url, "x-mlflow-experiment-id=0"]
+    done = subprocess.run(command, cwd=root, env=environment(""), capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0 and f"delivered 12 observations to {backend.url}/v1/traces" in done.stdout, done
+    assert {received.headers["x-mlflow-experiment-id"] for received in backend.requests} == {"0"}
+    resource = backend.requests[-1].request.resource_spans[0].resource
+    assert attributes(resource.attributes)["service.name"] == "support-desk"

@@ -5,7 +5,8 @@ use std::borrow::Cow;
 
 use serde_json::value::RawValue;
 
-use super::dialect::{Attributes, CLIENT, Count, INPUT, INTERNAL, MODEL_PARAMETERS, OUTPUT};
+use super::counts::Count;
+use super::dialect::{Attributes, CLIENT, INPUT, INTERNAL, MODEL_PARAMETERS, OUTPUT};
 use super::json::{self, Object, quote};
 use super::messages::{Message, Messages, Part};
 use super::otlp::Value;

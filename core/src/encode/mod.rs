@@ -1,5 +1,6 @@
 //! From values to final bytes, on the thread of the call that passes them.
 
+mod counts;
 pub mod dialect;
 #[cfg(test)]
 mod dialect_tests;

@@ -2,7 +2,8 @@
 
 use std::fmt::Write as _;
 
-use super::dialect::{Attributes, Count, MODEL_PARAMETERS};
+use super::counts::Count;
+use super::dialect::{Attributes, MODEL_PARAMETERS};
 use super::json::{self, Object};
 use super::messages::{Messages, Part};
 use super::otlp::Value;

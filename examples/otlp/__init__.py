@@ -1,0 +1,1 @@
+"""The example agent, traced to any backend that takes OTLP over HTTP."""
