@@ -237,3 +237,26 @@ fn a_freeze_begins_uploads_anew() {
     world.pass(20 * SECOND);
     assert_eq!((world.puts.len(), destination.lane(Lane::Media).delivered), (2, 1));
 }
+
+#[test]
+fn a_server_that_goes_on_asking_gets_the_content_once() {
+    // As behind Azure, whose stores answer 201, which the server does not take for an upload.
+    let mut world = World::new();
+    world.react("store", Reaction::Status(201, 10 * MS));
+    let destination = world.destination(1, "h");
+    for _ in 0..3 {
+        attach(&mut world, &destination, b"same");
+        world.pass(10 * SECOND);
+    }
+    assert_eq!((world.puts.len(), world.stored.len()), (1, 0));
+    assert_eq!(count(&world, "/api/public/media"), 3);
+    assert_eq!(destination.lane(Lane::Media).delivered, 3);
+    // One that has lost it, although it had said that it has it, gets it again.
+    world.react("store", Reaction::Status(200, 10 * MS));
+    attach(&mut world, &destination, b"other");
+    world.pass(10 * SECOND);
+    world.stored.clear();
+    attach(&mut world, &destination, b"other");
+    world.pass(10 * SECOND);
+    assert_eq!((world.puts.len(), world.stored.len()), (3, 1));
+}
