@@ -9,6 +9,8 @@ import json
 import logging
 import os
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -320,14 +322,16 @@ class DeadStore:
             taken.close()
 
 
-@pytest.mark.parametrize("store", ["hangs", "refuses", "500"])
+@pytest.mark.parametrize("store", ["hangs", "refuses", "500", "never named"])
 def test_a_dead_store_delays_no_span(
     start_collector: Callable[..., Any], key: str, store: str
 ) -> None:
     dead = DeadStore()
     urls = {"hangs": dead.url, "refuses": "http://127.0.0.1:9"}
     collector = start_collector(*(["--storage-url", urls[store]] if store in urls else []))
-    collector.faults(*([{"fault": "500", "path": "/storage/"}] if store == "500" else []))
+    faults = {"500": ("500", "/storage/"), "never named": ("hang", "/api/public/media")}
+    if store in faults:
+        collector.faults(dict(zip(("fault", "path"), faults[store], strict=True)))
     client = tracespool.Client(public_key=key, secret_key="sk", base_url=collector.url, flush_interval=0.2)
     for number in range(20):
         client.start_observation(name="o", input=f"{PNG[:-8]}{base64.b64encode(bytes([number] * 6)).decode()}").end()
@@ -384,6 +388,18 @@ def test_a_child_uploads_its_own_and_the_parents_once(client: tracespool.Client,
     assert sorted(names[use["observation_id"]] for use in media(collector, key)) == ["child", "parent"]
     counts = collector.counts(key)["media"]
     assert (counts["contents"], counts["uploads"], counts["announcements"]) == (1, 1, 2)
+
+
+def test_a_program_that_ends_has_uploaded(collector: Any, key: str) -> None:
+    source = f"""
+import tracespool
+client = tracespool.Client(public_key={key!r}, secret_key="sk", base_url={collector.url!r})
+for _ in range(3):
+    client.start_observation(name="o", input={PNG!r}).end()
+"""
+    done = subprocess.run([sys.executable, "-c", source], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert collector.counts(key)["media"] == {"contents": 1, "announcements": 3, "uploads": 1, "confirmations": 1}
 
 
 def test_objects_change_while_a_large_content_is_decoded(client: tracespool.Client, sent: Sent) -> None:

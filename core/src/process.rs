@@ -111,17 +111,23 @@ impl Process {
             return;
         }
         let (submitted, len) = (item.submitted, item.payload.len());
-        let flush_at = destination.flush_at.load(Ordering::Relaxed);
-        let count = destination.waiting.fetch_add(1, Ordering::Relaxed) + 1;
-        let bytes = destination.waiting_bytes.fetch_add(len, Ordering::Relaxed);
+        let media = lane == Lane::Media;
+        let mut due_by_size = false;
+        if !media {
+            let flush_at = destination.flush_at.load(Ordering::Relaxed);
+            let count = destination.waiting.fetch_add(1, Ordering::Relaxed) + 1;
+            let bytes = destination.waiting_bytes.fetch_add(len, Ordering::Relaxed);
+            due_by_size = count == flush_at || (bytes < BATCH_BYTES && bytes + len >= BATCH_BYTES);
+        }
         destination.counters.submitted(lane, 1);
         let command = Command::Submit { destination: destination.clone(), lane, item };
         // The channel is unbounded in items because its bytes are bounded by the budgets.
         if self.commands.send(command).is_err() {
             return;
         }
-        let full = goodbye != 0 || count == flush_at || (bytes < BATCH_BYTES && bytes + len >= BATCH_BYTES);
-        let first = !destination.armed.swap(true, Ordering::AcqRel);
+        let full = goodbye != 0 || due_by_size;
+        // Media may wait for a store for minutes, and say nothing about when the exporter looks for batches.
+        let first = media || !destination.armed.swap(true, Ordering::AcqRel);
         destination.last_used.store(submitted, Ordering::Relaxed);
         // It said that it would have looked by now: it could not be started, or was lost.
         let look = self.shared.next_look.load(Ordering::Relaxed);

@@ -8,9 +8,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
 use super::encoder::{Encoder, MAX_DEPTH, Outcome, Raised};
-use super::media::Role;
 use super::text::push_quoted;
-use tracespool_core::media::Place;
 
 /// Calls `visit` with each key and value of a dict; stops where the dict changes its size on the way.
 ///
@@ -103,22 +101,18 @@ impl Encoder<'_, '_> {
                 }
                 count += 1;
                 if ffi::Py_TYPE(key) == &raw mut ffi::PyUnicode_Type {
-                    let role = self.string_key(key);
-                    if role != Role::Data && self.leaf(value) {
-                        self.out.push(b',');
-                        continue;
-                    }
-                    let held = Bound::from_borrowed_ptr(self.py, value);
-                    let outcome = match role {
-                        Role::Data if self.data_member(raw, &held, place) => Ok(()),
-                        Role::Holder(below) => {
-                            self.place = below;
-                            self.value(held.as_ptr())
+                    if self.string_key(key) {
+                        self.special_member(raw, key, value, place)?;
+                    } else {
+                        if self.leaf(value) {
+                            self.out.push(b',');
+                            continue;
                         }
-                        Role::Plain | Role::Data => self.value(held.as_ptr()),
-                    };
-                    self.place = Place::Anywhere;
-                    outcome?;
+                        ffi::Py_INCREF(value);
+                        let outcome = self.value(value);
+                        ffi::Py_DECREF(value);
+                        outcome?;
+                    }
                 } else {
                     let held = Bound::from_borrowed_ptr(self.py, value);
                     self.key(key)?;

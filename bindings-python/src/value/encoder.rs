@@ -6,7 +6,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString, PyTuple};
 
 use super::Captured;
-use super::media::{self, Found, Role, may_be_data_uri, role};
+use super::media::{self, Found, is_special, may_be_data_uri};
 use super::scratch::Scratch;
 use super::text::{push_escaped, push_key, push_quoted, unquoted};
 use tracespool_core::media::Place;
@@ -300,24 +300,24 @@ impl Encoder<'_, '_> {
         }
     }
 
-    /// Appends a key and its colon; returns what the key means for its value.
+    /// Appends a key and its colon; true where it says that its value may be a content.
     ///
     /// # Safety
     ///
     /// `raw` is a live `str`.
-    #[inline]
-    pub(super) unsafe fn string_key(&mut self, raw: *mut ffi::PyObject) -> Role {
+    #[inline(always)]
+    pub(super) unsafe fn string_key(&mut self, raw: *mut ffi::PyObject) -> bool {
         // SAFETY: as the caller vouches.
         unsafe {
             match utf8(raw) {
                 Some(text) if text.len() <= self.room() => {
                     push_key(self.out, text);
-                    role(text)
+                    is_special(text)
                 }
                 _ => {
                     self.string(raw);
                     self.out.push(b':');
-                    Role::Plain
+                    false
                 }
             }
         }

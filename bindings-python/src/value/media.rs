@@ -8,7 +8,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyString};
 use tracespool_core::media::{self, Media, MediaSource, Place, Shape, data_uri, provider_type};
 
-use super::encoder::{Encoder, utf8};
+use super::encoder::{Encoder, Outcome, utf8};
 use crate::names::names;
 
 /// Work on more bytes than this is done without the interpreter's lock.
@@ -37,34 +37,32 @@ impl Found {
     }
 }
 
+/// The shortest data URI: `data:a/b;base64,x`.
+const SHORTEST: usize = 17;
+
 /// Whether a text may be a data URI: all that the hot path asks.
-#[inline]
+#[inline(always)]
 pub(super) fn may_be_data_uri(text: &[u8]) -> bool {
-    text.starts_with(b"data:")
+    text.len() >= SHORTEST && text.starts_with(b"data:")
 }
 
-/// What a key means for the value below it.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Role {
-    /// Nothing.
-    Plain,
-    /// `data`: maybe a content.
-    Data,
-    /// An object in which `data` is a content.
-    Holder(Place),
+/// Lengths of the keys that matter, and their first letters, as bits.
+const LENGTHS: u64 = 1 << 4 | 1 << 5 | 1 << 10 | 1 << 11;
+const LETTERS: u64 = 1 << (b'a' & 31) | 1 << (b'd' & 31) | 1 << (b'i' & 31);
+
+/// Whether a key's value, or what is in it, may be a content: most keys are told by their length and first letter, in one
+/// branch.
+#[inline(always)]
+pub(super) fn is_special(key: &[u8]) -> bool {
+    let Some(first) = key.first() else { return false };
+    let likely = (LENGTHS >> (key.len() & 63)) & (LETTERS >> (first & 31)) & 1;
+    likely != 0 && is_named(key)
 }
 
-/// Reads a key; most are told by their length alone.
-#[inline]
-pub(super) fn role(key: &[u8]) -> Role {
-    match key.len() {
-        4 if key == b"data" => Role::Data,
-        5 | 10 | 11 => match Place::inside(key) {
-            Place::Anywhere => Role::Plain,
-            place => Role::Holder(place),
-        },
-        _ => Role::Plain,
-    }
+#[cold]
+#[inline(never)]
+fn is_named(key: &[u8]) -> bool {
+    key == b"data" || Place::inside(key) != Place::Anywhere
 }
 
 /// The content of base64 text, and what stands for it. The text's owner is held by the caller.
@@ -129,14 +127,40 @@ impl Encoder<'_, '_> {
         }
     }
 
+    /// The value of a member with a special key, in a dict at `place`.
+    ///
+    /// # Safety
+    ///
+    /// `holder` is a live `dict`, `key` and `raw` are its own key and value.
+    #[cold]
+    #[inline(never)]
+    pub(super) unsafe fn special_member(
+        &mut self,
+        holder: *mut ffi::PyObject,
+        key: *mut ffi::PyObject,
+        raw: *mut ffi::PyObject,
+        place: Place,
+    ) -> Outcome {
+        // SAFETY: as the caller vouches; the value gets a reference of its own before other code can run.
+        unsafe {
+            let value = Bound::from_borrowed_ptr(self.py, raw);
+            self.place = utf8(key).map_or(Place::Anywhere, Place::inside);
+            let outcome = if self.place == Place::Anywhere && self.data_member(holder, &value, place) {
+                Ok(())
+            } else {
+                self.value(value.as_ptr())
+            };
+            self.place = Place::Anywhere;
+            outcome
+        }
+    }
+
     /// The value of a member `data`. False where it is no content, and nothing is written.
     ///
     /// # Safety
     ///
     /// `holder` is a live `dict`.
-    #[cold]
-    #[inline(never)]
-    pub(super) unsafe fn data_member(
+    unsafe fn data_member(
         &mut self,
         holder: *mut ffi::PyObject,
         value: &Bound<'_, PyAny>,

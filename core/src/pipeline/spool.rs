@@ -178,12 +178,12 @@ impl Spool {
     }
 
     /// Tells the callers' side that these no longer wait for a batch.
-    pub(super) fn taken(&self, entries: &[Entry]) {
+    fn taken(&self, entries: &[Entry]) {
         let bytes: usize = entries.iter().map(|entry| entry.item.payload.len()).sum();
         #[allow(clippy::cast_possible_truncation)]
         self.destination.waiting.fetch_sub(entries.len() as u32, Ordering::Relaxed);
         self.destination.waiting_bytes.fetch_sub(bytes, Ordering::Relaxed);
-        if self.lanes.iter().all(|lane| lane.entries.is_empty()) && self.uploads.entries.is_empty() {
+        if self.lanes.iter().all(|lane| lane.entries.is_empty()) {
             // AcqRel pairs with the caller's swap: whoever still saw `true` has already put its item into the inbox,
             // and the exporter looks there again before it sleeps.
             self.destination.armed.swap(false, Ordering::AcqRel);
@@ -213,9 +213,7 @@ impl Spool {
             }
             expired.extend(old.into_iter().map(|batch| (lane, batch.entries)));
         }
-        let (waiting, begun) = self.uploads.expire(oldest);
-        self.taken(&waiting);
-        expired.extend([(Lane::Media, waiting), (Lane::Media, begun)]);
+        expired.push((Lane::Media, self.uploads.expire(oldest)));
         expired
     }
 
@@ -231,9 +229,7 @@ impl Spool {
             }
             all.extend(queue.retries.into_iter().map(|batch| (lane, batch.entries)));
         }
-        let (waiting, begun) = self.uploads.drain();
-        self.taken(&waiting);
-        all.extend([(Lane::Media, waiting), (Lane::Media, begun)]);
+        all.push((Lane::Media, self.uploads.drain()));
         all
     }
 

@@ -362,21 +362,19 @@ impl Uploads {
         self.begun.push_front(upload);
     }
 
-    /// Takes out what was submitted before `oldest`: what is not begun, what is.
-    pub(crate) fn expire(&mut self, oldest: u64) -> (Vec<Entry>, Vec<Entry>) {
+    /// Takes out what was submitted before `oldest`.
+    pub(crate) fn expire(&mut self, oldest: u64) -> Vec<Entry> {
         let late = self.entries.iter().take_while(|entry| entry.item.submitted < oldest).count();
-        let entries = self.entries.drain(..late).collect();
         let (old, young): (Vec<Upload>, Vec<Upload>) =
             self.begun.drain(..).partition(|upload| upload.entry.item.submitted < oldest);
         self.begun = young.into();
-        (entries, old.into_iter().map(Upload::into_entry).collect())
+        old.into_iter().map(Upload::into_entry).chain(self.entries.drain(..late)).collect()
     }
 
-    /// Takes out everything that waits: what is not begun, what is.
-    pub(crate) fn drain(&mut self) -> (Vec<Entry>, Vec<Entry>) {
-        let entries = std::mem::take(&mut self.entries).into();
-        let begun = std::mem::take(&mut self.begun);
-        (entries, begun.into_iter().map(Upload::into_entry).collect())
+    /// Takes out everything that waits.
+    pub(crate) fn drain(&mut self) -> Vec<Entry> {
+        let begun = std::mem::take(&mut self.begun).into_iter().map(Upload::into_entry);
+        begun.chain(std::mem::take(&mut self.entries)).collect()
     }
 }
 
@@ -428,10 +426,7 @@ impl Pipeline {
                     return None;
                 }
                 let spool = self.spools.get_mut(&id)?;
-                let entry = spool.uploads.take_entry(now.mono, flushing)?;
-                spool.taken(std::slice::from_ref(&entry));
-                self.disarmed = true;
-                Upload::new(entry)
+                Upload::new(spool.uploads.take_entry(now.mono, flushing)?)
             }
         };
         let origin = upload.origin(&destination.endpoint);
