@@ -64,7 +64,7 @@ mod _native {
     #[pymodule_export]
     use crate::observer::{Observer, Run};
     #[pymodule_export]
-    use crate::propagation::{Block, propagate_attributes};
+    use crate::propagation::Block;
     #[pymodule_export]
     use crate::scope::Scope;
 
@@ -76,6 +76,7 @@ mod _native {
         crate::keywords::init(py);
         crate::current::init(py)?;
         crate::calls::install_all(py)?;
+        crate::fastcall::install_function::<crate::propagation::PropagateAttributes>(module)?;
         // Classes that the module does not export are made now too, for the same reason as the names.
         py.get_type::<crate::current::Record>();
         py.get_type::<crate::handle::Adopted>();

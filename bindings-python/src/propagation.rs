@@ -1,5 +1,7 @@
 //! `propagate_attributes` and `client.use()`: blocks that change what is current without starting an observation.
 
+use std::borrow::Cow;
+use std::ffi::CStr;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
@@ -11,80 +13,73 @@ use tracespool_core::propagate::{Propagated, Propagation};
 
 use crate::arguments::{metadata_key, plain, prompt_link, shown};
 use crate::current::{self, Current, Record};
+use crate::fastcall::{Function, Named};
 use crate::handle::Handle;
 use crate::notices::problem;
 use crate::observation::Observation;
 use crate::scope::Ready;
 use crate::value::{Captured, Scratch, capture, for_each_item};
 
-/// One attribute of a block, captured.
-enum Said {
-    Text(Field, String),
-    Prompt(String, i64),
-    Tags(Vec<String>),
-    Metadata(String, Propagation),
-}
-
 /// A block: `with`, `async with`, or a decorator.
 #[pyclass(frozen, module = "tracespool._native")]
 pub(crate) struct Block {
-    said: Arc<[Said]>,
+    /// What the block itself propagates, if anything.
+    own: Option<Arc<Propagated>>,
     handle: Option<Arc<Handle>>,
-    /// What the block made current, and what was before.
-    runs: Mutex<Vec<(Py<Record>, Py<PyAny>)>>,
+    runs: Mutex<Runs>,
+}
+
+/// What a run of a block made current, and what was before.
+type Run = (Py<Record>, Py<PyAny>);
+
+/// The runs of one block; more than one only where it is entered again inside itself.
+#[derive(Default)]
+struct Runs {
+    last: Option<Run>,
+    outer: Vec<Run>,
 }
 
 impl Block {
-    fn new(said: Vec<Said>, handle: Option<Arc<Handle>>) -> Self {
-        Self { said: said.into(), handle, runs: Mutex::default() }
+    fn new(own: Propagated, handle: Option<Arc<Handle>>) -> Self {
+        Self { own: (!own.is_empty()).then(|| own.into()), handle, runs: Mutex::default() }
     }
 
     /// A block inside which `handle` is the client of calls that name none.
     pub(crate) fn using(handle: Arc<Handle>) -> Self {
-        Self::new(Vec::new(), Some(handle))
+        Self::new(Propagated::default(), Some(handle))
     }
 
     fn enter(&self, py: Python<'_>) -> PyResult<()> {
         let current = Current::read(py)?;
         let observation = current.observation().cloned();
-        let propagated = if self.said.is_empty() {
-            current.propagated().cloned()
-        } else {
-            let mut inner = current.propagated().map(|outer| outer.inner()).unwrap_or_default();
-            say(&mut inner, &self.said);
-            let inner = Arc::new(inner);
-            if let Some(observation) = &observation {
-                observation.get().core.propagate(&inner);
-            }
-            Some(inner)
+        let propagated = match (&self.own, current.propagated()) {
+            (None, outer) => outer.cloned(),
+            (Some(own), None) => Some(own.clone()),
+            (Some(own), Some(outer)) => Some(Arc::new(own.within(outer))),
         };
+        if let (Some(_), Some(propagated), Some(observation)) = (&self.own, &propagated, &observation) {
+            observation.get().core.propagate(propagated);
+        }
         let handle = self.handle.clone().or_else(|| current.handle().cloned());
         let record =
             Bound::new(py, Record { observation: observation.map(Bound::unbind), propagated, handle })?;
         current::set(record.as_any())?;
         let run = (record.unbind(), current.into_value());
-        self.runs.lock().push(run);
+        let mut runs = self.runs.lock();
+        if let Some(outer) = runs.last.replace(run) {
+            runs.outer.push(outer);
+        }
         Ok(())
     }
 
     fn exit(&self, py: Python<'_>) -> PyResult<()> {
-        let run = self.runs.lock().pop();
-        run.map_or(Ok(()), |(record, previous)| current::leave(record.bind(py).as_any(), previous.bind(py)))
-    }
-}
-
-/// Adds what was said; what servers would not take is told and left out.
-fn say(propagated: &mut Propagated, said: &[Said]) {
-    for said in said {
-        let outcome = match said {
-            Said::Text(field, text) => propagated.set(*field, text),
-            Said::Prompt(name, version) => propagated.set_prompt(name, *version),
-            Said::Tags(tags) => propagated.add_tags(tags),
-            Said::Metadata(key, value) => propagated.add_metadata(key, value.clone()),
+        let run = {
+            let mut runs = self.runs.lock();
+            let run = runs.last.take();
+            runs.last = runs.outer.pop();
+            run
         };
-        if let Err(sentence) = outcome {
-            problem("", sentence);
-        }
+        run.map_or(Ok(()), |(record, previous)| current::leave(record.bind(py).as_any(), previous.bind(py)))
     }
 }
 
@@ -122,7 +117,7 @@ impl Block {
 
     /// Another block of the same kind: a decorator takes one for each call.
     fn again(&self) -> Self {
-        Self { said: self.said.clone(), handle: self.handle.clone(), runs: Mutex::default() }
+        Self { own: self.own.clone(), handle: self.handle.clone(), runs: Mutex::default() }
     }
 
     /// Decorates a function: every call of it runs in a block of its own.
@@ -133,21 +128,22 @@ impl Block {
     }
 }
 
-/// Trace-level attributes for the current observation and all that start inside the block.
-///
-/// Text of more than 200 characters is told and left out; tags and metadata add to those of an outer block.
-#[pyfunction]
-#[pyo3(signature = (**keywords))]
-#[pyo3(
-    text_signature = "(*, user_id=None, session_id=None, metadata=None, version=None, tags=None, trace_name=None, environment=None, prompt=None, as_baggage=False)"
-)]
-pub(crate) fn propagate_attributes(keywords: Option<&Bound<'_, PyDict>>) -> PyResult<Block> {
-    let mut said = Vec::new();
-    if let Some(keywords) = keywords {
-        for_each_item(keywords, |name, value| {
+/// See [`Function::DOC`].
+pub(crate) struct PropagateAttributes;
+
+impl Function for PropagateAttributes {
+    const NAME: &'static CStr = c"propagate_attributes";
+    const DOC: &'static CStr = c"propagate_attributes(*, user_id=None, session_id=None, metadata=None, version=None, tags=None, trace_name=None, environment=None, prompt=None, as_baggage=False)\n--\n\nTrace-level attributes for the current observation and all that start inside the block.\n\nText of more than 200 characters is told and left out; tags and metadata add to those of an outer block.";
+
+    fn call<'py>(py: Python<'py>, named: Named<'_, 'py>) -> PyResult<Bound<'py, PyAny>> {
+        let mut own = Propagated::default();
+        if named.positional > 0 {
+            problem("", "propagate_attributes() takes keywords only; positional arguments are ignored");
+        }
+        for (name, value) in named.iter() {
             let name = name.extract::<&str>().unwrap_or_default();
-            if value.is_none() || read(&mut said, name, value)? {
-                return Ok(());
+            if value.is_none() || read(&mut own, name, &value)? {
+                continue;
             }
             if name == "as_baggage" {
                 if value.is_truthy().unwrap_or(false) {
@@ -159,14 +155,20 @@ pub(crate) fn propagate_attributes(keywords: Option<&Bound<'_, PyDict>>) -> PyRe
                     format!("propagate_attributes() has no argument {:?}; it is ignored", shown(name)),
                 );
             }
-            Ok(())
-        })?;
+        }
+        Bound::new(py, Block::new(own, None)).map(Bound::into_any)
     }
-    Ok(Block::new(said, None))
+}
+
+/// Tells what servers would not take, which is left out.
+fn told(outcome: Result<(), String>) {
+    if let Err(sentence) = outcome {
+        problem("", sentence);
+    }
 }
 
 /// Reads one argument; false where there is none of this name.
-fn read(said: &mut Vec<Said>, name: &str, value: &Bound<'_, PyAny>) -> PyResult<bool> {
+fn read(own: &mut Propagated, name: &str, value: &Bound<'_, PyAny>) -> PyResult<bool> {
     let field = match name {
         "user_id" => Field::UserId,
         "session_id" => Field::SessionId,
@@ -174,39 +176,54 @@ fn read(said: &mut Vec<Said>, name: &str, value: &Bound<'_, PyAny>) -> PyResult<
         "trace_name" => Field::TraceName,
         "environment" => Field::Environment,
         "prompt" => {
-            said.extend(prompt_link(value).map(|(name, version)| Said::Prompt(name, version)));
+            if let Some((name, version)) = prompt_link(value) {
+                told(own.set_prompt(&name, version));
+            }
             return Ok(true);
         }
         "tags" => {
-            let mut tags = Vec::new();
-            if value.is_instance_of::<PyString>() {
-                // Servers read one text as tags with commas between.
-                let text = plain(value)?;
-                tags.extend(text.split(',').map(str::trim).filter(|tag| !tag.is_empty()).map(str::to_owned));
-            } else if let Ok(items) = value.try_iter() {
-                for tag in items.flatten() {
-                    tags.push(plain(&tag)?);
-                }
-            } else {
-                problem("", "tags is no list of str; it is not propagated");
-            }
-            said.push(Said::Tags(tags));
+            tags(own, value)?;
             return Ok(true);
         }
         "metadata" => {
             match value.cast::<PyDict>() {
-                Ok(dict) => metadata(said, dict)?,
+                Ok(dict) => metadata(own, dict)?,
                 Err(_) => problem("", "metadata is no dict; it is not propagated"),
             }
             return Ok(true);
         }
         _ => return Ok(false),
     };
-    said.push(Said::Text(field, plain(value)?));
+    told(own.set(field, &short(value)?));
     Ok(true)
 }
 
-fn metadata(said: &mut Vec<Said>, dict: &Bound<'_, PyDict>) -> PyResult<()> {
+fn tags(own: &mut Propagated, value: &Bound<'_, PyAny>) -> PyResult<()> {
+    let mut tags = Vec::new();
+    if value.is_instance_of::<PyString>() {
+        // Servers read one text as tags with commas between.
+        let text = plain(value)?;
+        tags.extend(text.split(',').map(str::trim).filter(|tag| !tag.is_empty()).map(str::to_owned));
+    } else if let Ok(items) = value.try_iter() {
+        for tag in items.flatten() {
+            tags.push(short(&tag)?.into_owned());
+        }
+    } else {
+        problem("", "tags is no list of str; it is not propagated");
+    }
+    told(own.add_tags(tags));
+    Ok(())
+}
+
+/// A short text: a `str` as it is, another value as [`plain`] has it.
+fn short<'a>(value: &'a Bound<'_, PyAny>) -> PyResult<Cow<'a, str>> {
+    match value.cast::<PyString>().ok().and_then(|text| text.to_str().ok()) {
+        Some(text) => Ok(text.into()),
+        None => plain(value).map(Cow::from),
+    }
+}
+
+fn metadata(own: &mut Propagated, dict: &Bound<'_, PyDict>) -> PyResult<()> {
     let scratch = &mut Scratch::take();
     for_each_item(dict, |key, value| {
         scratch.clear();
@@ -218,7 +235,7 @@ fn metadata(said: &mut Vec<Said>, dict: &Bound<'_, PyDict>) -> PyResult<()> {
             Captured::Bool(flag) => Propagation::Bool(flag),
             Captured::Encoded => Propagation::Str(scratch.text().to_owned()),
         };
-        said.push(Said::Metadata(metadata_key(key)?.into_owned(), value));
+        told(own.add_metadata(&metadata_key(key)?, value));
         Ok(())
     })
 }
@@ -226,19 +243,19 @@ fn metadata(said: &mut Vec<Said>, dict: &Bound<'_, PyDict>) -> PyResult<()> {
 /// `update_trace` of Langfuse 3.x: trace-level attributes on one observation.
 pub(crate) fn update_trace(observation: &Observation, keywords: Option<&Bound<'_, PyDict>>) -> PyResult<()> {
     let Some(keywords) = keywords else { return Ok(()) };
-    let mut said = Vec::new();
+    let mut propagated = Propagated::default();
     for_each_item(keywords, |name, value| {
         let name = name.extract::<&str>().unwrap_or_default();
         match name {
             _ if value.is_none() => {}
-            "name" => said.push(Said::Text(Field::TraceName, plain(value)?)),
+            "name" => told(propagated.set(Field::TraceName, &short(value)?)),
             "public" => {
                 observation.core.set(Field::TracePublic, Value::Bool(value.is_truthy().unwrap_or(false)))
             }
             // A trace's input and output are those of its root.
             "input" => content(observation, Field::Input, value)?,
             "output" => content(observation, Field::Output, value)?,
-            _ if read(&mut said, name, value)? => {}
+            _ if read(&mut propagated, name, value)? => {}
             _ => problem(
                 observation.public_key(),
                 format!("update_trace() has no argument {:?}; it is ignored", shown(name)),
@@ -246,8 +263,6 @@ pub(crate) fn update_trace(observation: &Observation, keywords: Option<&Bound<'_
         }
         Ok(())
     })?;
-    let mut propagated = Propagated::default();
-    say(&mut propagated, &said);
     observation.core.propagate(&propagated);
     Ok(())
 }
