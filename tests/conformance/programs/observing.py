@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
+import gc
 import inspect
 from datetime import datetime, timezone
 
@@ -828,3 +829,70 @@ def async_in_blocks():
             await asyncio.gather(*(child(n) for n in range(3)))
 
     asyncio.run(run())
+
+
+def a_generator_never_begun():
+    @langfuse.observe()
+    def words():
+        yield "w"
+
+    words()
+    gc.collect()
+
+
+def a_generator_dropped_half_way():
+    @langfuse.observe()
+    def words():
+        yield "one"
+        yield "two"
+
+    generator = words()
+    say("first", next(generator))
+    del generator
+    gc.collect()
+
+
+def an_async_generator_dropped_half_way():
+    @langfuse.observe()
+    async def words():
+        yield "one"
+        yield "two"
+
+    async def run():
+        async for word in words():
+            say("word", word)
+            break
+        gc.collect()
+        await asyncio.sleep(0.01)
+
+    asyncio.run(run())
+
+
+def keyword_only_and_default_arguments():
+    @langfuse.observe()
+    def function(a, b=2, *, c=3):
+        return a
+
+    function(1)
+    function(a=1, c=5)
+
+
+def observed_classes():
+    class Thing:
+        @langfuse.observe(name="made")
+        def __init__(self, x):
+            self.x = x
+
+        @langfuse.observe(name="called")
+        def __call__(self, y):
+            return self.x + y
+
+        @langfuse.observe(name="entered")
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_):
+            return None
+
+    with Thing(1) as thing:
+        say("sum", thing(2))
