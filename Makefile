@@ -28,7 +28,7 @@ PYTHON_SOURCES := pyproject.toml $(shell find bindings-python/python -name '*.py
 # ---------------------------------------------------------------------------------------------- what people ask for
 .PHONY: help demo test build check fmt lint audit test-core test-wasm test-collector test-python test-blackbox
 .PHONY: compatibility test-frameworks test-receivers
-.PHONY: bench bench-hotpath bench-clients bench-import bench-flush bench-tenants dist clean
+.PHONY: bench bench-hotpath bench-scopes bench-clients bench-import bench-flush bench-tenants dist clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-16s %s\n", $$1, $$2 }'
@@ -90,10 +90,13 @@ test-instrumentations: build ## real OpenTelemetry instrumentation against a fak
 bench-otel: $(VENV)/.wheel-shipped $(COLLECTOR) ## cost of an observation with and without OpenTelemetry imported
 	@$(BIN)/python -m bench.otel
 
-bench: bench-import bench-clients bench-hotpath bench-flush bench-tenants ## all figures of docs/figures.md
+bench: bench-import bench-clients bench-hotpath bench-scopes bench-flush bench-tenants ## all figures of docs/figures.md
 
 bench-hotpath: $(VENV)/.wheel-shipped $(COLLECTOR) ## cost of an observation beside the langfuse SDK
 	@$(BIN)/python -m bench.hotpath
+
+bench-scopes: $(VENV)/.wheel-shipped ## cost of a propagate_attributes block and of an @observe call
+	@$(BIN)/python -m bench.scopes
 
 bench-clients: $(VENV)/.wheel-shipped $(COLLECTOR) ## 200 clients of 200 keys: threads, memory, time
 	@$(BIN)/python -m bench.clients

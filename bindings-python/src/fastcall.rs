@@ -1,4 +1,4 @@
-//! Methods that take their keywords as the interpreter has them (`METH_FASTCALL | METH_KEYWORDS`). A generated method with
+//! Methods and functions that take their keywords as the interpreter has them (`METH_FASTCALL | METH_KEYWORDS`). A generated one with
 //! `**unknown` would be given a tuple and a dict made for each call, and without it unknown names would raise; on the way of
 //! every observation neither will do.
 //!
@@ -12,6 +12,7 @@ use pyo3::ffi;
 use pyo3::impl_::trampoline::{MethodDef, fastcall_cfunction_with_keywords};
 use pyo3::prelude::*;
 use pyo3::pyclass::PyClass;
+use pyo3::types::PyString;
 
 use crate::keywords::Keywords;
 
@@ -31,7 +32,93 @@ pub(crate) trait Method {
     fn call<'py>(of: &Bound<'py, Self::Of>, keywords: Keywords<'_, 'py>) -> PyResult<Bound<'py, PyAny>>;
 }
 
+/// A function of the module.
+pub(crate) trait Function {
+    const NAME: &'static CStr;
+    /// As [`Method::DOC`], without `$self`.
+    const DOC: &'static CStr;
+
+    /// What the function does.
+    ///
+    /// # Errors
+    ///
+    /// As [`Method::call`].
+    fn call<'py>(py: Python<'py>, named: Named<'_, 'py>) -> PyResult<Bound<'py, PyAny>>;
+}
+
+/// A call's keyword arguments, in their order.
+#[derive(Clone, Copy)]
+pub(crate) struct Named<'a, 'py> {
+    py: Python<'py>,
+    values: *const *mut ffi::PyObject,
+    names: *mut ffi::PyObject,
+    /// How many arguments came without a name.
+    pub(crate) positional: usize,
+    _lives: std::marker::PhantomData<&'a ()>,
+}
+
+impl<'a, 'py: 'a> Named<'a, 'py> {
+    /// Each name and its value.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (Borrowed<'a, 'py, PyAny>, Borrowed<'a, 'py, PyAny>)> {
+        let (py, values, names) = (self.py, self.values, self.names);
+        // SAFETY: `names` is null or a live tuple, and as many values are there; `enter_function` vouches for both.
+        unsafe {
+            let count = if names.is_null() { 0 } else { ffi::PyTuple_Size(names) };
+            (0..count).map(move |at| {
+                let name = Borrowed::from_ptr(py, ffi::PyTuple_GetItem(names, at));
+                (name, Borrowed::from_ptr(py, *values.add(at.unsigned_abs())))
+            })
+        }
+    }
+}
+
 struct Way<M>(std::marker::PhantomData<M>);
+
+struct FunctionWay<F>(std::marker::PhantomData<F>);
+
+impl<F: Function> MethodDef<fastcall_cfunction_with_keywords::Func> for FunctionWay<F> {
+    const METH: fastcall_cfunction_with_keywords::Func = enter_function::<F>;
+}
+
+/// # Safety
+///
+/// As [`enter`], without `self`.
+unsafe fn enter_function<F: Function>(
+    py: Python<'_>,
+    _module: *mut ffi::PyObject,
+    args: *const *mut ffi::PyObject,
+    count: ffi::Py_ssize_t,
+    names: *mut ffi::PyObject,
+) -> PyResult<*mut ffi::PyObject> {
+    let positional = count.unsigned_abs();
+    // SAFETY: the named arguments follow the others; where there are none, nothing is read.
+    let values = if names.is_null() { args } else { unsafe { args.add(positional) } };
+    F::call(py, Named { py, values, names, positional, _lives: std::marker::PhantomData })
+        .map(Bound::into_ptr)
+}
+
+/// Puts a function into the module.
+///
+/// # Errors
+///
+/// The interpreter is out of memory.
+pub(crate) fn install_function<F: Function>(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    let definition = Box::leak(Box::new(ffi::PyMethodDef {
+        ml_name: F::NAME.as_ptr(),
+        ml_meth: ffi::PyMethodDefPointer {
+            PyCFunctionFastWithKeywords: fastcall_cfunction_with_keywords::<FunctionWay<F>>,
+        },
+        ml_flags: ffi::METH_FASTCALL | ffi::METH_KEYWORDS,
+        ml_doc: F::DOC.as_ptr(),
+    }));
+    let name = module.name()?;
+    // SAFETY: the definition is never freed, and the name of the module is a live `str`.
+    let function = unsafe {
+        let raw = ffi::PyCFunction_NewEx(definition, std::ptr::null_mut(), name.as_ptr());
+        Bound::from_owned_ptr_or_err(module.py(), raw)?
+    };
+    module.add(PyString::new(module.py(), F::NAME.to_str().unwrap_or_default()), function)
+}
 
 impl<M: Method> MethodDef<fastcall_cfunction_with_keywords::Func> for Way<M> {
     const METH: fastcall_cfunction_with_keywords::Func = enter::<M>;

@@ -80,7 +80,7 @@ mod _native {
     #[pymodule_export]
     use crate::prompts::PromptTicket;
     #[pymodule_export]
-    use crate::propagation::{Block, propagate_attributes};
+    use crate::propagation::Block;
     #[pymodule_export]
     use crate::scope::Scope;
 
@@ -93,6 +93,7 @@ mod _native {
         crate::current::init(py)?;
         crate::otel::init(py)?;
         crate::calls::install_all(py)?;
+        crate::fastcall::install_function::<crate::propagation::PropagateAttributes>(module)?;
         // Classes that the module does not export are made now too, for the same reason as the names.
         py.get_type::<crate::current::Record>();
         py.get_type::<crate::handle::Adopted>();

@@ -1,5 +1,7 @@
 //! `propagate_attributes` and `client.use()`: blocks that change what is current without starting an observation.
 
+use std::borrow::Cow;
+use std::ffi::CStr;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
@@ -11,6 +13,7 @@ use tracespool_core::propagate::{Propagated, Propagation};
 
 use crate::arguments::{metadata_key, plain, prompt_link, shown};
 use crate::current::Record;
+use crate::fastcall::{Function, Named};
 use crate::handle::{Handle, MASK_FAILED};
 use crate::notices::problem;
 use crate::observation::Observation;
@@ -18,97 +21,79 @@ use crate::otel::{Before, Origin};
 use crate::scope::Ready;
 use crate::value::{Captured, Scratch, capture, for_each_item};
 
-/// One attribute of a block, captured.
-enum Said {
-    Text(Field, String),
-    /// Of the SDK itself: neither checked nor limited.
-    Internal(Field, String),
-    Prompt(String, i64),
-    Tags(Vec<String>),
-    Metadata(String, Propagation),
-}
-
 /// A block: `with`, `async with`, or a decorator.
 #[pyclass(frozen, module = "tracespool._native")]
 pub(crate) struct Block {
-    said: Arc<[Said]>,
+    /// What the block itself propagates, if anything.
+    own: Option<Arc<Propagated>>,
     handle: Option<Arc<Handle>>,
     /// What is said here also leaves the process.
     as_baggage: bool,
-    /// What the block made current, and what was before.
-    runs: Mutex<Vec<(Py<Record>, Before)>>,
+    runs: Mutex<Runs>,
+}
+
+/// What a run of a block made current, and what was before.
+type Run = (Py<Record>, Before);
+
+/// The runs of one block; more than one only where it is entered again inside itself.
+#[derive(Default)]
+struct Runs {
+    last: Option<Run>,
+    outer: Vec<Run>,
 }
 
 impl Block {
-    fn new(said: Vec<Said>, handle: Option<Arc<Handle>>, as_baggage: bool) -> Self {
-        Self { said: said.into(), handle, as_baggage, runs: Mutex::default() }
-    }
-
-    fn saying(self, said: Arc<[Said]>) -> Self {
-        Self { said, ..self }
+    fn new(own: Propagated, handle: Option<Arc<Handle>>, as_baggage: bool) -> Self {
+        Self { own: (!own.is_empty()).then(|| own.into()), handle, as_baggage, runs: Mutex::default() }
     }
 
     /// A block inside which `handle` is the client of calls that name none.
     pub(crate) fn using(handle: Arc<Handle>) -> Self {
-        Self::new(Vec::new(), Some(handle), false)
+        Self::new(Propagated::default(), Some(handle), false)
     }
 
     fn enter(&self, py: Python<'_>) -> PyResult<()> {
         let origin = Origin::read(py)?;
         let observation = origin.observation().cloned();
-        let propagated = if self.said.is_empty() {
-            origin.propagated().cloned()
-        } else {
-            let mut inner = origin.propagated().map(|outer| outer.inner()).unwrap_or_default();
-            say(&mut inner, &self.said);
-            if self.as_baggage {
-                inner.to_baggage();
-            }
-            let inner = Arc::new(inner);
-            if let Some(observation) = &observation {
-                observation.get().core.propagate(&inner);
-            }
-            Some(inner)
+        let mut propagated = match (&self.own, origin.propagated()) {
+            (None, outer) => outer.cloned(),
+            (Some(own), None) => Some(own.clone()),
+            (Some(own), Some(outer)) => Some(Arc::new(own.within(outer))),
         };
-        let handle = self.handle.clone().or_else(|| origin.handle().cloned());
         let mut baggage = Vec::new();
         if self.as_baggage
-            && let Some(propagated) = &propagated
+            && let Some(propagated) = &mut propagated
         {
-            baggage.extend_from_slice(propagated.baggage());
+            let leaving = Arc::make_mut(propagated);
+            leaving.to_baggage();
+            baggage.extend_from_slice(leaving.baggage());
             // So that the other process does not take its part for a trace of its own.
             let trace = origin.ids().map(|(trace, _)| ("langfuse_trace_id".to_owned(), trace.to_string()));
             baggage.extend(trace);
         }
+        if let (Some(_), Some(propagated), Some(observation)) = (&self.own, &propagated, &observation) {
+            observation.get().core.propagate(propagated);
+        }
+        let handle = self.handle.clone().or_else(|| origin.handle().cloned());
         let record =
             Bound::new(py, Record { observation: observation.map(Bound::unbind), propagated, handle })?;
         let before = origin.enter_block(record.as_any(), &baggage)?;
-        self.runs.lock().push((record.unbind(), before));
+        let run = (record.unbind(), before);
+        let mut runs = self.runs.lock();
+        if let Some(outer) = runs.last.replace(run) {
+            runs.outer.push(outer);
+        }
         Ok(())
     }
 
     fn exit(&self, py: Python<'_>) -> PyResult<()> {
-        let run = self.runs.lock().pop();
-        run.map_or(Ok(()), |(record, before)| before.leave(record.bind(py).as_any()))
-    }
-}
-
-/// Adds what was said; what servers would not take is told and left out.
-fn say(propagated: &mut Propagated, said: &[Said]) {
-    for said in said {
-        let outcome = match said {
-            Said::Text(field, text) => propagated.set(*field, text),
-            Said::Internal(field, text) => {
-                propagated.set_internal(*field, text);
-                Ok(())
-            }
-            Said::Prompt(name, version) => propagated.set_prompt(name, *version),
-            Said::Tags(tags) => propagated.add_tags(tags),
-            Said::Metadata(key, value) => propagated.add_metadata(key, value.clone()),
+        let run = {
+            let mut runs = self.runs.lock();
+            let run = runs.last.take();
+            runs.last = runs.outer.pop();
+            run
         };
-        if let Err(sentence) = outcome {
-            problem("", sentence);
-        }
+        run.map_or(Ok(()), |(record, before)| before.leave(record.bind(py).as_any()))
     }
 }
 
@@ -146,7 +131,12 @@ impl Block {
 
     /// Another block of the same kind: a decorator takes one for each call.
     fn again(&self) -> Self {
-        Self::new(Vec::new(), self.handle.clone(), self.as_baggage).saying(self.said.clone())
+        Self {
+            own: self.own.clone(),
+            handle: self.handle.clone(),
+            as_baggage: self.as_baggage,
+            runs: Mutex::default(),
+        }
     }
 
     /// Decorates a function: every call of it runs in a block of its own.
@@ -157,22 +147,23 @@ impl Block {
     }
 }
 
-/// Trace-level attributes for the current observation and all that start inside the block.
-///
-/// Text of more than 200 characters is told and left out; tags and metadata add to those of an outer block.
-#[pyfunction]
-#[pyo3(signature = (**keywords))]
-#[pyo3(
-    text_signature = "(*, user_id=None, session_id=None, metadata=None, version=None, tags=None, trace_name=None, environment=None, prompt=None, as_baggage=False)"
-)]
-pub(crate) fn propagate_attributes(keywords: Option<&Bound<'_, PyDict>>) -> PyResult<Block> {
-    let mut said = Vec::new();
-    let mut as_baggage = false;
-    if let Some(keywords) = keywords {
-        for_each_item(keywords, |name, value| {
+/// See [`Function::DOC`].
+pub(crate) struct PropagateAttributes;
+
+impl Function for PropagateAttributes {
+    const NAME: &'static CStr = c"propagate_attributes";
+    const DOC: &'static CStr = c"propagate_attributes(*, user_id=None, session_id=None, metadata=None, version=None, tags=None, trace_name=None, environment=None, prompt=None, as_baggage=False)\n--\n\nTrace-level attributes for the current observation and all that start inside the block.\n\nText of more than 200 characters is told and left out; tags and metadata add to those of an outer block.";
+
+    fn call<'py>(py: Python<'py>, named: Named<'_, 'py>) -> PyResult<Bound<'py, PyAny>> {
+        let mut own = Propagated::default();
+        let mut as_baggage = false;
+        if named.positional > 0 {
+            problem("", "propagate_attributes() takes keywords only; positional arguments are ignored");
+        }
+        for (name, value) in named.iter() {
             let name = name.extract::<&str>().unwrap_or_default();
-            if value.is_none() || read(&mut said, name, value)? {
-                return Ok(());
+            if value.is_none() || read(&mut own, name, &value)? {
+                continue;
             }
             if name == "as_baggage" {
                 as_baggage = value.is_truthy().unwrap_or(false);
@@ -182,14 +173,20 @@ pub(crate) fn propagate_attributes(keywords: Option<&Bound<'_, PyDict>>) -> PyRe
                     format!("propagate_attributes() has no argument {:?}; it is ignored", shown(name)),
                 );
             }
-            Ok(())
-        })?;
+        }
+        Bound::new(py, Block::new(own, None, as_baggage)).map(Bound::into_any)
     }
-    Ok(Block::new(said, None, as_baggage))
+}
+
+/// Tells what servers would not take, which is left out.
+fn told(outcome: Result<(), String>) {
+    if let Err(sentence) = outcome {
+        problem("", sentence);
+    }
 }
 
 /// Reads one argument; false where there is none of this name.
-fn read(said: &mut Vec<Said>, name: &str, value: &Bound<'_, PyAny>) -> PyResult<bool> {
+fn read(own: &mut Propagated, name: &str, value: &Bound<'_, PyAny>) -> PyResult<bool> {
     let field = match name {
         "user_id" => Field::UserId,
         "session_id" => Field::SessionId,
@@ -197,23 +194,13 @@ fn read(said: &mut Vec<Said>, name: &str, value: &Bound<'_, PyAny>) -> PyResult<
         "trace_name" => Field::TraceName,
         "environment" => Field::Environment,
         "prompt" => {
-            said.extend(prompt_link(value).map(|(name, version)| Said::Prompt(name, version)));
+            if let Some((name, version)) = prompt_link(value) {
+                told(own.set_prompt(&name, version));
+            }
             return Ok(true);
         }
         "tags" => {
-            let mut tags = Vec::new();
-            if value.is_instance_of::<PyString>() {
-                // Servers read one text as tags with commas between.
-                let text = plain(value)?;
-                tags.extend(text.split(',').map(str::trim).filter(|tag| !tag.is_empty()).map(str::to_owned));
-            } else if let Ok(items) = value.try_iter() {
-                for tag in items.flatten() {
-                    tags.push(plain(&tag)?);
-                }
-            } else {
-                problem("", "tags is no list of str; it is not propagated");
-            }
-            said.push(Said::Tags(tags));
+            tags(own, value)?;
             return Ok(true);
         }
         // What an experiment puts on everything below one of its items, by attribute key.
@@ -223,7 +210,7 @@ fn read(said: &mut Vec<Said>, name: &str, value: &Bound<'_, PyAny>) -> PyResult<
                     if let Some(field) = key.extract().ok().and_then(Field::parse)
                         && !value.is_none()
                     {
-                        said.push(Said::Internal(field, plain(value)?));
+                        own.set_internal(field, &plain(value)?);
                     }
                     Ok(())
                 })?;
@@ -232,18 +219,43 @@ fn read(said: &mut Vec<Said>, name: &str, value: &Bound<'_, PyAny>) -> PyResult<
         }
         "metadata" => {
             match value.cast::<PyDict>() {
-                Ok(dict) => metadata(said, dict)?,
+                Ok(dict) => metadata(own, dict)?,
                 Err(_) => problem("", "metadata is no dict; it is not propagated"),
             }
             return Ok(true);
         }
         _ => return Ok(false),
     };
-    said.push(Said::Text(field, plain(value)?));
+    told(own.set(field, &short(value)?));
     Ok(true)
 }
 
-fn metadata(said: &mut Vec<Said>, dict: &Bound<'_, PyDict>) -> PyResult<()> {
+fn tags(own: &mut Propagated, value: &Bound<'_, PyAny>) -> PyResult<()> {
+    let mut tags = Vec::new();
+    if value.is_instance_of::<PyString>() {
+        // Servers read one text as tags with commas between.
+        let text = plain(value)?;
+        tags.extend(text.split(',').map(str::trim).filter(|tag| !tag.is_empty()).map(str::to_owned));
+    } else if let Ok(items) = value.try_iter() {
+        for tag in items.flatten() {
+            tags.push(short(&tag)?.into_owned());
+        }
+    } else {
+        problem("", "tags is no list of str; it is not propagated");
+    }
+    told(own.add_tags(tags));
+    Ok(())
+}
+
+/// A short text: a `str` as it is, another value as [`plain`] has it.
+fn short<'a>(value: &'a Bound<'_, PyAny>) -> PyResult<Cow<'a, str>> {
+    match value.cast::<PyString>().ok().and_then(|text| text.to_str().ok()) {
+        Some(text) => Ok(text.into()),
+        None => plain(value).map(Cow::from),
+    }
+}
+
+fn metadata(own: &mut Propagated, dict: &Bound<'_, PyDict>) -> PyResult<()> {
     let scratch = &mut Scratch::take();
     for_each_item(dict, |key, value| {
         scratch.clear();
@@ -255,7 +267,7 @@ fn metadata(said: &mut Vec<Said>, dict: &Bound<'_, PyDict>) -> PyResult<()> {
             Captured::Bool(flag) => Propagation::Bool(flag),
             Captured::Encoded => Propagation::Str(scratch.text().to_owned()),
         };
-        said.push(Said::Metadata(metadata_key(key)?.into_owned(), value));
+        told(own.add_metadata(&metadata_key(key)?, value));
         Ok(())
     })
 }
@@ -263,19 +275,19 @@ fn metadata(said: &mut Vec<Said>, dict: &Bound<'_, PyDict>) -> PyResult<()> {
 /// `update_trace` of Langfuse 3.x: trace-level attributes on one observation.
 pub(crate) fn update_trace(observation: &Observation, keywords: Option<&Bound<'_, PyDict>>) -> PyResult<()> {
     let Some(keywords) = keywords else { return Ok(()) };
-    let mut said = Vec::new();
+    let mut propagated = Propagated::default();
     for_each_item(keywords, |name, value| {
         let name = name.extract::<&str>().unwrap_or_default();
         match name {
             _ if value.is_none() => {}
-            "name" => said.push(Said::Text(Field::TraceName, plain(value)?)),
+            "name" => told(propagated.set(Field::TraceName, &short(value)?)),
             "public" => {
                 observation.core.set(Field::TracePublic, Value::Bool(value.is_truthy().unwrap_or(false)))
             }
             // A trace's input and output are those of its root.
             "input" => content(observation, Field::Input, value)?,
             "output" => content(observation, Field::Output, value)?,
-            _ if read(&mut said, name, value)? => {}
+            _ if read(&mut propagated, name, value)? => {}
             _ => problem(
                 observation.public_key(),
                 format!("update_trace() has no argument {:?}; it is ignored", shown(name)),
@@ -283,8 +295,6 @@ pub(crate) fn update_trace(observation: &Observation, keywords: Option<&Bound<'_
         }
         Ok(())
     })?;
-    let mut propagated = Propagated::default();
-    say(&mut propagated, &said);
     observation.core.propagate(&propagated);
     Ok(())
 }
@@ -308,9 +318,7 @@ pub(crate) fn set_attribute(observation: &Observation, key: &str, value: &Bound<
     }
     if field == Some(Field::TraceTags) {
         let mut propagated = Propagated::default();
-        let mut said = Vec::new();
-        read(&mut said, "tags", value)?;
-        say(&mut propagated, &said);
+        tags(&mut propagated, value)?;
         core.propagate(&propagated);
         return Ok(());
     }

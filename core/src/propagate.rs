@@ -88,10 +88,21 @@ pub struct Propagated {
 }
 
 impl Propagated {
-    /// What an inner scope of this one starts from.
+    /// What holds inside a scope of this inside another one: text replaces, tags and metadata add.
     #[must_use]
-    pub fn inner(&self) -> Self {
-        self.clone()
+    pub fn within(&self, outer: &Self) -> Self {
+        let mut all = outer.clone();
+        for (field, value) in &self.fields {
+            match value {
+                Propagation::Strs(tags) => all.put_tags(tags.clone()),
+                value => all.put(*field, value.clone()),
+            }
+        }
+        for (key, value) in &self.metadata {
+            all.metadata.retain(|(other, _)| other != key);
+            all.metadata.push((key.clone(), value.clone()));
+        }
+        all
     }
 
     /// Puts everything that `other` says over what is said here.
@@ -167,7 +178,7 @@ impl Propagated {
             return self.add_metadata(key, scalar(value));
         }
         match BAGGAGE.iter().find(|(other, _)| *other == name) {
-            Some((_, Field::TraceTags)) => self.add_tags(&list(value)),
+            Some((_, Field::TraceTags)) => self.add_tags(list(value)),
             Some((_, Field::PromptVersion)) => {
                 if let Ok(version) = value.parse() {
                     self.put(Field::PromptVersion, Propagation::Int(version));
@@ -191,7 +202,7 @@ impl Propagated {
     /// Over 200 characters, or an environment that servers do not take: the value is not propagated.
     pub fn set(&mut self, field: Field, value: &str) -> Result<(), String> {
         let name = field.key();
-        if value.chars().count() > MAX_CHARS {
+        if long(value) {
             return Err(format!("{name} is longer than {MAX_CHARS} characters; it is not propagated"));
         }
         if field == Field::Environment {
@@ -217,42 +228,52 @@ impl Propagated {
         Ok(())
     }
 
-    /// Adds tags to those of the outer scope.
+    /// Adds tags.
     ///
     /// # Errors
     ///
     /// Names how many are over 200 characters; the others are propagated.
-    pub fn add_tags(&mut self, tags: &[String]) -> Result<(), String> {
-        let mut all = match self.get(Field::TraceTags) {
-            Some(Propagation::Strs(tags)) => tags.clone(),
-            _ => Vec::new(),
-        };
-        let mut long = 0;
-        for tag in tags {
-            if tag.chars().count() > MAX_CHARS {
-                long += 1;
-            } else if !all.contains(tag) {
-                all.push(tag.clone());
-            }
-        }
-        if !all.is_empty() {
-            self.put(Field::TraceTags, Propagation::Strs(all));
-        }
-        if long > 0 {
+    pub fn add_tags(&mut self, mut tags: Vec<String>) -> Result<(), String> {
+        let given = tags.len();
+        tags.retain(|tag| !long(tag));
+        let dropped = given - tags.len();
+        self.put_tags(tags);
+        if dropped > 0 {
             return Err(format!(
-                "{long} tags are longer than {MAX_CHARS} characters; they are not propagated"
+                "{dropped} tags are longer than {MAX_CHARS} characters; they are not propagated"
             ));
         }
         Ok(())
     }
 
-    /// Adds a metadata key to those of the outer scope, or replaces its value.
+    fn put_tags(&mut self, tags: Vec<String>) {
+        let held = self.fields.iter_mut().find_map(|(field, value)| match (field, value) {
+            (Field::TraceTags, Propagation::Strs(tags)) => Some(tags),
+            _ => None,
+        });
+        match held {
+            Some(held) => {
+                for tag in tags {
+                    if !held.contains(&tag) {
+                        held.push(tag);
+                    }
+                }
+            }
+            None if tags.is_empty() => {}
+            None => {
+                self.fields.push((Field::TraceTags, Propagation::Strs(Vec::with_capacity(tags.len()))));
+                self.put_tags(tags);
+            }
+        }
+    }
+
+    /// Adds a metadata key, or replaces its value.
     ///
     /// # Errors
     ///
     /// A value over 200 characters.
     pub fn add_metadata(&mut self, key: &str, value: Propagation) -> Result<(), String> {
-        if matches!(&value, Propagation::Str(text) if text.chars().count() > MAX_CHARS) {
+        if matches!(&value, Propagation::Str(text) if long(text)) {
             let key: String = key.chars().take(60).collect();
             return Err(format!(
                 "metadata {key:?} is longer than {MAX_CHARS} characters; it is not propagated"
@@ -264,6 +285,11 @@ impl Propagated {
     }
 }
 
+/// Whether a text has more characters than are propagated.
+fn long(text: &str) -> bool {
+    text.len() > MAX_CHARS && text.chars().count() > MAX_CHARS
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -272,12 +298,13 @@ mod tests {
     fn inner_scopes_replace_text_and_add_tags_and_metadata() {
         let mut outer = Propagated::default();
         outer.set(Field::UserId, "u1").unwrap();
-        outer.add_tags(&["a".into()]).unwrap();
+        outer.add_tags(vec!["a".into()]).unwrap();
         outer.add_metadata("k", Propagation::Int(1)).unwrap();
-        let mut inner = outer.inner();
-        inner.set(Field::UserId, "u2").unwrap();
-        inner.add_tags(&["b".into(), "a".into()]).unwrap();
-        inner.add_metadata("l", Propagation::Bool(true)).unwrap();
+        let mut own = Propagated::default();
+        own.set(Field::UserId, "u2").unwrap();
+        own.add_tags(vec!["b".into(), "a".into(), "b".into()]).unwrap();
+        own.add_metadata("l", Propagation::Bool(true)).unwrap();
+        let inner = own.within(&outer);
         assert_eq!(inner.get(Field::UserId), Some(&Propagation::Str("u2".into())));
         assert_eq!(inner.get(Field::TraceTags), Some(&Propagation::Strs(vec!["a".into(), "b".into()])));
         assert_eq!(inner.metadata.len(), 2);
@@ -288,7 +315,7 @@ mod tests {
     fn baggage_comes_back_as_it_was_said() {
         let mut said = Propagated::default();
         said.set(Field::UserId, "u 1").unwrap();
-        said.add_tags(&["a".into(), "b,c".into()]).unwrap();
+        said.add_tags(vec!["a".into(), "b,c".into()]).unwrap();
         said.set_prompt("p", 3).unwrap();
         for value in [Propagation::Str("12".into()), Propagation::Int(12), Propagation::Bool(true)] {
             said.add_metadata("k", value.clone()).unwrap();
@@ -317,7 +344,7 @@ mod tests {
         let mut scope = Propagated::default();
         assert!(scope.set(Field::SessionId, &"x".repeat(201)).is_err());
         assert!(scope.set(Field::Environment, "PROD").is_err());
-        assert!(scope.add_tags(&["y".repeat(201), "ok".into()]).is_err());
+        assert!(scope.add_tags(vec!["y".repeat(201), "ok".into()]).is_err());
         assert_eq!(scope.get(Field::TraceTags), Some(&Propagation::Strs(vec!["ok".into()])));
     }
 }

@@ -188,7 +188,7 @@ fn handles_and_scopes_stamp_their_attributes() {
     scope.set(Field::UserId, "u").unwrap();
     scope.set(Field::SessionId, "s").unwrap();
     scope.set(Field::TraceName, "t").unwrap();
-    scope.add_tags(&["a".into(), "b".into()]).unwrap();
+    scope.add_tags(vec!["a".into(), "b".into()]).unwrap();
     scope.set_prompt("p", 3).unwrap();
     scope.add_metadata("k", Propagation::Int(1)).unwrap();
     let (oi, ga) = (traced_in(OI, Chain, Some(&scope), |_| ()), traced_in(GA, Chain, Some(&scope), |_| ()));

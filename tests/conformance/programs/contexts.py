@@ -319,3 +319,28 @@ def current_ids():
         other = client.start_observation(name="not current")
         say("observation", client.get_current_observation_id() == one.id)
         other.end()
+
+
+def blocks_as_decorators_of_coroutines():
+    client = langfuse.get_client()
+
+    @client.start_as_current_observation(name="decorated")
+    async def work(n):
+        await asyncio.sleep(0)
+        client.start_observation(name=f"inside {n}").end()
+        return n
+
+    async def run():
+        return await work(1)
+
+    say("result", attempt("run", lambda: asyncio.run(run())))
+
+
+def blocks_with_async_with():
+    client = langfuse.get_client()
+
+    async def run():
+        async with client.start_as_current_observation(name="one"):
+            client.start_observation(name="inside").end()
+
+    attempt("run", lambda: asyncio.run(run()))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 
-from library import attempt, langfuse, say, settings
+from library import attempt, langfuse, settings
 
 
 def everything():
