@@ -12,6 +12,7 @@ CARGO ?= cargo
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 COLLECTOR := $(TARGET)/release/tracespool-collector
 LIMIT ?= 40
+RECEIVERS := .venv-receivers
 TIMEOUT ?= 180
 
 # One profile for tests and demo, so that nothing is compiled twice; `dist` and `bench` build what is shipped.
@@ -25,7 +26,7 @@ RUST_SOURCES := Cargo.toml Cargo.lock $(shell find core collector bindings-pytho
 PYTHON_SOURCES := pyproject.toml $(shell find bindings-python/python -name '*.py' -o -name '*.pyi' -o -name py.typed 2>/dev/null)
 
 # ---------------------------------------------------------------------------------------------- what people ask for
-.PHONY: help demo test build check fmt lint audit test-core test-wasm test-collector test-python test-blackbox
+.PHONY: help demo test build check fmt lint audit test-core test-wasm test-collector test-python test-blackbox test-receivers
 .PHONY: compatibility test-frameworks
 .PHONY: bench bench-hotpath bench-clients bench-import bench-flush bench-tenants dist clean
 
@@ -65,7 +66,10 @@ test-python: build ## the Python package: stubs against the module, and its test
 	@$(PYTEST) bindings-python/tests
 
 test-blackbox: build ## the promises, from outside: real processes, a real collector, a short demo
-	@$(PYTEST) tests
+	@$(PYTEST) tests --ignore tests/receivers
+
+test-receivers: build $(RECEIVERS)/.phoenix $(RECEIVERS)/.mlflow ## other backends, really: Arize Phoenix and MLflow (fetches 2 GB once)
+	@$(PYTEST) tests/receivers --timeout 600
 
 compatibility: build ## docs/compatibility-signatures.md: our signatures beside those of langfuse 3, 4 and 5
 	@for major in 3 4; do test -d $(VENV)/langfuse-$$major || $(BIN)/python -m pip install -q --disable-pip-version-check \
@@ -98,7 +102,7 @@ dist: $(VENV)/.tools ## the wheel as it is shipped, into dist/
 	@PATH="$$PWD/$(BIN):$$PATH" $(BIN)/maturin build --release --out dist
 
 clean: ## removes what the verbs made
-	@rm -rf $(VENV) demo-data dist $(TARGET)
+	@rm -rf $(VENV) $(RECEIVERS) demo-data dist $(TARGET)
 
 # ---------------------------------------------------------------------------------------------- what they stand on
 $(VENV)/.tools: tests/requirements.txt
@@ -121,6 +125,13 @@ $(VENV)/.wheel-shipped: $(VENV)/.tools $(RUST_SOURCES) $(PYTHON_SOURCES)
 $(COLLECTOR): $(RUST_SOURCES)
 	@echo "building the collector"
 	@$(FAST) $(CARGO) build -q --release -p tracespool-collector
+	@touch $@
+
+# Each in an environment of its own: their dependencies do not agree.
+$(RECEIVERS)/.%: tests/receivers/%.txt
+	@echo "installing $*"
+	@test -x $(RECEIVERS)/$*/bin/python || $(PYTHON) -m venv $(RECEIVERS)/$*
+	@$(RECEIVERS)/$*/bin/python -m pip install -q --disable-pip-version-check -r $<
 	@touch $@
 
 Cargo.lock:

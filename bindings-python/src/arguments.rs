@@ -3,6 +3,7 @@
 
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
+use tracespool_core::Values;
 use tracespool_core::attr::{Field, Level, ObservationType};
 use tracespool_core::encode::otlp::Value;
 use tracespool_core::id::{SpanId, TraceId};
@@ -11,7 +12,7 @@ use crate::handle::{Handle, MASK_FAILED};
 use crate::notices::problem;
 use crate::value::{Captured, Scratch, capture, capture_text, for_each_item};
 
-/// Takes captured values: an observation, or a draft of one.
+/// Takes captured values: an observation, or what one will start with.
 pub(crate) trait Sink {
     /// False where nobody would take anything, so that nothing needs to be encoded.
     fn wants(&self) -> bool;
@@ -25,6 +26,29 @@ pub(crate) trait Sink {
 impl Sink for &tracespool_core::Observation {
     fn wants(&self) -> bool {
         self.is_recording()
+    }
+    fn field(&mut self, field: Field, value: Value<'_>) {
+        self.set(field, value);
+    }
+    fn metadata(&mut self, key: &str, value: Value<'_>) {
+        self.set_metadata(key, value);
+    }
+    fn level(&mut self, level: Level) {
+        self.set_level(level);
+    }
+    fn status_message(&mut self, text: &str) {
+        self.set_status_message(text);
+    }
+    fn name(&mut self, text: &str) {
+        self.set_name(text);
+    }
+}
+
+/// What is captured before its observation starts: arguments are captured by the call that passes them, while
+/// `with client.start_as_current_observation(...)` starts it at the `with`, and a decorator starts one with each call.
+impl Sink for Values {
+    fn wants(&self) -> bool {
+        true
     }
     fn field(&mut self, field: Field, value: Value<'_>) {
         self.set(field, value);

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyDict, PyFloat, PyInt, PyString, PyTuple};
+use tracespool_core::Dialect;
 use tracespool_core::attr::Field;
 use tracespool_core::config::ClientOptions;
 use tracespool_core::encode::otlp::Value;
@@ -43,7 +44,7 @@ impl Client {
     #[new]
     #[pyo3(signature = (*args, **options))]
     #[pyo3(
-        text_signature = "(*, public_key=None, secret_key=None, base_url=None, host=None, timeout=None, httpx_client=None, debug=False, tracing_enabled=True, flush_at=None, flush_interval=None, environment=None, release=None, media_upload_thread_count=None, sample_rate=None, mask=None, mask_otel_spans=None, should_export_span=None, additional_headers=None, tracer_provider=None, id_generator=None, span_exporter=None, otel_compression=None)"
+        text_signature = "(*, public_key=None, secret_key=None, base_url=None, host=None, timeout=None, httpx_client=None, debug=False, tracing_enabled=True, flush_at=None, flush_interval=None, environment=None, release=None, media_upload_thread_count=None, sample_rate=None, mask=None, mask_otel_spans=None, should_export_span=None, additional_headers=None, tracer_provider=None, id_generator=None, span_exporter=None, otel_compression=None, otlp_endpoint=None, headers=None, dialect=None, service_name=None)"
     )]
     fn new(py: Python<'_>, args: &Bound<'_, PyTuple>, options: Option<&Bound<'_, PyDict>>) -> PyResult<Self> {
         if let Some(adopted) = options.and_then(|options| options.get_item("_handle").ok().flatten())
@@ -101,6 +102,18 @@ impl Client {
             .as_ref()
             .map(|endpoint| endpoint.url.to_string())
             .unwrap_or_default()
+    }
+
+    /// The whole address that traces go to over OTLP; `None` for a client of Langfuse.
+    #[getter]
+    fn otlp_endpoint(&self) -> Option<String> {
+        self.handle.core.settings().otlp_endpoint()
+    }
+
+    /// Whose attributes observations are written in: `langfuse`, `openinference` or `gen_ai`.
+    #[getter]
+    fn dialect(&self) -> &'static str {
+        self.handle.core.settings().dialect.as_str()
     }
 
     /// The environment that is stamped on everything.
@@ -335,6 +348,13 @@ fn take(
         "host" => put!(host, text(), "str"),
         "environment" => put!(environment, text(), "str"),
         "release" => put!(release, text(), "str"),
+        "otlp_endpoint" => put!(otlp_endpoint, text(), "str"),
+        "service_name" => put!(service_name, text(), "str"),
+        "dialect" => match text().map(|word| Dialect::parse(&word)) {
+            Some(Ok(dialect)) => asked.dialect = Some(dialect),
+            Some(Err(problem)) => problems.push(format!("{problem}; it is ignored")),
+            None => wrong("str"),
+        },
         // 0 is the default in Langfuse's SDK.
         "timeout" if number() == Some(0.0) => {}
         "timeout" => put!(timeout, number(), "number"),
@@ -365,14 +385,15 @@ fn take(
                 wrong("callable");
             }
         }
-        "additional_headers" => match value.cast::<PyDict>() {
+        "additional_headers" | "headers" => match value.cast::<PyDict>() {
             Ok(headers) => {
+                let argument = name;
                 for (name, value) in headers {
                     match (name.extract::<String>(), value.extract::<String>()) {
                         (Ok(name), Ok(value)) => asked.additional_headers.push((name, value)),
-                        _ => problems.push(
-                            "additional_headers holds what is no str; that header is not sent".to_owned(),
-                        ),
+                        _ => {
+                            problems.push(format!("{argument} holds what is no str; that header is not sent"))
+                        }
                     }
                 }
             }

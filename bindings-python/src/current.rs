@@ -2,8 +2,10 @@
 //! adds propagated attributes or a client. Scopes set it and set it back by value, never by token, so that a generator may
 //! be closed in another context than it was begun in.
 
+use std::ffi::{c_int, c_void};
 use std::sync::Arc;
 
+use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::PyDict;
@@ -12,10 +14,48 @@ use tracespool_core::propagate::Propagated;
 use crate::handle::Handle;
 use crate::observation::Observation;
 
-/// The variable's bound methods.
+/// The variable, and the two ways to it.
 struct Variable {
+    object: Py<PyAny>,
     get: Py<PyAny>,
     set: Py<PyAny>,
+    direct: Option<Direct>,
+}
+
+/// `PyContextVar_Get` and `PyContextVar_Set`: exported with these signatures by every CPython since 3.7.1, but no part of
+/// the limited API, so they are looked up when the module is loaded. An interpreter without them is asked by the
+/// variable's methods, which takes a little longer.
+#[derive(Clone, Copy)]
+struct Direct {
+    get: Get,
+    set: Set,
+}
+
+type Get = unsafe extern "C" fn(*mut ffi::PyObject, *mut ffi::PyObject, *mut *mut ffi::PyObject) -> c_int;
+type Set = unsafe extern "C" fn(*mut ffi::PyObject, *mut ffi::PyObject) -> *mut ffi::PyObject;
+
+impl Direct {
+    #[cfg(unix)]
+    #[allow(unsafe_code)]
+    fn find() -> Option<Self> {
+        // SAFETY: the names end with a null; what is found under them has had these signatures ever since.
+        unsafe {
+            let get = libc::dlsym(libc::RTLD_DEFAULT, c"PyContextVar_Get".as_ptr());
+            let set = libc::dlsym(libc::RTLD_DEFAULT, c"PyContextVar_Set".as_ptr());
+            if get.is_null() || set.is_null() {
+                return None;
+            }
+            Some(Self {
+                get: std::mem::transmute::<*mut c_void, Get>(get),
+                set: std::mem::transmute::<*mut c_void, Set>(set),
+            })
+        }
+    }
+
+    #[cfg(not(unix))]
+    fn find() -> Option<Self> {
+        None
+    }
 }
 
 /// Made at import; see [`crate::names`] for why nothing is made later.
@@ -25,9 +65,10 @@ fn variable(py: Python<'_>) -> PyResult<&Variable> {
     VARIABLE.get_or_try_init(py, || {
         let options = PyDict::new(py);
         options.set_item("default", py.None())?;
-        let variable =
+        let object =
             py.import("_contextvars")?.getattr("ContextVar")?.call(("tracespool",), Some(&options))?;
-        Ok(Variable { get: variable.getattr("get")?.unbind(), set: variable.getattr("set")?.unbind() })
+        let (get, set) = (object.getattr("get")?.unbind(), object.getattr("set")?.unbind());
+        Ok(Variable { object: object.unbind(), get, set, direct: Direct::find() })
     })
 }
 
@@ -50,7 +91,19 @@ pub(crate) struct Current<'py>(Bound<'py, PyAny>);
 impl<'py> Current<'py> {
     /// Reads the variable.
     pub(crate) fn read(py: Python<'py>) -> PyResult<Self> {
-        variable(py)?.get.bind(py).call0().map(Self)
+        let variable = variable(py)?;
+        let Some(direct) = variable.direct else {
+            return variable.get.bind(py).call0().map(Self);
+        };
+        // SAFETY: attached; the variable is one, and the value that comes is a new reference, its default at least.
+        #[allow(unsafe_code)]
+        unsafe {
+            let mut value = std::ptr::null_mut();
+            if (direct.get)(variable.object.as_ptr(), std::ptr::null_mut(), &raw mut value) < 0 {
+                return Err(PyErr::fetch(py));
+            }
+            Ok(Self(Bound::from_owned_ptr_or_opt(py, value).unwrap_or_else(|| py.None().into_bound(py))))
+        }
     }
 
     /// The observation that new ones go below.
@@ -90,16 +143,19 @@ impl<'py> Current<'py> {
 /// Sets the variable.
 pub(crate) fn set(value: &Bound<'_, PyAny>) -> PyResult<()> {
     let py = value.py();
-    let method = variable(py)?.set.as_ptr();
-    // SAFETY: the thread is attached, both are live objects, and the list of arguments ends with a null; the answer is a
-    // new reference or null with an exception set. Unlike `call1` this makes no tuple, on the way of every observation.
+    let variable = variable(py)?;
+    // SAFETY: attached, all are live objects, and a list of arguments ends with a null; the answer is a new reference or
+    // null with an exception set. Unlike `call1` neither way makes a tuple, on the way of every observation.
     #[allow(unsafe_code)]
     unsafe {
-        let token = pyo3::ffi::PyObject_CallFunctionObjArgs(
-            method,
-            value.as_ptr(),
-            std::ptr::null_mut::<pyo3::ffi::PyObject>(),
-        );
+        let token = match variable.direct {
+            Some(direct) => (direct.set)(variable.object.as_ptr(), value.as_ptr()),
+            None => ffi::PyObject_CallFunctionObjArgs(
+                variable.set.as_ptr(),
+                value.as_ptr(),
+                std::ptr::null_mut::<ffi::PyObject>(),
+            ),
+        };
         Bound::from_owned_ptr_or_err(py, token).map(drop)
     }
 }

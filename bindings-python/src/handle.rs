@@ -7,7 +7,9 @@ use parking_lot::Mutex;
 use pyo3::exceptions::PyException;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyType};
+use tracespool_core::backend::environment_name;
 use tracespool_core::config::ClientOptions;
+use tracespool_core::native;
 
 use crate::client::Client;
 use crate::current::Current;
@@ -34,7 +36,7 @@ impl Handle {
 
     /// Makes a core client from the environment and what is passed.
     pub(crate) fn open(options: ClientOptions, mask: Option<Py<PyAny>>) -> Self {
-        Self::new(tracespool_core::native::open(options), mask)
+        Self::new(native::open(options), mask)
     }
 
     pub(crate) fn public_key(&self) -> &str {
@@ -202,12 +204,17 @@ pub(crate) fn resolve(py: Python<'_>, public_key: Option<&str>) -> PyResult<Arc<
 
 /// The same outside of any observation.
 fn resolve_root<'py>(py: Python<'py>, public_key: Option<&str>) -> PyResult<Bound<'py, Client>> {
-    let environment = std::env::var("LANGFUSE_PUBLIC_KEY").ok().filter(|key| !key.trim().is_empty());
-    let found = match (public_key, environment.as_deref()) {
-        (Some(key), _) => find(py, key),
-        (None, Some(key)) => find(py, key),
-        (None, None) => only(py),
-    };
+    let mut environment = std::env::var("LANGFUSE_PUBLIC_KEY").ok().filter(|key| !key.trim().is_empty());
+    let mut found = public_key.or(environment.as_deref()).and_then(|key| find(py, key));
+    if found.is_none() {
+        // Looked for only here: an endpoint in the environment is rare, and reading it is not free.
+        environment = environment_name(&native::env);
+        found = match (public_key, environment.as_deref()) {
+            (Some(_), _) => None,
+            (None, Some(name)) => find(py, name),
+            (None, None) => only(py),
+        };
+    }
     if let Some(client) = found {
         return Ok(client);
     }

@@ -9,7 +9,6 @@ mod calls;
 mod client;
 mod control;
 mod current;
-mod draft;
 mod fastcall;
 mod flush;
 mod handle;

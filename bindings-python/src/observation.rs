@@ -8,7 +8,7 @@ use tracespool_core::attr::{Field, ObservationType};
 use tracespool_core::encode::otlp::Value;
 use tracespool_core::id::{SpanId, TraceId};
 use tracespool_core::propagate::Propagated;
-use tracespool_core::{SpanContext, Start};
+use tracespool_core::{Dialect, SpanContext, Start, Values};
 
 use crate::arguments::{Given, Sink as _};
 use crate::current::Current;
@@ -40,10 +40,22 @@ pub(crate) struct Place<'a> {
 
 impl Observation {
     pub(crate) fn start(handle: &Arc<Handle>, name: &str, kind: ObservationType, place: Place<'_>) -> Self {
+        Self::start_with(handle, name, kind, place, None)
+    }
+
+    /// The same with what was captured before.
+    pub(crate) fn start_with(
+        handle: &Arc<Handle>,
+        name: &str,
+        kind: ObservationType,
+        place: Place<'_>,
+        values: Option<&Values>,
+    ) -> Self {
         let Place { parent, trace_context, propagated } = place;
         let start = Start {
             name,
             kind,
+            values,
             parent,
             trace_context,
             propagated: propagated.map(|all| &**all),
@@ -76,10 +88,14 @@ impl Observation {
         }
         let text =
             error.str().ok().map(|text| text.to_string_lossy().into_owned()).filter(|text| !text.is_empty());
-        let message =
-            text.or_else(|| error.get_type().name().ok().map(|name| name.to_string())).unwrap_or_default();
-        self.core.set_level(tracespool_core::attr::Level::Error);
-        self.core.set_status_message(&message);
+        let name = error.get_type().name().ok().map(|name| name.to_string()).unwrap_or_default();
+        // Langfuse has no place for a stack.
+        let stack = if self.core.dialect().is_some_and(|dialect| dialect != Dialect::Langfuse) {
+            stack(error).unwrap_or_default()
+        } else {
+            String::new()
+        };
+        self.core.record_exception(&name, text.as_deref().unwrap_or(&name), &stack);
     }
 
     pub(crate) fn public_key(&self) -> &str {
@@ -93,6 +109,19 @@ impl Observation {
         }
         keywords.given().apply(&self.handle, &mut &self.core)
     }
+}
+
+/// Frames of a stack at most: a recursion that ran away has a thousand equal ones.
+const FRAMES: i32 = 64;
+
+/// What Python would print of an exception, its last frames; runs the application's code.
+fn stack(error: &Bound<'_, PyAny>) -> PyResult<String> {
+    let py = error.py();
+    let options = PyDict::new(py);
+    options.set_item("limit", -FRAMES)?;
+    let lines = py.import("traceback")?.call_method("format_exception", (error,), Some(&options))?;
+    let lines: Vec<String> = lines.extract()?;
+    Ok(lines.concat())
 }
 
 #[pymethods]

@@ -5,23 +5,23 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use pyo3::exceptions::PyStopIteration;
 use pyo3::prelude::*;
+use tracespool_core::Values;
 use tracespool_core::attr::ObservationType;
 use tracespool_core::id::{SpanId, TraceId};
 
 use crate::arguments::Given;
 use crate::current::{self, Current};
-use crate::draft::Draft;
 use crate::handle::Handle;
 use crate::observation::{Observation, Place};
 
 /// What every run of a scope starts from.
 struct Plan {
     handle: Arc<Handle>,
-    name: Box<str>,
     kind: ObservationType,
     trace_context: Option<(TraceId, Option<SpanId>)>,
     end_on_exit: bool,
-    draft: Draft,
+    /// The name, and what was captured by the call that made the scope.
+    values: Values,
 }
 
 /// A block whose observation is the current one inside: `with`, `async with`, or a decorator for a function.
@@ -51,12 +51,12 @@ impl Scope {
         end_on_exit: bool,
         given: &Given<'_, '_>,
     ) -> PyResult<Self> {
-        let mut draft = Draft::default();
+        let mut values = Values::ahead(handle.core.settings().dialect, kind);
+        values.set_name(name);
         if handle.core.enabled() {
-            given.apply(handle, &mut draft)?;
+            given.apply(handle, &mut values)?;
         }
-        let plan =
-            Plan { handle: handle.clone(), name: name.into(), kind, trace_context, end_on_exit, draft };
+        let plan = Plan { handle: handle.clone(), kind, trace_context, end_on_exit, values };
         Ok(Self { plan: Arc::new(plan), parent: None, runs: Mutex::default() })
     }
 
@@ -75,8 +75,9 @@ impl Scope {
             trace_context: plan.trace_context,
             propagated: current.propagated().or_else(|| parent.and_then(|parent| parent.propagated.as_ref())),
         };
-        let observation = Observation::start(&plan.handle, &plan.name, plan.kind, place);
-        plan.draft.replay(&mut &observation.core);
+        let values = &plan.values;
+        let observation =
+            Observation::start_with(&plan.handle, values.name(), plan.kind, place, Some(values));
         let observation = Bound::new(py, observation)?;
         current::set(observation.as_any())?;
         let run = (observation.clone().unbind(), current.into_value());

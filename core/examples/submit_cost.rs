@@ -28,6 +28,7 @@ fn main() {
                 parent,
                 trace_context: None,
                 propagated: None,
+                values: None,
                 start_time: None,
             };
             let outer = client.start(&start("outer", None));

@@ -90,11 +90,14 @@ fn load(
                 method: Method::Post,
                 path: "/api/public/otel/v1/traces".into(),
                 content_type: Some("application/x-protobuf"),
+                headers: Arc::new([]),
                 authorized: true,
                 payload: payload.clone(),
                 gzip,
                 deadline: now.mono + 5_000_000_000,
                 max_response: 64 * 1024,
+                keep_headers: &[],
+                repeatable: true,
             };
             transport.start(Slot(started), request, now);
             began_at.insert(Slot(started), now.mono);

@@ -138,6 +138,12 @@ impl Client {
         self.inner.settings.key.short()
     }
 
+    /// Its destination; `None` where nothing is recorded.
+    #[must_use]
+    pub fn destination(&self) -> Option<Arc<Destination>> {
+        self.bound().map(|bound| bound.destination.clone())
+    }
+
     /// The process that it belongs to now.
     #[must_use]
     pub fn process(&self) -> Arc<Process> {
@@ -201,9 +207,22 @@ impl Client {
     /// # Errors
     ///
     /// What is wrong with it and how to mend it; it is not sent. Scores of traces that are sampled out are not sent
-    /// either, which is no error.
+    /// either, which is no error; nor are those for an OTLP backend, which are counted as `unsupported`.
     pub fn score(&self, score: ScoreInput) -> Result<(), String> {
         let Some(bound) = self.bound() else { return Ok(()) };
+        if let Err(sentence) = self.inner.settings.langfuse_only("scores") {
+            // Told with the first one, and counted: nothing is said to whoever scores.
+            let kind = NoticeKind::Dropped { lane: Lane::Scores, reason: DropReason::Unsupported };
+            let now = bound.process.now().mono;
+            bound
+                .process
+                .shared
+                .notices
+                .add(kind, &bound.destination.public_key, 1, now, || sentence.clone());
+            bound.destination.counters.submitted(Lane::Scores, 1);
+            bound.destination.counters.dropped(Lane::Scores, DropReason::Unsupported, 1);
+            return Ok(());
+        }
         if score.trace().is_some_and(|trace| !self.inner.settings.sampler.keeps(trace)) {
             return Ok(());
         }

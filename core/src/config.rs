@@ -5,6 +5,8 @@
 use std::time::Duration;
 
 use crate::attr::check_environment;
+use crate::backend::Asked;
+use crate::encode::dialect::Dialect;
 use crate::endpoint::{BaseUrl, Endpoint, basic_auth, check_header};
 use crate::key::DestinationKey;
 use crate::sample::Sampler;
@@ -179,6 +181,15 @@ pub struct ClientOptions {
     pub sample_rate: Option<f64>,
     /// Sent with every request; they override ours of the same name.
     pub additional_headers: Vec<(String, String)>,
+    /// Where any other backend than Langfuse takes traces over OTLP/HTTP: the whole address, or a bare host, which gets
+    /// `/v1/traces`. No keys are needed and none are sent; `additional_headers` carry what the backend asks for.
+    /// `TRACESPOOL_OTLP_ENDPOINT`; see [`crate::backend`] for when that is read.
+    pub otlp_endpoint: Option<String>,
+    /// Whose attributes observations are written in towards `otlp_endpoint`, `TRACESPOOL_DIALECT`; OpenTelemetry's own
+    /// where nothing is said. Without an endpoint it is always Langfuse's.
+    pub dialect: Option<Dialect>,
+    /// `service.name` towards `otlp_endpoint`, `OTEL_SERVICE_NAME`.
+    pub service_name: Option<String>,
     /// Whether observations go out as gzip, `LANGFUSE_OTEL_COMPRESSION` (`gzip` or `none`).
     pub gzip: Option<bool>,
 }
@@ -212,8 +223,14 @@ const RELEASE_VARIABLES: [&str; 11] = [
 pub struct ClientSettings {
     /// What the cache holds the destination by.
     pub key: DestinationKey,
-    /// The destination's public key.
+    /// The destination's public key; of an OTLP backend the endpoint's address, where no key names it.
     pub public_key: String,
+    /// True for an OTLP backend that is addressed as such: no keys, no scores, no prompts.
+    pub backend: bool,
+    /// Whose attributes observations are written in.
+    pub dialect: Dialect,
+    /// `service.name`, where it is not the process's own.
+    pub service_name: Option<String>,
     /// Where requests go, credentials included; `None` for a disabled client.
     pub endpoint: Option<Endpoint>,
     /// Path of the OTLP endpoint below the base URL.
@@ -251,11 +268,14 @@ impl ClientSettings {
     ) -> Self {
         let set = |name: &str| env(name).filter(|text| !text.trim().is_empty());
         let given = |text: Option<String>| text.filter(|text| !text.trim().is_empty());
+        let asked = Asked::of(&options, env, problems);
+        let label = given(options.public_key.clone());
+        let service_name = given(options.service_name).filter(|_| asked.is_some());
         let disabled = options.tracing_enabled == Some(false)
             || (options.tracing_enabled.is_none()
                 && set("LANGFUSE_TRACING_ENABLED")
                     .is_some_and(|text| text.trim().eq_ignore_ascii_case("false")));
-        let public_key = given(options.public_key).or_else(|| set("LANGFUSE_PUBLIC_KEY"));
+        let mut public_key = given(options.public_key).or_else(|| set("LANGFUSE_PUBLIC_KEY"));
         let secret_key = given(options.secret_key).or_else(|| set("LANGFUSE_SECRET_KEY"));
         let base_url = given(options.base_url)
             .or_else(|| set("LANGFUSE_BASE_URL"))
@@ -318,11 +338,19 @@ impl ClientSettings {
                 }
             }
         });
-        let otlp_path = set("LANGFUSE_OTEL_TRACES_EXPORT_PATH")
+        let mut otlp_path = set("LANGFUSE_OTEL_TRACES_EXPORT_PATH")
             .map_or_else(|| OTLP_PATH.to_owned(), |path| format!("/{}", path.trim_start_matches('/')));
 
         let endpoint = if disabled {
             None
+        } else if let Some(asked) = &asked {
+            let headers = checked_headers(options.additional_headers, problems);
+            let backend = asked.resolve(label.as_deref(), service_name.as_deref(), headers, problems);
+            public_key = label;
+            backend.map(|backend| {
+                (otlp_path, public_key) = (backend.path, Some(backend.label));
+                (backend.endpoint, backend.key)
+            })
         } else {
             Self::endpoint(
                 public_key.as_deref(),
@@ -348,6 +376,9 @@ impl ClientSettings {
         Self {
             key,
             public_key: public_key.unwrap_or_default(),
+            backend: asked.is_some(),
+            dialect: asked.map(|asked| asked.dialect).unwrap_or_default(),
+            service_name,
             endpoint,
             otlp_path,
             timeout: timeout.map_or(REQUEST_TIMEOUT, Duration::from_secs_f64),
@@ -391,27 +422,7 @@ impl ClientSettings {
             problems.push(format!("{problem}: nothing is traced"));
             return None;
         }
-        let mut extra = Vec::with_capacity(additional.len());
-        for (name, value) in additional {
-            let name = name.to_ascii_lowercase();
-            if let Err(problem) = check_header(&name, &value) {
-                problems.push(format!("additional_headers: {problem}; it is not sent"));
-            } else if matches!(
-                name.as_str(),
-                "host"
-                    | "content-length"
-                    | "content-type"
-                    | "content-encoding"
-                    | "transfer-encoding"
-                    | "connection"
-            ) {
-                problems
-                    .push(format!("additional_headers: {name:?} is set by the transport; it is not sent"));
-            } else {
-                extra.push((name, value));
-            }
-        }
-        extra.sort();
+        let extra = checked_headers(additional, problems);
         let key = DestinationKey::new(&url, public_key, secret_key, &extra);
         let mut headers = vec![
             ("authorization".to_owned(), basic_auth(public_key, secret_key)),
@@ -425,6 +436,34 @@ impl ClientSettings {
         headers.extend(extra);
         Some((Endpoint::new(url, headers), key))
     }
+}
+
+/// A caller's headers in lower case and in order, without what would break a request.
+pub(crate) fn checked_headers(
+    additional: Vec<(String, String)>,
+    problems: &mut Vec<String>,
+) -> Vec<(String, String)> {
+    let mut extra = Vec::with_capacity(additional.len());
+    for (name, value) in additional {
+        let name = name.to_ascii_lowercase();
+        if let Err(problem) = check_header(&name, &value) {
+            problems.push(format!("additional_headers: {problem}; it is not sent"));
+        } else if matches!(
+            name.as_str(),
+            "host"
+                | "content-length"
+                | "content-type"
+                | "content-encoding"
+                | "transfer-encoding"
+                | "connection"
+        ) {
+            problems.push(format!("additional_headers: {name:?} is set by the transport; it is not sent"));
+        } else {
+            extra.push((name, value));
+        }
+    }
+    extra.sort();
+    extra
 }
 
 #[cfg(test)]

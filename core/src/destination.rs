@@ -9,6 +9,8 @@ use parking_lot::Mutex;
 
 use crate::budget::Budget;
 use crate::config::{ClientSettings, FIRST_LINGER, FIRST_OBSERVATIONS};
+use crate::control::Load;
+use crate::encode::otlp::Envelope;
 use crate::endpoint::Endpoint;
 use crate::key::DestinationKey;
 use crate::report::{Counters, Lane, Tally};
@@ -24,6 +26,8 @@ pub struct Destination {
     pub(crate) public_key: String,
     pub(crate) endpoint: Arc<Endpoint>,
     pub(crate) otlp_path: Arc<str>,
+    /// Resource and scope of its own, where they differ from the process's.
+    pub(crate) envelope: Option<Envelope>,
     pub(crate) budget: Budget,
     pub(crate) counters: Counters,
     /// True while the exporter knows that data waits here and has a timer for it.
@@ -36,6 +40,8 @@ pub struct Destination {
     pub(crate) gzip: AtomicBool,
     pub(crate) closed: AtomicBool,
     pub(crate) last_used: AtomicU64,
+    /// Control requests that wait for an answer.
+    pub(crate) controls: Load,
     refusing: AtomicBool,
     refused: Mutex<RefusedTraces>,
     retired: Arc<Counters>,
@@ -68,6 +74,7 @@ impl Destination {
             public_key: settings.public_key.clone(),
             endpoint,
             otlp_path: settings.otlp_path.as_str().into(),
+            envelope: None,
             budget: Budget::new(bytes),
             counters: Counters::default(),
             armed: AtomicBool::new(false),
@@ -78,10 +85,17 @@ impl Destination {
             gzip: AtomicBool::new(settings.gzip),
             closed: AtomicBool::new(false),
             last_used: AtomicU64::new(now),
+            controls: Load::default(),
             refusing: AtomicBool::new(false),
             refused: Mutex::default(),
             retired,
         }
+    }
+
+    /// With an envelope of its own.
+    pub(crate) fn within(mut self, envelope: Option<Envelope>) -> Self {
+        self.envelope = envelope;
+        self
     }
 
     /// Where several handles ask for different batch sizes or waits, the smallest wins.

@@ -25,29 +25,38 @@ impl BaseUrl {
     ///
     /// A sentence that names what is wrong and how to mend it; it never repeats credentials that stood in the URL.
     pub fn parse(text: &str) -> Result<Self, String> {
+        Self::parse_for(text, "base_url", "public_key and secret_key")
+    }
+
+    /// The same, of an argument called `name`, beside which credentials go into `credentials`.
+    ///
+    /// # Errors
+    ///
+    /// As [`BaseUrl::parse`].
+    pub fn parse_for(text: &str, name: &str, credentials: &str) -> Result<Self, String> {
         let text = text.trim();
         let (tls, rest) = match text.split_once("://") {
             Some((scheme, rest)) if scheme.eq_ignore_ascii_case("https") => (true, rest),
             Some((scheme, rest)) if scheme.eq_ignore_ascii_case("http") => (false, rest),
-            _ => return Err("base_url must start with http:// or https://".into()),
+            _ => return Err(format!("{name} must start with http:// or https://")),
         };
         // Anywhere: a secret may hold a slash.
         if rest.contains('@') {
-            return Err("base_url must not hold credentials; pass public_key and secret_key instead".into());
+            return Err(format!("{name} must not hold credentials; pass {credentials} instead"));
         }
         let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
         let (authority, tail) = rest.split_at(end);
         if tail.contains(['?', '#']) {
-            return Err("base_url must not hold a query or a fragment".into());
+            return Err(format!("{name} must not hold a query or a fragment"));
         }
-        let (host, port) = split_port(authority)?;
+        let (host, port) = split_port(authority).map_err(|problem| format!("{name}{problem}"))?;
         if host.is_empty()
             || host.chars().any(|c| c.is_whitespace() || c.is_control() || "\"<>\\^`{|}".contains(c))
         {
-            return Err("base_url names no usable host".into());
+            return Err(format!("{name} names no usable host"));
         }
         if tail.chars().any(|c| c.is_whitespace() || c.is_control()) {
-            return Err("base_url's path holds white space".into());
+            return Err(format!("{name}'s path holds white space"));
         }
         let port = match port {
             None => {
@@ -60,7 +69,7 @@ impl BaseUrl {
             Some(digits) => match digits.parse::<u16>() {
                 Ok(port) if port != 0 => port,
                 _ => {
-                    return Err("base_url's port is not a number from 1 to 65535".into());
+                    return Err(format!("{name}'s port is not a number from 1 to 65535"));
                 }
             },
         };
@@ -75,15 +84,15 @@ impl BaseUrl {
     }
 }
 
-fn split_port(authority: &str) -> Result<(&str, Option<&str>), String> {
+fn split_port(authority: &str) -> Result<(&str, Option<&str>), &'static str> {
     if let Some(rest) = authority.strip_prefix('[') {
         let Some((host, after)) = rest.split_once(']') else {
-            return Err("base_url's IPv6 address has no closing bracket".into());
+            return Err("'s IPv6 address has no closing bracket");
         };
         return match after.strip_prefix(':') {
             Some(port) => Ok((host, Some(port))),
             None if after.is_empty() => Ok((host, None)),
-            None => Err("base_url has text after its IPv6 address".into()),
+            None => Err(" has text after its IPv6 address"),
         };
     }
     Ok(match authority.split_once(':') {

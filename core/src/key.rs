@@ -1,4 +1,5 @@
-//! What the cache holds clients by: base URL, public key, secret and extra headers, hashed. Keys that differ only in the
+//! What the cache holds clients by: base URL, public key, secret and extra headers, hashed; for other OTLP backends than
+//! Langfuse the endpoint, its headers and what goes around the spans. Keys that differ only in the
 //! secret or the host are different destinations; the hash never shows the secret.
 
 use std::fmt;
@@ -34,6 +35,14 @@ impl DestinationKey {
         let mut key = [0; 16];
         key.copy_from_slice(&digest[..16]);
         Self(key)
+    }
+
+    /// The same for an OTLP backend, which has no keys. `path` is the endpoint's, `parts` are what else tells two clients
+    /// apart.
+    #[must_use]
+    pub fn of_otlp(url: &BaseUrl, path: &str, parts: [&str; 3], headers: &[(String, String)]) -> Self {
+        // No Langfuse key holds a line feed: these never meet those.
+        Self::new(url, &format!("otlp\n{path}"), &parts.join("\n"), headers)
     }
 
     /// The first 64 bits: what a span context remembers of the destination that it belongs to.

@@ -8,9 +8,11 @@
 //! Nothing here knows a language: bindings convert values and call this crate, so that a rule exists once.
 
 pub mod attr;
+pub mod backend;
 pub mod budget;
 pub mod client;
 pub mod config;
+pub mod control;
 pub mod destination;
 pub mod encode;
 pub mod endpoint;
@@ -32,11 +34,14 @@ pub mod shared;
 pub mod stats;
 pub mod time;
 pub mod transport;
+pub mod values;
 
 pub use client::Client;
 pub use config::ClientOptions;
+pub use encode::dialect::Dialect;
 pub use observation::{Observation, SpanContext, Start};
 pub use report::Report;
+pub use values::Values;
 
 /// This crate's version.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");

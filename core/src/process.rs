@@ -10,6 +10,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, unbounded};
 use parking_lot::Mutex;
 
 use crate::config::{BATCH_BYTES, Limits};
+use crate::control::Control;
 use crate::destination::{Destination, nanos};
 use crate::encode::otlp::Envelope;
 use crate::pipeline::{Command, FlushRequest, Item};
@@ -137,6 +138,13 @@ impl Process {
         self.shared.notices.add(kind, &destination.public_key, 1, self.now().mono, || {
             format!("{} for {} dropped: {}", lane.as_str(), destination.endpoint.url, reason.as_str())
         });
+    }
+
+    /// Hands a control request to the exporter. Never waits.
+    pub(crate) fn send_control(&self, control: Control) {
+        // The channel is unbounded because places among those that wait are not.
+        let _ = self.commands.send(Command::Control(Box::new(control)));
+        self.attend(0);
     }
 
     /// Sees to it that the exporter looks at its inbox by `due`. At most one wake-up a wait: an exporter that will look

@@ -130,6 +130,8 @@ fn guess(options: &ClientOptions, environment: u64) -> u64 {
     environment.hash(&mut hasher);
     options.public_key.hash(&mut hasher);
     options.base_url.hash(&mut hasher);
+    options.otlp_endpoint.hash(&mut hasher);
+    options.additional_headers.hash(&mut hasher);
     hasher.finish()
 }
 
@@ -153,14 +155,15 @@ impl Process {
         }
         registry.next_id += 1;
         let limits = &self.shared.limits;
-        let destination = Arc::new(Destination::new(
+        let destination = Destination::new(
             registry.next_id,
             settings,
             Arc::new(endpoint.clone()),
             limits.destination_bytes,
             self.shared.retired.clone(),
             now,
-        ));
+        );
+        let destination = Arc::new(destination.within(settings.envelope(&self.shared.envelope.load())));
         registry.destinations.insert(
             settings.key,
             Held { destination: destination.clone(), settings: handle.clone(), asked: None },

@@ -33,11 +33,13 @@ pub enum DropReason {
     EncodeFailed,
     /// Submitted, or still pending, after the goodbye's deadline.
     AfterGoodbye,
+    /// The destination has no place for it: a score for an OTLP backend.
+    Unsupported,
 }
 
 impl DropReason {
     /// All reasons, in the order of the counters.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::QueueFull,
         Self::ProcessBudget,
         Self::TooLarge,
@@ -50,6 +52,7 @@ impl DropReason {
         Self::MaskFailed,
         Self::EncodeFailed,
         Self::AfterGoodbye,
+        Self::Unsupported,
     ];
 
     /// The word.
@@ -68,6 +71,7 @@ impl DropReason {
             Self::MaskFailed => "mask_failed",
             Self::EncodeFailed => "encode_failed",
             Self::AfterGoodbye => "after_goodbye",
+            Self::Unsupported => "unsupported",
         }
     }
 }
@@ -107,7 +111,7 @@ struct LaneCounters {
     submitted: AtomicU64,
     delivered: AtomicU64,
     unconfirmed: AtomicU64,
-    dropped: [AtomicU64; 12],
+    dropped: [AtomicU64; 13],
 }
 
 impl Counters {
@@ -166,7 +170,7 @@ pub struct Tally {
     /// Sent, but closed before the server answered.
     pub unconfirmed: u64,
     /// Given up, in the order of [`DropReason::ALL`].
-    pub dropped: [u64; 12],
+    pub dropped: [u64; 13],
 }
 
 impl Tally {

@@ -7,6 +7,7 @@ use arc_swap::ArcSwap;
 
 use crate::budget::Budget;
 use crate::config::Limits;
+use crate::control::Load;
 use crate::encode::otlp::Envelope;
 use crate::histogram::Histogram;
 use crate::notice::Notices;
@@ -37,6 +38,8 @@ pub struct Shared {
     pub(crate) retries: AtomicU64,
     pub(crate) panics: AtomicU64,
     pub(crate) lag: AtomicU64,
+    /// Control requests that wait for an answer.
+    pub(crate) controls: Load,
     /// From the moment a batch was due until a server had acknowledged it.
     pub delivery: Histogram,
 }
@@ -56,6 +59,7 @@ impl Shared {
             retries: AtomicU64::new(0),
             panics: AtomicU64::new(0),
             lag: AtomicU64::new(0),
+            controls: Load::default(),
             delivery: Histogram::default(),
         }
     }

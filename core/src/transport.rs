@@ -33,6 +33,26 @@ pub enum Method {
     Get,
     /// POST
     Post,
+    /// PUT
+    Put,
+    /// PATCH
+    Patch,
+    /// DELETE
+    Delete,
+}
+
+impl Method {
+    /// The method as it stands in a request line.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Get => "GET",
+            Self::Post => "POST",
+            Self::Put => "PUT",
+            Self::Patch => "PATCH",
+            Self::Delete => "DELETE",
+        }
+    }
 }
 
 /// A body in pieces, shared by every attempt at sending it, so that a retry sends the same bytes.
@@ -96,6 +116,9 @@ pub struct Request {
     pub path: Arc<str>,
     /// The `content-type` header, where there is a body.
     pub content_type: Option<&'static str>,
+    /// Headers of this request alone, lower-case names with checked values; they outvote the endpoint's. A `content-type`
+    /// that no constant can name stands here.
+    pub headers: Arc<[(String, String)]>,
     /// False for the health probe, which needs no credentials: the endpoint's own headers stay away.
     pub authorized: bool,
     /// The body, uncompressed; empty for GET.
@@ -107,6 +130,11 @@ pub struct Request {
     pub deadline: u64,
     /// Response bytes kept; the rest is read and thrown away.
     pub max_response: usize,
+    /// Response headers that are handed on, lower-case names.
+    pub keep_headers: &'static [&'static str],
+    /// Whether carrying it out twice does no harm. A request that it harms never goes out on a connection that the server
+    /// may be about to close, where nobody could tell whether it was carried out.
+    pub repeatable: bool,
 }
 
 /// How one attempt ended.
@@ -127,6 +155,8 @@ pub struct Response {
     pub retry_after: Option<Duration>,
     /// The `content-type` header in lower case, without its parameters; empty where absent.
     pub content_type: String,
+    /// Those of the request's `keep_headers` that came, with their values.
+    pub headers: Vec<(String, String)>,
     /// The body, decompressed, up to the request's `max_response`.
     pub body: Vec<u8>,
 }
@@ -172,6 +202,8 @@ pub enum FailureKind {
     Protocol,
     /// The request could not be made (bad address, bad header).
     Invalid,
+    /// It was not sent: the server has not answered others lately, or too many wait already.
+    Unavailable,
 }
 
 /// Moves requests. Called from one thread only.

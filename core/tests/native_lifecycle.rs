@@ -81,6 +81,7 @@ fn begin(client: &Client) -> Observation {
         parent: None,
         trace_context: None,
         propagated: None,
+        values: None,
         start_time: None,
     };
     let observation = client.start(&start);

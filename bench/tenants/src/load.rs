@@ -117,6 +117,7 @@ fn trace(client: &Client, text: &mut Text, len: usize) {
         parent,
         trace_context: None,
         propagated: None,
+        values: None,
         start_time: None,
     };
     let agent = client.start(&start("agent", ObservationType::Agent, None));
@@ -187,6 +188,7 @@ pub(crate) fn run(scenario: &Scenario) -> Figures {
                     parent: None,
                     trace_context: None,
                     propagated: None,
+                    values: None,
                     start_time: None,
                 };
                 let observation = big.start(&start);

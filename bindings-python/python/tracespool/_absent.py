@@ -104,6 +104,8 @@ class Client:
 
     public_key = ""
     base_url = ""
+    otlp_endpoint: str | None = None
+    dialect = "langfuse"
     environment: str | None = None
     release: str | None = None
     enabled = False

@@ -15,7 +15,8 @@ _COROUTINE = 0x80
 
 
 class Client(_native.Client):
-    """A handle on one destination: base URL, public key and secret key.
+    """A handle on one destination: base URL, public key and secret key; or `otlp_endpoint` and `headers`, for any other
+    backend that takes OTLP over HTTP, in the attributes of `dialect` (docs/otlp.md).
 
     Making a client for a destination that is in use costs microseconds: no thread, no connection, no TLS set-up. An
     argument or environment variable that cannot be used is logged once and its default stands; without usable keys the
@@ -35,7 +36,11 @@ class Client(_native.Client):
         return report
 
     def get_trace_url(self, *, trace_id: str | None = None) -> str | None:
-        """The page of a trace, of the current one by default. Asks no server: the page itself finds the project."""
+        """The page of a trace, of the current one by default. Asks no server: the page itself finds the project. `None`
+        for a client with an `otlp_endpoint`: each backend has pages of its own.
+        """
+        if self.otlp_endpoint:
+            return None
         trace_id = trace_id or _native.get_current_trace_id()
         base_url = self.base_url
         return f"{base_url}/trace/{trace_id}" if trace_id and base_url else None

@@ -315,11 +315,19 @@ class Client:
         id_generator: Any = None,
         span_exporter: Any = None,
         otel_compression: Literal["gzip", "none"] | None = None,
+        otlp_endpoint: str | None = None,
+        headers: dict[str, str] | None = None,
+        dialect: Literal["langfuse", "openinference", "gen_ai"] | None = None,
+        service_name: str | None = None,
     ) -> None: ...
     @property
     def public_key(self) -> str: ...
     @property
     def base_url(self) -> str: ...
+    @property
+    def otlp_endpoint(self) -> str | None: ...
+    @property
+    def dialect(self) -> str: ...
     @property
     def environment(self) -> str | None: ...
     @property

@@ -1,5 +1,13 @@
 //! From values to final bytes, on the thread of the call that passes them.
 
+pub mod dialect;
+#[cfg(test)]
+mod dialect_tests;
+mod gen_ai;
+mod json;
+mod messages;
+mod openinference;
 pub mod otlp;
 pub mod protobuf;
+mod provider;
 pub mod scores;

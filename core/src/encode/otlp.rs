@@ -9,7 +9,7 @@ use super::protobuf::{bytes_field, bytes_field_len, fixed64_field, head, varint,
 use crate::id::{SpanId, TraceId};
 
 // ScopeSpans.spans = 2; Span: trace_id 1, span_id 2, parent_span_id 4, name 5, kind 6, start 7, end 8, attributes 9,
-// status 15, flags 16.
+// events 11, status 15, flags 16.
 const SPANS: u8 = 0x12;
 const TRACE_ID: u8 = 0x0a;
 const SPAN_ID: u8 = 0x12;
@@ -19,8 +19,8 @@ const KIND: u8 = 0x30;
 const START: u8 = 0x39;
 const END: u8 = 0x41;
 const ATTRIBUTES: u8 = 0x4a;
+const EVENTS: u8 = 0x5a;
 const STATUS: u8 = 0x7a;
-const KIND_INTERNAL: u8 = 1;
 const STATUS_ERROR: u8 = 2;
 
 // KeyValue: key 1, value 2. AnyValue: string 1, bool 2, int 3, double 4, array 5. ArrayValue.values = 1.
@@ -155,6 +155,18 @@ fn scalar(
     key_end
 }
 
+/// Appends one event of a span: what happened at `time`, nanoseconds since 1970. It may stand between attributes.
+pub fn event(out: &mut Vec<u8>, time: u64, name: &str, attributes: &[(&str, Value<'_>)]) {
+    let mut said = Vec::new();
+    for (key, value) in attributes {
+        key_value(&mut said, 0x1a, key, None, *value); // Event.attributes = 3
+    }
+    head(out, EVENTS, 9 + bytes_field_len(name.len()) + said.len());
+    fixed64_field(out, 0x09, time); // Event.time_unix_nano = 1
+    bytes_field(out, 0x12, name.as_bytes()); // Event.name = 2
+    out.extend_from_slice(&said);
+}
+
 /// The fixed part of a span.
 #[derive(Clone, Copy, Debug)]
 pub struct SpanHead<'a> {
@@ -166,6 +178,8 @@ pub struct SpanHead<'a> {
     pub parent: Option<SpanId>,
     /// Its name.
     pub name: &'a str,
+    /// 1 internal, 2 server, 3 client.
+    pub kind: u8,
     /// Nanoseconds since 1970.
     pub start: u64,
     /// Nanoseconds since 1970; not before `start`.
@@ -199,7 +213,7 @@ pub fn span(span: &SpanHead<'_>, attributes: &[&[u8]]) -> Box<[u8]> {
         bytes_field(&mut out, PARENT_SPAN_ID, &parent.0);
     }
     bytes_field(&mut out, NAME, span.name.as_bytes());
-    out.extend_from_slice(&[KIND, KIND_INTERNAL]);
+    out.extend_from_slice(&[KIND, span.kind]);
     fixed64_field(&mut out, START, span.start);
     fixed64_field(&mut out, END, span.end);
     for attributes in attributes {
@@ -219,6 +233,8 @@ pub fn span(span: &SpanHead<'_>, attributes: &[&[u8]]) -> Box<[u8]> {
 /// The resource and scope that stand around the spans of every request of a process.
 #[derive(Clone, Debug)]
 pub struct Envelope {
+    pairs: Vec<(String, String)>,
+    version: String,
     resource: Bytes,
     scope: Bytes,
 }
@@ -238,7 +254,23 @@ impl Envelope {
         bytes_field(&mut scope, 0x12, scope_version.as_bytes());
         let mut encoded_scope = Vec::new();
         bytes_field(&mut encoded_scope, 0x0a, &scope); // ScopeSpans.scope = 1
-        Self { resource: encoded_resource.into(), scope: encoded_scope.into() }
+        Self {
+            pairs: resource.to_vec(),
+            version: scope_version.to_owned(),
+            resource: encoded_resource.into(),
+            scope: encoded_scope.into(),
+        }
+    }
+
+    /// The same resource around another scope, and under another `service.name` where one is given.
+    #[must_use]
+    pub fn with(&self, scope_name: &str, service_name: Option<&str>) -> Self {
+        let mut pairs = self.pairs.clone();
+        if let Some(name) = service_name {
+            pairs.retain(|(key, _)| key != "service.name");
+            pairs.push(("service.name".into(), name.to_owned()));
+        }
+        Self::new(&pairs, scope_name, &self.version)
     }
 
     /// Bytes that the envelope adds to a request at most.
@@ -275,7 +307,7 @@ pub fn rejected_spans(body: &[u8]) -> u64 {
 }
 
 /// The first field with this number: bytes, or a varint's value as the error side.
-fn field(mut message: &[u8], number: u64) -> Option<Result<&[u8], u64>> {
+pub(super) fn field(mut message: &[u8], number: u64) -> Option<Result<&[u8], u64>> {
     while !message.is_empty() {
         let tag = read_varint(&mut message)?;
         let content = match tag & 7 {
@@ -336,6 +368,7 @@ mod tests {
                 span_id: SpanId([2; 8]),
                 parent: Some(SpanId([3; 8])),
                 name: "name",
+                kind: 1,
                 start: 5,
                 end: 6,
                 error: Some("bad"),
@@ -366,6 +399,7 @@ mod tests {
             span_id: SpanId([2; 8]),
             parent: None,
             name: "",
+            kind: 1,
             start: 1,
             end: 1,
             error: None,

@@ -1,4 +1,4 @@
-//! The control plane of synchronous callers: one GET on the caller's own thread, with a total deadline.
+//! The control plane of synchronous callers: one request on the caller's own thread, with a total deadline.
 //!
 //! The first fetch of a prompt and the check of credentials happen here, where there may be no export thread yet. It trusts,
 //! goes through and names itself exactly as the transport does; a redirect or an error status is an ordinary answer. Callers
@@ -30,6 +30,28 @@ const MAX_BODY: u64 = 8 * 1024 * 1024;
 /// Fetches `path` below the endpoint's base URL, with its headers. Returns within `timeout`, whatever the server does.
 #[must_use]
 pub fn get(net: &NetConfig, endpoint: &Endpoint, path: &str, timeout: Duration) -> Outcome {
+    call(net, endpoint, path, None, timeout)
+}
+
+/// Sends `body` to `path` below the endpoint's base URL, with its headers. Returns within `timeout` too.
+#[must_use]
+pub fn post(
+    net: &NetConfig,
+    endpoint: &Endpoint,
+    path: &str,
+    (content_type, body): (&str, &[u8]),
+    timeout: Duration,
+) -> Outcome {
+    call(net, endpoint, path, Some((content_type, body)), timeout)
+}
+
+fn call(
+    net: &NetConfig,
+    endpoint: &Endpoint,
+    path: &str,
+    body: Option<(&str, &[u8])>,
+    timeout: Duration,
+) -> Outcome {
     let began = Instant::now();
     let fail = |phase, kind, what: &dyn fmt::Display| {
         Outcome::Failed(Failure { phase, kind, detail: format!("{}: {what}", endpoint.url.authority()) })
@@ -70,15 +92,20 @@ pub fn get(net: &NetConfig, endpoint: &Endpoint, path: &str, timeout: Duration) 
             .chain(SharedTls { config: tls });
     let agent = Agent::with_parts(config, connector, DefaultResolver::default());
     let slash = if path.starts_with('/') { "" } else { "/" };
-    let mut request = agent.get(format!("{}{slash}{path}", endpoint.url));
-    for (name, value) in &endpoint.headers {
-        request = request.header(name.as_str(), value.as_str());
-    }
-    let answer = request.call().and_then(|answer| {
+    let url = format!("{}{slash}{path}", endpoint.url);
+    let headers = endpoint.headers.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+    let answer = match body {
+        None => headers.fold(agent.get(url), |request, (name, value)| request.header(name, value)).call(),
+        Some((content_type, body)) => headers
+            .fold(agent.post(url), |request, (name, value)| request.header(name, value))
+            .header("content-type", content_type)
+            .send(body),
+    };
+    let answer = answer.and_then(|answer| {
         let (head, body) = answer.into_parts();
         let (content_type, retry_after) = response_headers(&head.headers);
         let mut response =
-            Response { status: head.status.as_u16(), retry_after, content_type, body: Vec::new() };
+            Response { status: head.status.as_u16(), retry_after, content_type, ..Response::default() };
         body.into_with_config().limit(u64::MAX).reader().take(MAX_BODY).read_to_end(&mut response.body)?;
         Ok(response)
     });

@@ -19,6 +19,7 @@ use arc_swap::ArcSwapOption;
 use self::exporter::Exporter;
 use self::http::NetConfig;
 use crate::attr::SCOPE_LANGFUSE;
+use crate::backend::percent_decoded;
 use crate::config::Limits;
 use crate::encode::otlp::Envelope;
 use crate::notice::NoticeKind;
@@ -177,26 +178,6 @@ fn resource(env: &dyn Fn(&str) -> Option<String>) -> Vec<(String, String)> {
         resource.push(("service.name".into(), name.unwrap_or_else(|| format!("unknown_service:{language}"))));
     }
     resource
-}
-
-fn percent_decoded(text: &str) -> String {
-    let bytes = text.as_bytes();
-    let mut out = Vec::with_capacity(bytes.len());
-    let mut at = 0;
-    while at < bytes.len() {
-        let hex = bytes.get(at + 1..at + 3).and_then(|hex| std::str::from_utf8(hex).ok());
-        match (bytes[at], hex.and_then(|hex| u8::from_str_radix(hex, 16).ok())) {
-            (b'%', Some(byte)) => {
-                out.push(byte);
-                at += 3;
-            }
-            (byte, _) => {
-                out.push(byte);
-                at += 1;
-            }
-        }
-    }
-    String::from_utf8_lossy(&out).into_owned()
 }
 
 #[cfg(test)]

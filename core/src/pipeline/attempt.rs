@@ -10,7 +10,8 @@ use super::queue::{Batch, Entry, ScoreForm};
 use super::retry::{self, Verdict, Why};
 use super::spool::Fate;
 use super::timer::Timer;
-use super::{Action, Pipeline};
+use super::{Action, Pipeline, control};
+use crate::control::Control;
 use crate::destination::nanos;
 use crate::endpoint::Endpoint;
 use crate::notice::NoticeKind;
@@ -31,7 +32,7 @@ pub(crate) struct Attempt {
 }
 
 #[derive(Debug)]
-enum Work {
+pub(super) enum Work {
     Batch {
         spool: u64,
         batch: Batch,
@@ -39,6 +40,11 @@ enum Work {
     /// Asks an origin for its version; these destinations' scores wait for the answer.
     Version {
         spools: BTreeSet<u64>,
+    },
+    /// Somebody's request.
+    Control {
+        control: Box<Control>,
+        began: u64,
     },
 }
 
@@ -50,7 +56,7 @@ impl Attempt {
     pub(crate) fn entries(&self) -> impl Iterator<Item = &Entry> {
         let entries: &[Entry] = match &self.work {
             Work::Batch { batch, .. } => &batch.entries,
-            Work::Version { .. } => &[],
+            Work::Version { .. } | Work::Control { .. } => &[],
         };
         entries.iter()
     }
@@ -58,7 +64,7 @@ impl Attempt {
     pub(crate) fn into_entries(self) -> Option<(Lane, Vec<Entry>)> {
         match self.work {
             Work::Batch { batch, .. } => Some((batch.lane, batch.entries)),
-            Work::Version { .. } => None,
+            Work::Version { .. } | Work::Control { .. } => None,
         }
     }
 }
@@ -127,8 +133,11 @@ impl Pipeline {
         self.disarmed = true;
         batch.attempts += 1;
         let form = form.unwrap_or(ScoreForm::Ingestion);
-        let payload = batch.payload(&self.shared.envelope.load(), form);
         let destination = &spool.destination;
+        let payload = match &destination.envelope {
+            Some(own) => batch.payload(own, form),
+            None => batch.payload(&self.shared.envelope.load(), form),
+        };
         let (path, content_type, gzip): (Arc<str>, _, _) = match (batch.lane, form) {
             (Lane::Observations, _) => (
                 destination.otlp_path.clone(),
@@ -146,11 +155,14 @@ impl Pipeline {
             method: Method::Post,
             path,
             content_type: Some(content_type),
+            headers: Arc::new([]),
             authorized: true,
             payload,
             gzip,
             deadline: now.mono + nanos(batch.timeout()),
             max_response: MAX_RESPONSE,
+            keep_headers: &[],
+            repeatable: true,
         };
         let suspect = spool.suspect;
         let slot = self.next_slot;
@@ -160,11 +172,21 @@ impl Pipeline {
         Some(action)
     }
 
-    fn send(&mut self, origin_id: u32, suspect: bool, work: Work, request: Request, now: Now) -> Action {
+    pub(super) fn send(
+        &mut self,
+        origin_id: u32,
+        suspect: bool,
+        work: Work,
+        request: Request,
+        now: Now,
+    ) -> Action {
         let slot = self.next_slot;
         self.next_slot += 1;
         if let Some(origin) = self.origins.get_mut(&origin_id) {
-            origin.begin(suspect, now.mono);
+            match work {
+                Work::Control { .. } => origin.begin_question(now.mono),
+                Work::Batch { .. } | Work::Version { .. } => origin.begin(suspect, now.mono),
+            }
         }
         self.suspects_in_flight += usize::from(suspect);
         self.attempts.insert(slot, Attempt { origin: origin_id, suspect, work });
@@ -207,11 +229,14 @@ impl Pipeline {
             method: Method::Get,
             path: "/api/public/health".into(),
             content_type: None,
+            headers: Arc::new([]),
             authorized: false,
             payload: Payload::default(),
             gzip: false,
             deadline: now.mono + nanos(HEALTH_TIMEOUT),
             max_response: 4096,
+            keep_headers: &[],
+            repeatable: true,
         };
         let action =
             self.send(origin_id, false, Work::Version { spools: BTreeSet::from([id]) }, request, now);
@@ -235,6 +260,7 @@ impl Pipeline {
                 }
                 // A request that could not even be made says nothing about the server.
                 Outcome::Failed(failure) if failure.kind == FailureKind::Invalid => origin.abandoned(),
+                Outcome::Failed(_) if !control::tells(&attempt.work, outcome, now.mono) => origin.abandoned(),
                 Outcome::Failed(_) => {
                     let first = origin.opens_at().is_none();
                     if let Some(until) = origin.failed(now.mono) {
@@ -260,6 +286,7 @@ impl Pipeline {
                     self.look(spool, now);
                 }
             }
+            Work::Control { control, .. } => self.end_control(attempt.origin, control, outcome, now),
         }
         self.make_room(attempt.origin, attempt.suspect);
     }
@@ -267,6 +294,7 @@ impl Pipeline {
     /// An attempt is over: whoever waited for its slot may go on.
     fn make_room(&mut self, origin: u32, suspect: bool) {
         self.rotate(origin);
+        self.rotate_controls(origin);
         if suspect {
             for origin in std::mem::take(&mut self.held_back) {
                 self.rotate(origin);
@@ -402,6 +430,7 @@ impl Pipeline {
                     self.look(spool, now);
                 }
             }
+            Work::Control { control, .. } => self.restart_control(attempt.origin, control, now),
         }
     }
 

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use super::control::Line;
 use super::queue::ScoreForm;
 use super::retry;
 use super::schedule::Waiting;
@@ -14,6 +15,8 @@ use std::time::Duration;
 const FAILURES_TO_OPEN: u32 = 5;
 /// First and longest pause of an open breaker.
 const PAUSE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(300));
+/// A server whose breaker is open is asked by those who wait at most this often.
+const QUESTION_PAUSE: u64 = 1_000_000_000;
 /// How long a server's version is believed, and how long a failed probe stands.
 const VERSION_TTL: (Duration, Duration) = (Duration::from_secs(600), Duration::from_secs(60));
 
@@ -38,6 +41,9 @@ pub(crate) struct Origin {
     pub(crate) waiting: Waiting,
     /// True while it stands in the rotation.
     pub(crate) rotating: bool,
+    /// Control requests.
+    pub(crate) controls: Line,
+    pub(crate) controls_rotating: bool,
     pub(crate) spools: usize,
     pub(crate) scores: ScoreSupport,
     pub(crate) last_used: u64,
@@ -49,6 +55,10 @@ pub(crate) struct Origin {
     closed_at: u64,
     open_until: Option<u64>,
     probing: bool,
+    /// Somebody asks before it is time for the probe.
+    questioning: bool,
+    /// When it failed last.
+    failed_at: u64,
 }
 
 impl Origin {
@@ -59,6 +69,8 @@ impl Origin {
             suspects_in_flight: 0,
             waiting: Waiting::default(),
             rotating: false,
+            controls: Line::default(),
+            controls_rotating: false,
             spools: 0,
             scores: ScoreSupport::Unknown,
             last_used: now,
@@ -68,12 +80,24 @@ impl Origin {
             closed_at: 0,
             open_until: None,
             probing: false,
+            questioning: false,
+            failed_at: 0,
         }
     }
 
     /// Whether an attempt may begin now: the breaker is closed, or it is time for the one probe.
     pub(crate) fn admits(&self, now: u64) -> bool {
         self.open_until.is_none_or(|until| now >= until && !self.probing)
+    }
+
+    /// Whether somebody who waits for the answer may ask now: as [`Origin::admits`], or earlier, one at a time.
+    pub(crate) fn admits_question(&self, now: u64) -> bool {
+        self.admits(now) || (!self.is_being_asked() && now >= self.failed_at.saturating_add(QUESTION_PAUSE))
+    }
+
+    /// Whether the open breaker waits for an answer that decides about the others.
+    pub(crate) fn is_being_asked(&self) -> bool {
+        self.open_until.is_some() && (self.probing || self.questioning)
     }
 
     /// When the open breaker lets a probe through; `None` while it is closed.
@@ -89,6 +113,16 @@ impl Origin {
         self.probing = self.open_until.is_some();
     }
 
+    /// A question begins. Before its time it is no probe: its failure does not lengthen the pause.
+    pub(crate) fn begin_question(&mut self, now: u64) {
+        let early = self.open_until.is_some_and(|until| now < until);
+        let probing = self.probing;
+        self.begin(false, now);
+        if early {
+            (self.probing, self.questioning) = (probing, true);
+        }
+    }
+
     /// An attempt ended, however it did.
     pub(crate) fn end(&mut self, suspect: bool) {
         self.in_flight -= 1;
@@ -97,7 +131,7 @@ impl Origin {
 
     /// The server answered: whatever it said, it is there. True where that closes an open breaker.
     pub(crate) fn answered(&mut self, now: u64) -> bool {
-        (self.failures, self.pauses, self.probing) = (0, 0, false);
+        (self.failures, self.pauses, self.probing, self.questioning) = (0, 0, false, false);
         let was_open = self.open_until.take().is_some();
         if was_open {
             self.closed_at = now;
@@ -114,6 +148,7 @@ impl Origin {
     /// No answer came. Returns when to look again, where that opens the breaker or keeps it open.
     pub(crate) fn failed(&mut self, now: u64) -> Option<u64> {
         self.failures += 1;
+        (self.questioning, self.failed_at) = (false, now);
         let was_probe = std::mem::take(&mut self.probing);
         let still_open = self.open_until.is_some_and(|until| now < until);
         // Attempts that were under way when the breaker opened say nothing new.
@@ -130,7 +165,7 @@ impl Origin {
 
     /// An attempt was given up without an outcome.
     pub(crate) fn abandoned(&mut self) {
-        self.probing = false;
+        (self.probing, self.questioning) = (false, false);
     }
 
     /// How scores go, where that is known and fresh.

@@ -6,6 +6,7 @@
 
 mod attempt;
 mod breaker;
+mod control;
 mod flush;
 mod ids;
 mod queue;
@@ -23,6 +24,7 @@ use std::sync::atomic::Ordering;
 
 use self::attempt::Attempt;
 use self::breaker::Origin;
+use self::control::Waiting;
 use self::flush::Flush;
 pub use self::flush::FlushRequest;
 use self::ids::IdMap;
@@ -33,6 +35,7 @@ use self::schedule::Class;
 use self::spool::{Fate, Spool};
 use self::timer::{Timer, Timers};
 use crate::config::CROWDED_LINGER;
+use crate::control::Control;
 use crate::destination::{Destination, nanos};
 use crate::notice::NoticeKind;
 use crate::report::{DropReason, Lane};
@@ -58,6 +61,8 @@ pub enum Command {
     },
     /// Send what is pending and report.
     Flush(FlushRequest),
+    /// Carry a request and hand its outcome back.
+    Control(Box<Control>),
 }
 
 /// What a driver has to do.
@@ -93,6 +98,11 @@ pub struct Pipeline {
     held_back: Vec<u32>,
     attempts: IdMap<u64, Attempt>,
     suspects_in_flight: usize,
+    controls: IdMap<u64, Waiting>,
+    next_control: u64,
+    /// Origins with control requests that may go.
+    control_rotation: VecDeque<u32>,
+    controls_in_flight: usize,
     next_slot: u64,
     flushes: IdMap<u64, Flush>,
     next_flush: u64,
@@ -120,6 +130,10 @@ impl Pipeline {
             held_back: Vec::new(),
             attempts: IdMap::default(),
             suspects_in_flight: 0,
+            controls: IdMap::default(),
+            next_control: 1,
+            control_rotation: VecDeque::new(),
+            controls_in_flight: 0,
             next_slot: 1,
             flushes: IdMap::default(),
             next_flush: 1,
@@ -136,6 +150,7 @@ impl Pipeline {
         match command {
             Command::Submit { destination, lane, item } => self.submit(destination, lane, item, now),
             Command::Flush(request) => self.begin_flush(&request, now),
+            Command::Control(control) => self.begin_control(control, now),
         }
     }
 
@@ -158,6 +173,7 @@ impl Pipeline {
                 }
                 Timer::Origin(id) => self.rotate(id),
                 Timer::Flush(id) => self.end_flush(id, now),
+                Timer::Control(id) => self.look_at_control(id, now),
                 Timer::Sweep => {
                     self.sweep(now);
                     self.timers.set(now.mono + SWEEP, Timer::Sweep);
@@ -175,7 +191,11 @@ impl Pipeline {
     /// The next thing to do; call until `None`, after every other call.
     pub fn poll_action(&mut self, now: Now) -> Option<Action> {
         // Dispatching may find out that something else has to be asked first, so its actions come last once more.
-        self.actions.pop_front().or_else(|| self.dispatch(now)).or_else(|| self.actions.pop_front())
+        self.actions
+            .pop_front()
+            .or_else(|| self.dispatch_control(now))
+            .or_else(|| self.dispatch(now))
+            .or_else(|| self.actions.pop_front())
     }
 
     /// True where callers have been told, since this was asked last, that nothing of theirs waits: the driver has to look
@@ -184,12 +204,13 @@ impl Pipeline {
         std::mem::take(&mut self.disarmed)
     }
 
-    /// True where nothing waits, nothing is in flight and nobody flushes: the exporter may end.
+    /// True where nothing waits, nothing is in flight and nobody flushes or asks: the exporter may end.
     #[must_use]
     pub fn is_idle(&self) -> bool {
         self.spools.is_empty()
             && self.attempts.is_empty()
             && self.flushes.is_empty()
+            && self.controls.is_empty()
             && self.actions.is_empty()
     }
 
@@ -213,6 +234,7 @@ impl Pipeline {
         for slot in rest {
             self.restart(slot, now);
         }
+        self.abort_controls();
     }
 
     fn notice_gap(&mut self, now: Now) {
@@ -272,8 +294,17 @@ impl Pipeline {
         }
     }
 
-    /// The origin's number; made on first sight.
+    /// The origin's number, for one more spool.
     fn origin(&mut self, name: &Arc<str>, now: Now) -> u32 {
+        let id = self.origin_id(name, now);
+        if let Some(origin) = self.origins.get_mut(&id) {
+            origin.spools += 1;
+        }
+        id
+    }
+
+    /// The origin's number; made on first sight.
+    fn origin_id(&mut self, name: &Arc<str>, now: Now) -> u32 {
         let id = match self.origin_ids.get(name) {
             Some(id) => *id,
             None => {
@@ -285,7 +316,6 @@ impl Pipeline {
             }
         };
         if let Some(origin) = self.origins.get_mut(&id) {
-            origin.spools += 1;
             origin.last_used = now.mono;
         }
         id
@@ -339,13 +369,19 @@ impl Pipeline {
         self.give_up_hopeless(id, now);
     }
 
-    fn set_timer(&mut self, id: u64, now: Now) {
-        let (spools, flushes) = (&self.spools, &self.flushes);
+    /// Forgets timers that nobody waits for any more, where they are most of a long list.
+    fn tidy_timers(&mut self) {
+        let (spools, flushes, controls) = (&self.spools, &self.flushes, &self.controls);
         self.timers.tidy(|at, timer| match timer {
             Timer::Spool(id) => spools.get(&id).is_some_and(|spool| spool.timer == Some(at)),
             Timer::Flush(id) => flushes.contains_key(&id),
+            Timer::Control(id) => controls.contains_key(&id),
             Timer::Origin(_) | Timer::Sweep => true,
         });
+    }
+
+    fn set_timer(&mut self, id: u64, now: Now) {
+        self.tidy_timers();
         let max_age = nanos(self.shared.limits.max_age);
         let Some(spool) = self.spools.get_mut(&id) else {
             return;
@@ -558,6 +594,8 @@ impl Pipeline {
             let keep = origin.spools > 0
                 || origin.in_flight > 0
                 || origin.rotating
+                || origin.controls_rotating
+                || !origin.controls.is_empty()
                 || now.mono.saturating_sub(origin.last_used) < UNUSED;
             if !keep {
                 ids.remove(&origin.name);

@@ -10,6 +10,8 @@ pub(crate) enum Timer {
     Spool(u64),
     /// An origin may be probed.
     Origin(u32),
+    /// A control request's deadline, or the end of its pause.
+    Control(u64),
     /// A flush's deadline.
     Flush(u64),
     /// The regular look at what nobody uses any more.

@@ -99,11 +99,14 @@ pub fn post(endpoint: &Arc<Endpoint>, body: &[u8]) -> Request {
         method: Method::Post,
         path: "/in".into(),
         content_type: Some("application/json"),
+        headers: Arc::new([]),
         authorized: true,
         payload: Payload::new(vec![Bytes::copy_from_slice(body)]),
         gzip: false,
         deadline: clock::mono() + 5 * SECOND,
         max_response: 64 * 1024,
+        keep_headers: &[],
+        repeatable: true,
     }
 }
 

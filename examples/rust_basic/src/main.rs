@@ -19,6 +19,7 @@ fn main() -> ExitCode {
         parent: None,
         trace_context: None,
         propagated: None,
+        values: None,
         start_time: None,
     };
     let agent = client.start(&start);

@@ -31,6 +31,7 @@ pub(super) struct Answer {
     state: State,
     response: Response,
     max_body: usize,
+    keep_headers: &'static [&'static str],
     gzip: Option<Box<Decompress>>,
     /// Bytes that do not make a line or a chunk header yet.
     rest: Vec<u8>,
@@ -44,7 +45,11 @@ pub(super) struct Answer {
 
 impl Answer {
     /// To a request (`tunnel`: to a CONNECT, whose 2xx answers have no body).
-    pub(super) fn new(tunnel: bool, max_body: usize) -> Result<Self, String> {
+    pub(super) fn new(
+        tunnel: bool,
+        max_body: usize,
+        keep_headers: &'static [&'static str],
+    ) -> Result<Self, String> {
         // Only "was it CONNECT or HEAD" matters for reading, so a bare request stands for the real one, which never passes
         // through code that might log it.
         let mut request = Request::new(());
@@ -60,6 +65,7 @@ impl Answer {
                 state: State::Head(call),
                 response: Response::default(),
                 max_body,
+                keep_headers,
                 gzip: None,
                 rest: Vec::new(),
                 seen: 0,
@@ -161,6 +167,12 @@ impl Answer {
         let text =
             |name| headers.get(name).and_then(|value: &ureq_proto::http::HeaderValue| value.to_str().ok());
         (self.response.content_type, self.response.retry_after) = response_headers(headers);
+        self.response.headers = (self.keep_headers.iter())
+            .filter_map(|name| {
+                let value = headers.get(*name)?.to_str().ok()?;
+                Some(((*name).to_owned(), value.to_owned()))
+            })
+            .collect();
         let encoded =
             text(header::CONTENT_ENCODING).is_some_and(|value| value.trim().eq_ignore_ascii_case("gzip"));
         if encoded {
@@ -254,7 +266,7 @@ mod tests {
     use super::*;
 
     fn read(wire: &[u8], step: usize, max: usize) -> (Result<bool, String>, Answer) {
-        let mut answer = Answer::new(false, max).unwrap();
+        let mut answer = Answer::new(false, max, &["retry-after", "etag"]).unwrap();
         let mut scratch = [0_u8; 64];
         let mut complete = Ok(false);
         for piece in wire.chunks(step) {
@@ -277,6 +289,7 @@ mod tests {
             assert_eq!(answer.keep_alive(), Some(Duration::from_secs(5)));
             let response = answer.into_response();
             assert_eq!((response.status, response.content_type.as_str()), (503, "text/plain"));
+            assert_eq!(response.headers, [("retry-after".to_owned(), "7".to_owned())]);
             assert_eq!(
                 (response.retry_after, response.body.as_slice()),
                 (Some(Duration::from_secs(7)), &b"hello world"[..])

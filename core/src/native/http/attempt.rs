@@ -233,11 +233,14 @@ mod tests {
             method: Method::Post,
             path: "/".into(),
             content_type: None,
+            headers: Arc::new([]),
             authorized: false,
             payload: Payload::new(pieces.to_vec()),
             gzip: false,
             deadline: 0,
             max_response: 0,
+            keep_headers: &[],
+            repeatable: true,
         };
         for (window, step) in [(4, 1), (5, 3), (5, 5), (100, 7), (100, 100)] {
             let mut attempt = Attempt::new(Slot(1), 1, request.clone(), 0);

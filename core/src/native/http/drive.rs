@@ -74,6 +74,7 @@ impl HttpTransport {
         now: u64,
     ) -> Option<Move> {
         if !attempt.retried
+            && attempt.request.repeatable
             && let Some(idle) = self.pool.checkout(&attempt.request.endpoint.origin, now)
             && let Some(connection) = self.connections.get_mut(idle)
         {

@@ -73,7 +73,7 @@ impl HttpTransport {
     }
 
     fn begin_tunnel(&mut self, attempt: &mut Attempt, proxy: &Proxy) -> Option<Move> {
-        let answer = match Answer::new(true, MAX_TUNNEL_BODY) {
+        let answer = match Answer::new(true, MAX_TUNNEL_BODY, &[]) {
             Ok(answer) => answer,
             Err(reason) => return Some(Move::Finished(attempt.fail(FailureKind::Invalid, reason))),
         };

@@ -15,7 +15,7 @@ use super::transport::{HttpTransport, SLICE};
 
 impl HttpTransport {
     pub(super) fn begin_exchange(&mut self, attempt: &mut Attempt, proxy: Option<&Proxy>) -> Option<Move> {
-        let answer = match Answer::new(false, attempt.request.max_response) {
+        let answer = match Answer::new(false, attempt.request.max_response, attempt.request.keep_headers) {
             Ok(answer) => answer,
             Err(reason) => return Some(Move::Finished(attempt.fail(FailureKind::Invalid, reason))),
         };

@@ -34,10 +34,8 @@ pub(super) fn write_request(
     let endpoint = &*request.endpoint;
     check_path(&endpoint.url.path)?;
     check_path(&request.path)?;
-    out.extend_from_slice(match request.method {
-        Method::Get => b"GET ",
-        Method::Post => b"POST ",
-    });
+    out.extend_from_slice(request.method.as_str().as_bytes());
+    out.push(b' ');
     if proxy.is_some() {
         out.extend_from_slice(b"http://");
         write_authority(out, endpoint);
@@ -57,7 +55,8 @@ pub(super) fn write_request(
     if let Some(proxy) = proxy {
         write_proxy_auth(out, proxy);
     }
-    if request.method == Method::Post || length > 0 {
+    let bodiless = matches!(request.method, Method::Get | Method::Delete);
+    if !bodiless || length > 0 {
         if let Some(content_type) = request.content_type {
             write_header(out, "content-type", content_type)?;
         }
@@ -70,9 +69,16 @@ pub(super) fn write_request(
     }
     if request.authorized {
         for (name, value) in &endpoint.headers {
-            if !OURS.contains(&name.as_str()) {
+            let outvoted = request.headers.iter().any(|(other, _)| other == name);
+            if !outvoted && !OURS.contains(&name.as_str()) {
                 write_header(out, name, value)?;
             }
+        }
+    }
+    for (name, value) in request.headers.iter() {
+        let own_type = name == "content-type" && request.content_type.is_none();
+        if own_type || !OURS.contains(&name.as_str()) {
+            write_header(out, name, value)?;
         }
     }
     out.extend_from_slice(b"\r\n");
@@ -162,9 +168,12 @@ mod tests {
             content_type: Some("application/json"),
             authorized: true,
             payload: Payload::default(),
+            headers: Arc::new([]),
             gzip: true,
             deadline: 0,
             max_response: 0,
+            keep_headers: &[],
+            repeatable: true,
         }
     }
 
@@ -199,6 +208,25 @@ mod tests {
         probe.authorized = false;
         probe.method = Method::Get;
         assert!(!text(&probe, None).contains("Basic"));
+    }
+
+    #[test]
+    fn a_request_has_headers_of_its_own_and_may_be_a_put() {
+        let mut put = request("http://host", &[("x-a", "endpoint"), ("x-b", "endpoint")]);
+        put.method = Method::Put;
+        put.content_type = None;
+        let own = [("x-a", "own"), ("content-type", "image/png"), ("content-length", "9")];
+        put.headers = own.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+        let head = text(&put, None);
+        assert!(head.starts_with("PUT /v1/traces?a=1 HTTP/1.1\r\n"), "{head}");
+        assert!(
+            head.ends_with(
+                "content-length: 7\r\nx-b: endpoint\r\nx-a: own\r\ncontent-type: image/png\r\n\r\n"
+            ),
+            "{head}"
+        );
+        put.headers = [("x-a".to_owned(), "1\r\nevil: 2".to_owned())].into();
+        assert!(write_request(&mut Vec::new(), &put, 0, false, "a", None).is_err());
     }
 
     #[test]
