@@ -117,7 +117,7 @@ def _parameters(theirs: Signature, ours: list[inspect.Parameter]) -> Verdict:
             problems.append(f"{name} by position only")
         elif default and parameter.default is inspect.Parameter.empty:
             problems.append(f"{name} is required")
-        elif default not in ("", "...") and repr(parameter.default) != default:
+        elif default not in ("", "...") and repr(parameter.default) != default and (default, parameter.default) != ("[]", ()):
             problems.append(f"{name}={parameter.default!r} instead of {default}")
     more = [parameter for parameter in known.values() if _KINDS[parameter.kind] not in ("*", "**")]
     problems += [f"{parameter.name} is required" for parameter in more if parameter.default is inspect.Parameter.empty]
