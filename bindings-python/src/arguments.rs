@@ -1,12 +1,15 @@
 //! What callers say of an observation, captured into its final bytes. Nothing that can be passed raises: what is not
 //! usable is told once and left out.
 
+use std::borrow::Cow;
+
+use pyo3::exceptions::PyException;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
-use tracespool_core::Values;
 use tracespool_core::attr::{Field, Level, ObservationType};
 use tracespool_core::encode::otlp::Value;
 use tracespool_core::id::{SpanId, TraceId};
+use tracespool_core::media::{Media, MediaField};
 
 use crate::handle::{Handle, MASK_FAILED};
 use crate::notices::problem;
@@ -21,6 +24,7 @@ pub(crate) trait Sink {
     fn level(&mut self, level: Level);
     fn status_message(&mut self, text: &str);
     fn name(&mut self, text: &str);
+    fn media(&mut self, field: MediaField, contents: Vec<Media>);
 }
 
 impl Sink for &tracespool_core::Observation {
@@ -42,28 +46,10 @@ impl Sink for &tracespool_core::Observation {
     fn name(&mut self, text: &str) {
         self.set_name(text);
     }
-}
-
-/// What is captured before its observation starts: arguments are captured by the call that passes them, while
-/// `with client.start_as_current_observation(...)` starts it at the `with`, and a decorator starts one with each call.
-impl Sink for Values {
-    fn wants(&self) -> bool {
-        true
-    }
-    fn field(&mut self, field: Field, value: Value<'_>) {
-        self.set(field, value);
-    }
-    fn metadata(&mut self, key: &str, value: Value<'_>) {
-        self.set_metadata(key, value);
-    }
-    fn level(&mut self, level: Level) {
-        self.set_level(level);
-    }
-    fn status_message(&mut self, text: &str) {
-        self.set_status_message(text);
-    }
-    fn name(&mut self, text: &str) {
-        self.set_name(text);
+    fn media(&mut self, field: MediaField, contents: Vec<Media>) {
+        for content in contents {
+            self.attach(field, content);
+        }
     }
 }
 
@@ -112,7 +98,7 @@ impl Given<'_, '_> {
             if let Some(value) = value {
                 let mapped =
                     matches!(field, Field::ModelParameters | Field::UsageDetails | Field::CostDetails);
-                text(scratch, &value, |text| {
+                let put = |text: &str| {
                     // Servers read an object here and silently drop anything else.
                     if mapped && !text.starts_with('{') {
                         let argument = match field {
@@ -125,7 +111,8 @@ impl Given<'_, '_> {
                     } else {
                         sink.field(field, Value::Str(text));
                     }
-                })?;
+                };
+                if mapped { text(scratch, &value, put) } else { bare(scratch, &value, put) }?;
             }
         }
         if let Some(time) = self.completion_start_time {
@@ -135,7 +122,7 @@ impl Given<'_, '_> {
             sink.field(Field::CompletionStartTime, Value::Str(scratch.text()));
         }
         if let Some(message) = self.status_message {
-            text(scratch, &message, |text| sink.status_message(text))?;
+            bare(scratch, &message, |text| sink.status_message(text))?;
         }
         if let Some(level) = self.level {
             let word = level.str().map(|word| word.to_string_lossy().into_owned()).unwrap_or_default();
@@ -182,15 +169,34 @@ pub(crate) fn content(
     value: Option<&Bound<'_, PyAny>>,
 ) -> PyResult<()> {
     let Some(value) = value else { return Ok(()) };
-    if !handle.masked() {
-        return text(scratch, value, |text| sink.field(field, Value::Str(text)));
-    }
-    match handle.mask(value)? {
-        Some(value) => text(scratch, &value, |text| sink.field(field, Value::Str(text))),
-        None => {
-            sink.field(field, Value::Str(MASK_FAILED));
-            Ok(())
+    let masked;
+    let value = if handle.masked() {
+        match handle.mask(value)? {
+            Some(value) => {
+                masked = value;
+                &masked
+            }
+            None => {
+                sink.field(field, Value::Str(MASK_FAILED));
+                return Ok(());
+            }
         }
+    } else {
+        value
+    };
+    scratch.seek_media(handle.media());
+    let captured = text(scratch, value, |text| sink.field(field, Value::Str(text)));
+    let place = if field == Field::Output { MediaField::Output } else { MediaField::Input };
+    hand_over(sink, scratch, place);
+    captured
+}
+
+/// Hands over the media that were found.
+pub(crate) fn hand_over(sink: &mut impl Sink, scratch: &mut Scratch, place: MediaField) {
+    scratch.seek_media(false);
+    let contents = scratch.take_media();
+    if !contents.is_empty() {
+        sink.media(place, contents);
     }
 }
 
@@ -209,26 +215,32 @@ fn metadata(
                 &masked
             }
             None => {
-                sink.field(Field::Metadata, Value::Str(MASK_FAILED));
-                return Ok(());
+                let Ok(dict) = given.cast::<PyDict>() else {
+                    sink.field(Field::Metadata, Value::Str(MASK_FAILED));
+                    return Ok(());
+                };
+                return for_each_item(dict, |key, _| {
+                    sink.metadata(&metadata_key(key)?, Value::Str(MASK_FAILED));
+                    Ok(())
+                });
             }
         }
     } else {
         given
     };
+    scratch.seek_media(handle.media());
+    let captured = metadata_values(sink, scratch, given);
+    hand_over(sink, scratch, MediaField::Metadata);
+    captured
+}
+
+fn metadata_values(sink: &mut impl Sink, scratch: &mut Scratch, given: &Bound<'_, PyAny>) -> PyResult<()> {
     let Ok(dict) = given.cast::<PyDict>() else {
         return text(scratch, given, |text| sink.field(Field::Metadata, Value::Str(text)));
     };
     for_each_item(dict, |key, value| {
         scratch.clear();
-        let other;
-        let key = match key.cast::<PyString>().ok().and_then(|key| key.to_str().ok()) {
-            Some(key) => key,
-            None => {
-                other = plain(key)?;
-                &other
-            }
-        };
+        let key = &metadata_key(key)?;
         match capture(value, scratch)? {
             Captured::Absent => {}
             Captured::Text(text) => sink.metadata(key, Value::Str(text)),
@@ -239,6 +251,18 @@ fn metadata(
         }
         Ok(())
     })
+}
+
+/// A key of metadata: what is no `str` as `str()` has it.
+pub(crate) fn metadata_key<'a>(key: &'a Bound<'_, PyAny>) -> PyResult<Cow<'a, str>> {
+    if let Some(key) = key.cast::<PyString>().ok().and_then(|key| key.to_str().ok()) {
+        return Ok(key.into());
+    }
+    match key.str() {
+        Ok(key) => Ok(key.to_string_lossy().into_owned().into()),
+        Err(error) if error.is_instance_of::<PyException>(key.py()) => plain(key).map(Cow::from),
+        Err(error) => Err(error),
+    }
 }
 
 /// Hands `value` as text to `put`; `None` is nothing.
@@ -252,13 +276,26 @@ pub(crate) fn text(scratch: &mut Scratch, value: &Bound<'_, PyAny>, put: impl Fn
     Ok(())
 }
 
+/// The same for a field that is text by nature: what is no `str` comes without the quotes of JSON.
+fn bare(scratch: &mut Scratch, value: &Bound<'_, PyAny>, put: impl FnOnce(&str)) -> PyResult<()> {
+    if value.is_exact_instance_of::<PyString>() || value.is_none() {
+        return text(scratch, value, put);
+    }
+    plain(value).map(|text| put(&text))
+}
+
 /// A short text such as an id: a `str`, or what another value looks like without the quotes of JSON.
 pub(crate) fn plain(value: &Bound<'_, PyAny>) -> PyResult<String> {
     let scratch = &mut Scratch::take();
-    Ok(match capture_text(value, scratch)? {
+    Ok(match capture(value, scratch)? {
         Captured::Text(text) => text.to_owned(),
-        Captured::Encoded => scratch.text().trim_matches('"').to_owned(),
-        _ => String::new(),
+        Captured::Encoded => scratch.text().to_owned(),
+        Captured::Absent => String::new(),
+        Captured::Int(_) | Captured::Double(_) | Captured::Bool(_) => {
+            scratch.clear();
+            crate::value::encode(value, scratch)?;
+            scratch.text().to_owned()
+        }
     })
 }
 

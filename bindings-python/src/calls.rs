@@ -81,8 +81,11 @@ methods! {
 
     Client update_current_generation
     "($self, *, name=None, input=None, output=None, metadata=None, version=None, level=None, status_message=None, completion_start_time=None, model=None, model_parameters=None, usage_details=None, cost_details=None, prompt=None)"
-    "`update` on the current observation; its type stays what it is."
+    "`update` on the current observation; a span becomes a generation."
     (of, keywords) {
+        if let Some(observation) = Current::read(of.py())?.observation() {
+            observation.get().specify_generation();
+        }
         update_current(of, &keywords, "update_current_generation()")
     }
 

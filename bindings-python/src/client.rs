@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use pyo3::prelude::*;
-use pyo3::types::{PyBool, PyDict, PyFloat, PyInt, PyString, PyTuple};
+use pyo3::types::{PyBool, PyBytes, PyDict, PyFloat, PyInt, PyString, PyTuple};
 use tracespool_core::Dialect;
 use tracespool_core::attr::Field;
 use tracespool_core::config::ClientOptions;
@@ -15,6 +15,7 @@ use crate::control;
 use crate::current::Current;
 use crate::flush::Ticket;
 use crate::handle::{self, Adopted, Handle};
+use crate::media;
 use crate::notices::{self, problem};
 use crate::observation::Observation;
 use crate::propagation::Block;
@@ -206,7 +207,7 @@ impl Client {
         text_signature = "($self, *, name, value, session_id=None, dataset_run_id=None, trace_id=None, observation_id=None, score_id=None, data_type=None, comment=None, config_id=None, metadata=None, timestamp=None, environment=None)"
     )]
     fn create_score(&self, keywords: Option<&Bound<'_, PyDict>>) -> PyResult<()> {
-        scoring::submit(&self.handle, keywords, None, None)
+        scoring::submit(&self.handle, keywords)
     }
 
     /// Scores the current observation.
@@ -219,13 +220,7 @@ impl Client {
         let Some(observation) = self.current("score_current_span()", &current) else {
             return Ok(());
         };
-        let context = observation.get().core.context();
-        scoring::submit(
-            &self.handle,
-            keywords,
-            Some(context.trace_id.to_string()),
-            Some(context.span_id.to_string()),
-        )
+        scoring::submit_of(&self.handle, observation.get(), current.propagated(), false, keywords)
     }
 
     /// Scores the current trace.
@@ -238,12 +233,7 @@ impl Client {
         let Some(observation) = self.current("score_current_trace()", &current) else {
             return Ok(());
         };
-        scoring::submit(
-            &self.handle,
-            keywords,
-            Some(observation.get().core.context().trace_id.to_string()),
-            None,
-        )
+        scoring::submit_of(&self.handle, observation.get(), current.propagated(), true, keywords)
     }
 
     /// A block inside which this is the client of `observe` and `get_client()`.
@@ -275,6 +265,18 @@ impl Client {
     /// no, with a line in the log.
     fn auth_check(&self, py: Python<'_>) -> bool {
         control::auth_check(py, &self.handle)
+    }
+
+    /// Status and content of a path below the base URL, or of an absolute address, which gets no credentials; status 0 and a
+    /// sentence where no answer comes within `timeout` seconds.
+    #[pyo3(signature = (place, timeout, /))]
+    fn _fetch<'py>(
+        &self,
+        py: Python<'py>,
+        place: &str,
+        timeout: f64,
+    ) -> PyResult<(u16, Bound<'py, PyBytes>)> {
+        media::fetch(py, &self.handle, place, timeout)
     }
 
     fn __repr__(&self) -> String {

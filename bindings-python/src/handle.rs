@@ -43,6 +43,12 @@ impl Handle {
         &self.core.settings().public_key
     }
 
+    /// Whether media are taken out of values and uploaded.
+    #[inline]
+    pub(crate) fn media(&self) -> bool {
+        self.core.settings().media
+    }
+
     /// Whether content goes through a mask.
     #[inline]
     pub(crate) fn masked(&self) -> bool {
@@ -98,22 +104,33 @@ static HANDLES: Mutex<Vec<Held>> = Mutex::new(Vec::new());
 static CLIENT_CLASS: Mutex<Option<Py<PyType>>> = Mutex::new(None);
 static DISABLED: Mutex<Option<Py<Client>>> = Mutex::new(None);
 
-/// Remembers a client as the latest of its destination.
+/// Remembers a client as the latest of its destination. One that is switched off stands for its key until one that is
+/// not is made: what is traced without naming a client is meant to be off too.
 pub(crate) fn remember(client: &Bound<'_, Client>) {
     let handle = &client.get().handle;
-    if !handle.core.enabled() {
+    let enabled = handle.core.enabled();
+    if handle.public_key().is_empty() {
         return;
     }
     let destination = handle.core.destination_key();
     let held =
         Held { client: client.clone().unbind(), destination, public_key: handle.public_key().to_owned() };
+    // What is not kept is let go of after the lock.
     let forgotten = {
         let mut handles = HANDLES.lock();
-        let at = handles.iter().position(|held| held.destination == destination);
-        let surplus = at.or_else(|| (handles.len() >= MAX_HANDLES).then_some(0));
-        let forgotten = surplus.map(|at| handles.remove(at));
-        handles.push(held);
-        forgotten
+        let same_key = |other: &Held| other.public_key == held.public_key;
+        if !enabled && handles.iter().any(same_key) {
+            Some(held)
+        } else {
+            let at = handles.iter().position(|other| {
+                (enabled && other.destination == destination)
+                    || (same_key(other) && !other.client.get().handle.core.enabled())
+            });
+            let surplus = at.or_else(|| (handles.len() >= MAX_HANDLES).then_some(0));
+            let forgotten = surplus.map(|at| handles.remove(at));
+            handles.push(held);
+            forgotten
+        }
     };
     drop(forgotten);
 }

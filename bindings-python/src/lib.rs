@@ -4,6 +4,7 @@
 //! is one context variable (`current`). Nothing here raises into the traced code: what is not usable is told to the
 //! application's logger (`notices`) and left out.
 
+mod ahead;
 mod arguments;
 mod calls;
 mod client;
@@ -15,6 +16,7 @@ mod handle;
 mod home;
 mod keywords;
 mod lifecycle;
+mod media;
 mod names;
 mod notices;
 mod observation;

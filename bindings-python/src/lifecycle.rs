@@ -22,6 +22,7 @@ pub(crate) fn stats(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
     let Stats {
         observations,
         scores,
+        media,
         bytes,
         bytes_limit,
         clients,
@@ -36,6 +37,7 @@ pub(crate) fn stats(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
     let out = PyDict::new(py);
     out.set_item("observations", lane(py, observations)?)?;
     out.set_item("scores", lane(py, scores)?)?;
+    out.set_item("media", lane(py, media)?)?;
     out.set_item("bytes", bytes)?;
     out.set_item("bytes_limit", bytes_limit)?;
     out.set_item("clients", clients)?;
@@ -46,13 +48,14 @@ pub(crate) fn stats(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
     out.set_item("delivery_p50", delivery_p50)?;
     out.set_item("delivery_p99", delivery_p99)?;
     let parts = PyList::empty(py);
-    for DestinationStats { public_key, base_url, bytes, observations, scores } in destinations {
+    for DestinationStats { public_key, base_url, bytes, observations, scores, media } in destinations {
         let part = PyDict::new(py);
         part.set_item("public_key", public_key)?;
         part.set_item("base_url", base_url)?;
         part.set_item("bytes", bytes)?;
         part.set_item("observations", lane(py, observations)?)?;
         part.set_item("scores", lane(py, scores)?)?;
+        part.set_item("media", lane(py, media)?)?;
         parts.append(part)?;
     }
     out.set_item("destinations", parts)?;

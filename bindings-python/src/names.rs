@@ -24,7 +24,9 @@ macro_rules! names {
 }
 
 names! {
-    args "args", astimezone "astimezone", body_iterator "body_iterator", data "data", dataclass_fields "__dataclass_fields__",
+    args "args", content_bytes "_content_bytes", content_type "_content_type", format "format", kind "type",
+    media_type "media_type", mime_type "mime_type", mime_type_camel "mimeType", reference_string "reference_string",
+    source "_source", transcript "transcript", astimezone "astimezone", body_iterator "body_iterator", data "data", dataclass_fields "__dataclass_fields__",
     dict "__dict__", dict_v1 "dict", field_type "_field_type", isoformat "isoformat", item "item", kwargs "kwargs",
     langfuse_parent_observation_id "langfuse_parent_observation_id", langfuse_public_key "langfuse_public_key",
     langfuse_trace_id "langfuse_trace_id", model_dump "model_dump", size "size", slots "__slots__", to_json "to_json",

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use pyo3::exceptions::{PyGeneratorExit, PySystemExit};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use tracespool_core::attr::{Field, ObservationType};
@@ -81,25 +82,38 @@ impl Observation {
         notices::look(py);
     }
 
-    /// Sets its level and message to what was raised.
-    pub(crate) fn record_error(&self, error: &Bound<'_, PyAny>) {
-        if !self.core.is_recording() {
+    /// Sets its level and message to what was raised; `typed` puts the class before the text, as OpenTelemetry does for
+    /// blocks. A generator that is closed and `sys.exit(0)` are no errors.
+    pub(crate) fn record_error(&self, error: &Bound<'_, PyAny>, typed: bool) {
+        if !self.core.is_recording() || no_error(error) {
             return;
         }
         let text =
             error.str().ok().map(|text| text.to_string_lossy().into_owned()).filter(|text| !text.is_empty());
-        let name = error.get_type().name().ok().map(|name| name.to_string()).unwrap_or_default();
+        let class = error.get_type().name().map(|name| name.to_string()).unwrap_or_default();
+        let message = match text {
+            Some(text) if typed => format!("{class}: {text}"),
+            Some(text) => text,
+            None => class.clone(),
+        };
         // Langfuse has no place for a stack.
         let stack = if self.core.dialect().is_some_and(|dialect| dialect != Dialect::Langfuse) {
             stack(error).unwrap_or_default()
         } else {
             String::new()
         };
-        self.core.record_exception(&name, text.as_deref().unwrap_or(&name), &stack);
+        self.core.record_exception(&class, &message, &stack);
     }
 
     pub(crate) fn public_key(&self) -> &str {
         self.handle.public_key()
+    }
+
+    /// A span, which is what nothing more was said of, becomes a generation; other types stay what they are.
+    pub(crate) fn specify_generation(&self) {
+        if self.kind == ObservationType::Span {
+            self.core.set(Field::Type, Value::Str(ObservationType::Generation.as_str()));
+        }
     }
 
     /// Sets what was given.
@@ -188,13 +202,7 @@ impl Observation {
         text_signature = "($self, *, name, value, score_id=None, data_type=None, comment=None, config_id=None, metadata=None, timestamp=None)"
     )]
     fn score(&self, keywords: Option<&Bound<'_, PyDict>>) -> PyResult<()> {
-        let context = self.core.context();
-        scoring::submit(
-            &self.handle,
-            keywords,
-            Some(context.trace_id.to_string()),
-            Some(context.span_id.to_string()),
-        )
+        scoring::submit_of(&self.handle, self, None, false, keywords)
     }
 
     /// Scores this observation's trace.
@@ -203,7 +211,7 @@ impl Observation {
         text_signature = "($self, *, name, value, score_id=None, data_type=None, comment=None, config_id=None, metadata=None, timestamp=None)"
     )]
     fn score_trace(&self, keywords: Option<&Bound<'_, PyDict>>) -> PyResult<()> {
-        scoring::submit(&self.handle, keywords, Some(self.core.context().trace_id.to_string()), None)
+        scoring::submit_of(&self.handle, self, None, true, keywords)
     }
 
     /// Lets everybody with its address see the trace.
@@ -255,7 +263,7 @@ impl Observation {
         _traceback: &Bound<'_, PyAny>,
     ) -> bool {
         if !error.is_none() {
-            self.record_error(error);
+            self.record_error(error, true);
         }
         self.finish(py, None);
         false
@@ -266,6 +274,13 @@ impl Observation {
         let state = if self.core.has_ended() { "ended" } else { "open" };
         format!("<Observation {} of trace {}, {state}>", context.span_id, context.trace_id)
     }
+}
+
+/// What is raised without anything having failed.
+fn no_error(error: &Bound<'_, PyAny>) -> bool {
+    error.is_instance_of::<PyGeneratorExit>()
+        || error.is_instance_of::<PySystemExit>()
+            && error.getattr("code").is_ok_and(|code| !code.is_truthy().unwrap_or(true))
 }
 
 /// A new observation as an object, with what was given; an event is over at once.

@@ -7,9 +7,10 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyString, PyTuple};
 use tracespool_core::attr::{Field, ObservationType};
 use tracespool_core::encode::otlp::Value;
-use tracespool_core::id::TraceId;
+use tracespool_core::id::{SpanId, TraceId};
+use tracespool_core::media::MediaField;
 
-use crate::arguments::{content, kind_of, plain, shown, span_id_of};
+use crate::arguments::{content, hand_over, kind_of, plain, shown, span_id_of};
 use crate::current::{self, Current};
 use crate::handle::{self, Handle};
 use crate::names::names;
@@ -68,7 +69,7 @@ impl Observer {
         let mut chosen = None;
         if !kwargs.is_empty() {
             let reserved = Reserved::take(kwargs)?;
-            place.trace_context = reserved.trace_context(place.parent.map(|parent| parent.trace_id));
+            place.trace_context = reserved.trace_context();
             chosen = reserved.public_key;
         }
         let resolved;
@@ -134,8 +135,10 @@ impl Observer {
                 Some(call.as_any()),
             );
         }
+        scratch.seek_media(observation.handle.media());
         encode_call(args, self.skip, kwargs, scratch)?;
         observation.core.set(Field::Input, Value::Str(scratch.text()));
+        hand_over(&mut &observation.core, scratch, MediaField::Input);
         Ok(())
     }
 }
@@ -143,7 +146,7 @@ impl Observer {
 /// Keywords that a call of a decorated function may pass and that the function does not see.
 struct Reserved {
     trace_id: Option<TraceId>,
-    parent: Option<tracespool_core::id::SpanId>,
+    parent: Option<SpanId>,
     public_key: Option<String>,
 }
 
@@ -174,25 +177,12 @@ impl Reserved {
         Ok(Self { trace_id: parsed, parent, public_key })
     }
 
-    /// A parent without a trace is one of the current trace.
-    fn trace_context(
-        &self,
-        current: Option<TraceId>,
-    ) -> Option<(TraceId, Option<tracespool_core::id::SpanId>)> {
-        match (self.trace_id, self.parent) {
-            (Some(trace), parent) => Some((trace, parent)),
-            (None, Some(parent)) => match current {
-                Some(trace) => Some((trace, Some(parent))),
-                None => {
-                    problem(
-                        "",
-                        "langfuse_parent_observation_id without langfuse_trace_id outside of a trace is ignored",
-                    );
-                    None
-                }
-            },
-            (None, None) => None,
+    /// As in Langfuse's SDK: a parent counts only together with its trace.
+    fn trace_context(&self) -> Option<(TraceId, Option<SpanId>)> {
+        if self.trace_id.is_none() && self.parent.is_some() {
+            problem("", "langfuse_parent_observation_id without langfuse_trace_id is ignored; pass both");
         }
+        self.trace_id.map(|trace| (trace, self.parent))
     }
 }
 
@@ -252,8 +242,8 @@ impl Run {
     #[pyo3(signature = (error, /))]
     fn fail(&self, py: Python<'_>, error: &Bound<'_, PyAny>) -> PyResult<()> {
         let left = self.leave(py);
-        let captured = self.stream_output(py);
-        self.observation.bind(py).get().record_error(error);
+        let captured = self.stream_output(py, false);
+        self.observation.bind(py).get().record_error(error, false);
         self.end(py);
         left.and(captured)
     }
@@ -292,7 +282,10 @@ impl Run {
         }
         // Encoded without the lock: that may run the application's code.
         let mut scratch = Scratch::take();
+        // A mask sees the value whole, and first.
+        scratch.seek_media(observation.handle.media() && !observation.handle.masked());
         let piece = Stream::encode(item, &mut scratch)?;
+        hand_over(&mut &observation.core, &mut scratch, MediaField::Output);
         self.state.lock().stream.add(&piece);
         Ok(())
     }
@@ -300,7 +293,7 @@ impl Run {
     /// The generator is at its end, or was closed.
     fn finish_stream(&self, py: Python<'_>) -> PyResult<()> {
         let left = self.leave(py);
-        let captured = self.stream_output(py);
+        let captured = self.stream_output(py, true);
         self.end(py);
         left.and(captured)
     }
@@ -314,8 +307,8 @@ impl Run {
 }
 
 impl Run {
-    /// What a generator has yielded so far, as the output.
-    fn stream_output(&self, py: Python<'_>) -> PyResult<()> {
+    /// What a generator has yielded so far, as the output; empty text for one that came to its `end` without an item.
+    fn stream_output(&self, py: Python<'_>, end: bool) -> PyResult<()> {
         let observation = self.observation.bind(py).get();
         if !self.capture_output || !observation.core.is_recording() {
             return Ok(());
@@ -334,7 +327,7 @@ impl Run {
             };
         }
         let stream = std::mem::take(&mut self.state.lock().stream);
-        let Some(output) = stream.finish() else {
+        let Some(output) = stream.finish().or_else(|| end.then(String::new)) else {
             return Ok(());
         };
         if observation.handle.masked() {

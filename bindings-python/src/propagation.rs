@@ -9,7 +9,7 @@ use tracespool_core::attr::{Field, Level, OBSERVATION_METADATA, TRACE_METADATA};
 use tracespool_core::encode::otlp::Value;
 use tracespool_core::propagate::{Propagated, Propagation};
 
-use crate::arguments::{plain, prompt_link, shown};
+use crate::arguments::{metadata_key, plain, prompt_link, shown};
 use crate::current::{self, Current, Record};
 use crate::handle::{Handle, MASK_FAILED};
 use crate::notices::problem;
@@ -185,13 +185,16 @@ fn read(said: &mut Vec<Said>, name: &str, value: &Bound<'_, PyAny>) -> PyResult<
         }
         "tags" => {
             let mut tags = Vec::new();
-            match value.try_iter() {
-                Ok(items) if !value.is_instance_of::<PyString>() => {
-                    for tag in items.flatten() {
-                        tags.push(plain(&tag)?);
-                    }
+            if value.is_instance_of::<PyString>() {
+                // Servers read one text as tags with commas between.
+                let text = plain(value)?;
+                tags.extend(text.split(',').map(str::trim).filter(|tag| !tag.is_empty()).map(str::to_owned));
+            } else if let Ok(items) = value.try_iter() {
+                for tag in items.flatten() {
+                    tags.push(plain(&tag)?);
                 }
-                _ => problem("", "tags is no list of str; it is not propagated"),
+            } else {
+                problem("", "tags is no list of str; it is not propagated");
             }
             said.push(Said::Tags(tags));
             return Ok(true);
@@ -235,7 +238,7 @@ fn metadata(said: &mut Vec<Said>, dict: &Bound<'_, PyDict>) -> PyResult<()> {
             Captured::Bool(flag) => Propagation::Bool(flag),
             Captured::Encoded => Propagation::Str(scratch.text().to_owned()),
         };
-        said.push(Said::Metadata(plain(key)?, value));
+        said.push(Said::Metadata(metadata_key(key)?.into_owned(), value));
         Ok(())
     })
 }

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use pyo3::exceptions::PyStopIteration;
 use pyo3::prelude::*;
-use tracespool_core::Values;
 use tracespool_core::attr::ObservationType;
 use tracespool_core::id::{SpanId, TraceId};
 
+use crate::ahead::Ahead;
 use crate::arguments::Given;
 use crate::current::{self, Current};
 use crate::handle::Handle;
@@ -21,7 +21,7 @@ struct Plan {
     trace_context: Option<(TraceId, Option<SpanId>)>,
     end_on_exit: bool,
     /// The name, and what was captured by the call that made the scope.
-    values: Values,
+    ahead: Ahead,
 }
 
 /// A block whose observation is the current one inside: `with`, `async with`, or a decorator for a function.
@@ -51,12 +51,11 @@ impl Scope {
         end_on_exit: bool,
         given: &Given<'_, '_>,
     ) -> PyResult<Self> {
-        let mut values = Values::ahead(handle.core.settings().dialect, kind);
-        values.set_name(name);
+        let mut ahead = Ahead::new(handle.core.settings().dialect, kind, name);
         if handle.core.enabled() {
-            given.apply(handle, &mut values)?;
+            given.apply(handle, &mut ahead)?;
         }
-        let plan = Plan { handle: handle.clone(), kind, trace_context, end_on_exit, values };
+        let plan = Plan { handle: handle.clone(), kind, trace_context, end_on_exit, ahead };
         Ok(Self { plan: Arc::new(plan), parent: None, runs: Mutex::default() })
     }
 
@@ -75,9 +74,10 @@ impl Scope {
             trace_context: plan.trace_context,
             propagated: current.propagated().or_else(|| parent.and_then(|parent| parent.propagated.as_ref())),
         };
-        let values = &plan.values;
+        let values = &plan.ahead.values;
         let observation =
             Observation::start_with(&plan.handle, values.name(), plan.kind, place, Some(values));
+        plan.ahead.attach(&observation.core);
         let observation = Bound::new(py, observation)?;
         current::set(observation.as_any())?;
         let run = (observation.clone().unbind(), current.into_value());
@@ -101,7 +101,7 @@ impl Scope {
         let observation = observation.bind(py);
         let left = current::leave(observation.as_any(), previous.bind(py));
         if !error.is_none() {
-            observation.get().record_error(error);
+            observation.get().record_error(error, true);
         }
         if self.plan.end_on_exit {
             observation.get().finish(py, None);

@@ -1,22 +1,48 @@
 //! Scores: keywords to the core's input.
 
+use std::sync::Arc;
+
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyDict, PyFloat, PyInt, PyString};
+use tracespool_core::attr::Field;
+use tracespool_core::propagate::{Propagated, Propagation};
 use tracespool_core::score::{ScoreInput, ScoreValue};
 
 use crate::arguments::{plain, shown};
 use crate::handle::Handle;
 use crate::notices::problem;
+use crate::observation::Observation;
 use crate::value::{Scratch, encode, for_each_item};
 
-/// Hands a score over. What is wrong with it is told once, and it is not sent; nothing is raised.
-pub(crate) fn submit(
+/// Scores an observation, or its trace. The environment is that of the scope which it started in, or which is current.
+pub(crate) fn submit_of(
     handle: &Handle,
+    observation: &Observation,
+    propagated: Option<&Arc<Propagated>>,
+    whole_trace: bool,
     keywords: Option<&Bound<'_, PyDict>>,
-    trace_id: Option<String>,
-    observation_id: Option<String>,
 ) -> PyResult<()> {
-    let mut input = ScoreInput { trace_id, observation_id, ..ScoreInput::default() };
+    let context = observation.core.context();
+    let environment =
+        propagated.or(observation.propagated.as_ref()).and_then(|all| all.get(Field::Environment));
+    let input = ScoreInput {
+        trace_id: Some(context.trace_id.to_string()),
+        observation_id: (!whole_trace).then(|| context.span_id.to_string()),
+        environment: match environment {
+            Some(Propagation::Str(environment)) => Some(environment.clone()),
+            _ => None,
+        },
+        ..ScoreInput::default()
+    };
+    send(handle, keywords, input)
+}
+
+/// Hands a score over. What is wrong with it is told once, and it is not sent; nothing is raised.
+pub(crate) fn submit(handle: &Handle, keywords: Option<&Bound<'_, PyDict>>) -> PyResult<()> {
+    send(handle, keywords, ScoreInput::default())
+}
+
+fn send(handle: &Handle, keywords: Option<&Bound<'_, PyDict>>, mut input: ScoreInput) -> PyResult<()> {
     if let Some(keywords) = keywords {
         for_each_item(keywords, |name, value| {
             if value.is_none() {

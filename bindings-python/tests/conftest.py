@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 import os
@@ -41,6 +42,12 @@ class Collector:
         with urllib.request.urlopen(f"{self.url}{path}?{text}", timeout=10) as answer:
             return json.load(answer)
 
+    def faults(self, *faults: dict[str, Any]) -> None:
+        """Misbehaves so from now on, and in no other way."""
+        request = urllib.request.Request(f"{self.url}/api/v1/faults", json.dumps(faults).encode(), method="PUT")
+        with urllib.request.urlopen(request, timeout=10):
+            pass
+
     def counts(self, key: str) -> dict[str, int]:
         return self.get("/api/v1/counts", project=key)
 
@@ -58,13 +65,13 @@ class Collector:
         return count
 
 
-@pytest.fixture(scope="session")
-def collector(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Collector]:
+@contextlib.contextmanager
+def running(data: Path, *arguments: str) -> Iterator[Collector]:
+    """A collector of its own, that takes every key."""
     binary = _binary()
     if binary is None:
         pytest.skip("no collector: `cargo build -p tracespool-collector`, or name one in TRACESPOOL_COLLECTOR")
-    data = tmp_path_factory.mktemp("collector")
-    command = [str(binary), "--data", str(data), "--listen", "127.0.0.1:0", "--any-key"]
+    command = [str(binary), "--data", str(data), "--listen", "127.0.0.1:0", "--any-key", *arguments]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
         try:
             assert process.stdout is not None
@@ -76,6 +83,20 @@ def collector(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Collector]:
             yield Collector(line.split()[-1])
         finally:
             process.terminate()
+
+
+@pytest.fixture(scope="session")
+def collector(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Collector]:
+    with running(tmp_path_factory.mktemp("collector")) as started:
+        yield started
+
+
+@pytest.fixture
+def start_collector(tmp_path: Path) -> Iterator[Callable[..., Collector]]:
+    """Starts collectors with arguments of their own."""
+    with contextlib.ExitStack() as stack:
+        numbers = itertools.count()
+        yield lambda *arguments: stack.enter_context(running(tmp_path / f"collector-{next(numbers)}", *arguments))
 
 
 _keys = itertools.count()

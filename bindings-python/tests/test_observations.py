@@ -68,7 +68,7 @@ def test_errors_are_recorded_and_raised_on(client: tracespool.Client, sent: Sent
     with pytest.raises(KeyboardInterrupt), client.start_as_current_observation(name="type"):
         raise KeyboardInterrupt
     stored = sent()
-    assert (stored["message"]["level"], stored["message"]["status_message"]) == ("ERROR", "bad")
+    assert (stored["message"]["level"], stored["message"]["status_message"]) == ("ERROR", "ValueError: bad")
     assert stored["type"]["status_message"] == "KeyboardInterrupt"
 
 
@@ -260,3 +260,28 @@ def test_decorators_and_names_of_older_versions(client: tracespool.Client, sent:
     assert stored["decorated"]["type"] == "chain"
     assert (stored["s3"]["user"], stored["s3"]["session"], stored["s3"]["tags"], stored["s3"]["public"]) == ("u", "s", ["t"], True)
     assert stored["g3"]["type"] == "generation"
+
+
+def test_keys_of_metadata_are_text(client: tracespool.Client, sent: Sent) -> None:
+    class Failing:
+        def __str__(self) -> str:
+            raise ValueError("no text")
+
+    class Interrupting:
+        def __str__(self) -> str:
+            raise KeyboardInterrupt
+
+    client.start_observation(name="keys", metadata={None: 1, True: 2, "": 3, Failing(): 4}).end()
+    with pytest.raises(KeyboardInterrupt):
+        client.start_observation(name="interrupted", metadata={Interrupting(): 1})
+    assert sent()["keys"]["metadata"] == {"None": 1, "True": 2, "": 3, "{}": 4}
+
+
+def test_a_client_that_is_switched_off_stands_for_its_key(key: str, collector: Collector) -> None:
+    options = {"public_key": key, "secret_key": "sk", "base_url": collector.url}
+    off = tracespool.Client(**options, tracing_enabled=False)
+    assert tracespool.get_client(public_key=key) is off
+    on = tracespool.Client(**options)
+    tracespool.Client(**options, tracing_enabled=False)
+    assert tracespool.get_client(public_key=key) is on
+    tracespool.cleanup_client(key, timeout=1.0)

@@ -9,6 +9,8 @@ use crate::fault::Fault;
 const PLAYED_VERSION: &str = "4.60.0";
 /// As the server's `LANGFUSE_OTEL_INGESTION_MAX_BODY_BYTES`.
 const MAX_BODY: usize = 512 * 1024 * 1024;
+/// The server's own limit is a gigabyte; these are rows of a local database.
+const MAX_MEDIA: usize = 32 * 1024 * 1024;
 
 const HELP: &str = "tracespool-collector: a local, Langfuse-shaped trace receiver with a web page
 
@@ -22,6 +24,8 @@ usage: tracespool-collector --data DIR [options]
   --token TOKEN                 the page and /api/v1 need it; required when --listen is not loopback
   --server-version VERSION      the Langfuse version to play [4.60.0]; below 4.59 score arrays are refused
   --max-body BYTES              limit of a trace request, encoded and decoded [536870912]
+  --max-media BYTES             limit of one media content [33554432]
+  --storage-url URL             base of the storage addresses that are handed out [this receiver's own]
   --durability off|normal|full  SQLite's synchronous setting [normal]: what survives a power cut
   --tls-cert PEM --tls-key PEM  serve https
   --fault SPEC                  misbehave: NAME[:ARG][@path=PREFIX][@key=PUBLIC][@count=N] (repeatable), with NAME
@@ -60,6 +64,8 @@ pub(crate) struct Config {
     pub(crate) token: Option<String>,
     pub(crate) server_version: String,
     pub(crate) max_body: usize,
+    pub(crate) max_media: usize,
+    pub(crate) storage_url: Option<String>,
     pub(crate) durability: Durability,
     pub(crate) tls: Option<(PathBuf, PathBuf)>,
     pub(crate) faults: Vec<Fault>,
@@ -82,6 +88,8 @@ impl Config {
             token: None,
             server_version: PLAYED_VERSION.into(),
             max_body: MAX_BODY,
+            max_media: MAX_MEDIA,
+            storage_url: None,
             durability: Durability::Normal,
             tls: None,
             faults: Vec::new(),
@@ -102,6 +110,12 @@ impl Config {
                         .parse()
                         .map_err(|_| "--max-body: not a number of bytes".to_owned())?;
                 }
+                Long("max-media") => {
+                    config.max_media = text(&mut parser)?
+                        .parse()
+                        .map_err(|_| "--max-media: not a number of bytes".to_owned())?;
+                }
+                Long("storage-url") => config.storage_url = Some(text(&mut parser)?),
                 Long("durability") => {
                     config.durability = match text(&mut parser)?.as_str() {
                         "off" => Durability::Off,

@@ -2,7 +2,7 @@
 //!
 //! Except for `delay`, `close-idle` and the accepted part of `207`, a request that meets a fault stores nothing. All
 //! faults let the request be read to its end first, so that a sender learns as late as possible. They apply to
-//! `/api/public/` only; the page and `/api/v1` always work (`refuse` closes the listener under them too: give it a
+//! `/api/public/` and `/storage/` only; the page and `/api/v1` always work (`refuse` closes the listener under them too: give it a
 //! time, or use `--control`).
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -206,7 +206,7 @@ pub(crate) struct RejectFirst(pub(crate) usize);
 /// Reads the body of every request to the public API within its limit, then applies the faults.
 pub(crate) async fn interpose(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
     let path = request.uri().path().to_owned();
-    if !path.starts_with("/api/public/") {
+    if !path.starts_with("/api/public/") && !path.starts_with("/storage/") {
         return next.run(request).await;
     }
     let (mut parts, body) = request.into_parts();
@@ -241,6 +241,7 @@ fn body_limit(path: &str, app: &App) -> usize {
     match path {
         "/api/public/otel/v1/traces" | "/api/public/otel/v1/metrics" => app.max_body,
         "/api/public/ingestion" => 4 * 1024 * 1024 + 512 * 1024,
+        _ if path.starts_with("/storage/") => app.max_media,
         _ => 1024 * 1024,
     }
 }
@@ -249,6 +250,10 @@ fn oversized(path: &str, limit: usize) -> Response {
     match path {
         "/api/public/otel/v1/traces" => otlp::too_large(limit),
         "/api/public/ingestion" => text_answer(StatusCode::PAYLOAD_TOO_LARGE, "Body exceeded 4.5mb limit"),
+        _ if path.starts_with("/storage/") => text_answer(
+            StatusCode::BAD_REQUEST,
+            "<Error><Code>EntityTooLarge</Code><Message>The upload exceeds the maximum size</Message></Error>",
+        ),
         _ => text_answer(StatusCode::PAYLOAD_TOO_LARGE, "Body exceeded 1mb limit"),
     }
 }

@@ -6,7 +6,8 @@
 //!
 //! A map for the reader, in the order a request meets the files: [`server`] accepts connections (through [`wire`],
 //! the socket that can be told to misbehave, and [`tls`]), [`fault`] decides about misbehaviour, [`auth`] finds the
-//! project, [`otlp`] (with [`otlp_json`], [`gzip`]) or [`scores`], [`ingestion`], [`prompts`], [`datasets`] read the body,
+//! project, [`otlp`] (with [`otlp_json`], [`gzip`]) or [`scores`], [`ingestion`], [`prompts`], [`datasets`], [`media`]
+//! (with [`storage`]) read the body,
 //! [`mapping`] (with [`attributes`], [`facets`], [`usage`]) turns a span into a row, [`store`] (with [`schema`]) writes it.
 //! [`query`], [`traces`], [`observations`] and [`experiments`] read back what is stored, for tests and for [`page`]; [`guard`] keeps them private.
 
@@ -24,6 +25,7 @@ mod ingestion;
 mod instant;
 mod keys;
 mod mapping;
+mod media;
 mod observations;
 mod otlp;
 mod otlp_json;
@@ -33,6 +35,7 @@ mod query;
 mod schema;
 mod scores;
 mod server;
+mod storage;
 mod store;
 mod tls;
 mod traces;

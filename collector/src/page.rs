@@ -10,7 +10,7 @@ use axum::routing::get;
 use crate::server::App;
 
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; \
-                      img-src data: 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+                      img-src data: 'self'; media-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 pub(crate) fn routes() -> Router<Arc<App>> {
     Router::new()

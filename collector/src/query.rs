@@ -17,7 +17,7 @@ use serde_json::{Map, Value, json};
 
 use crate::answer::{Problem, json_answer};
 use crate::server::App;
-use crate::{instant, traces};
+use crate::{instant, storage, traces};
 
 pub(crate) type Asked = Query<HashMap<String, String>>;
 
@@ -45,6 +45,8 @@ pub(crate) fn routes() -> Router<Arc<App>> {
         .route("/api/v1/traces/{id}", get(traces::one))
         .route("/api/v1/observations", get(observations))
         .route("/api/v1/scores", get(scores))
+        .route("/api/v1/media", get(media))
+        .route("/api/v1/media/{project}/{id}", get(storage::show))
 }
 
 pub(crate) fn answer(value: &Value) -> Response {
@@ -103,8 +105,14 @@ fn count(connection: &Connection, project: Option<&str>) -> Result<Value, Proble
     let sql = "SELECT coalesce(sum(requests), 0), coalesce(sum(bytes), 0) FROM requests WHERE ?1 IS NULL OR project = ?1";
     let (requests, bytes): (i64, i64) =
         connection.prepare_cached(sql)?.query_row(params![project], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let sql = "SELECT count(*), coalesce(sum(announcements), 0), coalesce(sum(uploads), 0), coalesce(sum(confirmations), 0)
+               FROM media WHERE ?1 IS NULL OR project = ?1";
+    let media = connection.prepare_cached(sql)?.query_row(params![project], |row| {
+        Ok(json!({"contents": row.get::<_, i64>(0)?, "announcements": row.get::<_, i64>(1)?,
+            "uploads": row.get::<_, i64>(2)?, "confirmations": row.get::<_, i64>(3)?}))
+    })?;
     Ok(
-        json!({"observations": observations, "scores": scores, "duplicates_observations": duplicates_observations,
+        json!({"media": media, "observations": observations, "scores": scores, "duplicates_observations": duplicates_observations,
         "duplicates_scores": duplicates_scores, "requests": requests, "bytes": bytes, "traces": traces}),
     )
 }
@@ -182,6 +190,34 @@ async fn scores(State(app): State<Arc<App>>, Query(asked): Asked) -> Result<Resp
         ["project", "id", "name", "trace_id", "observation_id", "session_id", "data_type", "environment"];
     filter.equal(&asked, &names.map(|name| (name, name)));
     listing(app, "scores", "timestamp_ns", filter, asked).await
+}
+
+/// Each use of a media content, with what is known of the content; the bytes are at `/api/v1/media/{project}/{id}`.
+async fn media(State(app): State<Arc<App>>, Query(asked): Asked) -> Result<Response, Problem> {
+    let mut filter = Filter::default();
+    let names = [
+        ("project", "media.project"),
+        ("id", "media.id"),
+        ("trace_id", "trace_id"),
+        ("observation_id", "observation_id"),
+        ("field", "field"),
+    ];
+    filter.equal(&asked, &names);
+    let limit = limit(&asked);
+    let list = app.store.read(move |connection| {
+        let sql = format!(
+            "SELECT media.project, id, hash, content_type, content_length, trace_id, observation_id, field, received,
+               status, error, announcements, uploads, confirmations, content IS NOT NULL AS stored
+             FROM media_links JOIN media ON media.project = media_links.project AND media.id = media_links.media_id
+             {} ORDER BY seq, trace_id, observation_id, field LIMIT {limit}",
+            filter.whole()
+        );
+        let mut statement = connection.prepare(&sql)?;
+        let rows: Vec<Value> =
+            statement.query_map(params_from_iter(&filter.values), to_json)?.collect::<Result<_, _>>()?;
+        Ok(json!({ "data": rows }))
+    });
+    Ok(answer(&list.await?))
 }
 
 /// Rows in the order of their first arrival.

@@ -49,6 +49,23 @@ CREATE TABLE prompts (
   created_at INTEGER NOT NULL, updated_at INTEGER NOT NULL,
   PRIMARY KEY (project, name, version)
 ) WITHOUT ROWID;
+CREATE TABLE media (
+  seq INTEGER PRIMARY KEY,
+  project TEXT NOT NULL, id TEXT NOT NULL, hash TEXT NOT NULL, content_type TEXT NOT NULL, content_length INTEGER NOT NULL,
+  content BLOB, uploaded_at INTEGER, status INTEGER, error TEXT, upload_ms INTEGER, created_at INTEGER NOT NULL,
+  announcements INTEGER NOT NULL DEFAULT 1, uploads INTEGER NOT NULL DEFAULT 0, confirmations INTEGER NOT NULL DEFAULT 0,
+  UNIQUE (project, id)
+);
+CREATE TABLE media_links (
+  project TEXT NOT NULL, media_id TEXT NOT NULL, trace_id TEXT NOT NULL, observation_id TEXT NOT NULL, field TEXT NOT NULL,
+  received INTEGER NOT NULL DEFAULT 1,
+  PRIMARY KEY (project, media_id, trace_id, observation_id, field)
+) WITHOUT ROWID;
+CREATE INDEX media_links_by_trace ON media_links (project, trace_id);
+CREATE TABLE grants (
+  token TEXT PRIMARY KEY, project TEXT NOT NULL, media_id TEXT NOT NULL, method TEXT NOT NULL, expires_at INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX grants_by_expiry ON grants (expires_at);
 CREATE TABLE datasets (
   project TEXT NOT NULL, name TEXT NOT NULL, id TEXT NOT NULL, description TEXT, metadata TEXT NOT NULL,
   input_schema TEXT NOT NULL, expected_output_schema TEXT NOT NULL,

@@ -11,7 +11,7 @@ use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::middleware;
 use axum::response::Response;
-use axum::routing::{get, patch, post};
+use axum::routing::{get, patch, post, put};
 use axum::{Router, extract::DefaultBodyLimit};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -32,7 +32,8 @@ use crate::keys::Keys;
 use crate::store::Store;
 use crate::wire::{Control, Wire};
 use crate::{
-    datasets, experiments, guard, ingestion, observations, otlp, page, prompts, query, say, scores, tls,
+    datasets, experiments, guard, ingestion, media, observations, otlp, page, prompts, query, say, scores,
+    storage, tls,
 };
 
 /// Requests get this long to end after the signal.
@@ -47,6 +48,11 @@ pub(crate) struct App {
     pub(crate) token: Option<String>,
     pub(crate) server_version: String,
     pub(crate) max_body: usize,
+    pub(crate) max_media: usize,
+    /// Base of the storage addresses that are handed out; the request's own host unless set.
+    pub(crate) storage_url: Option<String>,
+    /// Whether this address is https.
+    pub(crate) secure: bool,
 }
 
 /// Runs until SIGTERM or SIGINT.
@@ -84,6 +90,9 @@ async fn serve(config: Config, store: Store) -> Result<(), String> {
         token: config.token,
         server_version: config.server_version,
         max_body: config.max_body,
+        max_media: config.max_media,
+        storage_url: config.storage_url,
+        secure: acceptor.is_some(),
     });
     let stop = watch::Sender::new(false);
     let (alive, mut all_gone) = mpsc::channel::<()>(1);
@@ -125,6 +134,9 @@ fn routes(app: &Arc<App>) -> Router {
         .route("/api/public/v2/prompts", post(prompts::create))
         .route("/api/public/v2/prompts/{name}", get(prompts::fetch))
         .route("/api/public/v2/prompts/{name}/versions/{version}", patch(prompts::relabel))
+        .route("/api/public/media", post(media::announce))
+        .route("/api/public/media/{id}", get(media::fetch).patch(media::confirm))
+        .route("/storage/{token}", put(storage::put).get(storage::get))
         .route("/api/public/v2/datasets", get(datasets::list).post(datasets::create))
         .route("/api/public/v2/datasets/{name}", get(datasets::fetch))
         .route("/api/public/dataset-items", get(datasets::list_items).post(datasets::create_item))

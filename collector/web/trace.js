@@ -1,6 +1,9 @@
 // One trace: its observations as a tree beside their waterfall, and the chosen one in detail.
 import { ask, cost, count, duration, make, time } from "/app.js";
 
+const REFERENCE = /@@@langfuseMedia:type=([a-z0-9.+-]{1,40}\/[a-z0-9.+-]{1,100})\|id=([A-Za-z0-9_-]{1,64})\|source=[a-z0-9_]{1,40}@@@/g;
+const MOST_MEDIA = 24;
+
 let current = null; // { key, answer, chosen, folded }
 
 export async function showTrace(main, project, id) {
@@ -138,6 +141,7 @@ function detail({ observations, scores }) {
     if (it.cost) pane.append(section("Cost", numbers(it.cost, cost)));
     if (filled(it.model_parameters)) pane.append(value("Model parameters", it.model_parameters));
     if (filled(it.metadata)) pane.append(value("Metadata", it.metadata));
+    pane.append(...media(it));
   }
   const marks = scores.filter((score) => score.observation_id === null || score.observation_id === current.chosen);
   if (marks.length) pane.append(section("Scores", pairs(marks.map((score) => [
@@ -151,6 +155,23 @@ function exceptions(it) {
   const events = (it.otel?.events ?? []).filter((event) => event.name === "exception");
   return events.map((event) => section("Exception", box(
     event.attributes["exception.stacktrace"] ?? `${event.attributes["exception.type"]}: ${event.attributes["exception.message"]}`, "bad")));
+}
+
+/** What the observation refers to as media. Type and id come out of traced text: only what looks like an id makes an address
+ * of this collector, which decides by itself what a browser may show of the content. */
+function media(it) {
+  const found = new Map();
+  for (const [, type, id] of JSON.stringify([it.input, it.output, it.metadata]).matchAll(REFERENCE)) found.set(id, type);
+  const entries = [...found].slice(0, MOST_MEDIA).map(([id, type]) => {
+    const address = `/api/v1/media/${encodeURIComponent(it.project)}/${encodeURIComponent(id)}`;
+    const kind = type === "image/svg+xml" ? "" : type.split("/")[0];
+    const shown = { image: () => make("img", { src: address, alt: type, loading: "lazy", referrerpolicy: "no-referrer" }),
+      audio: () => make("audio", { src: address, controls: "", preload: "none" }),
+      video: () => make("video", { src: address, controls: "", preload: "none" }) }[kind]?.();
+    return make("figure", { class: "media" }, shown,
+      make("figcaption", {}, type, " ", make("a", { href: address, download: id, rel: "noreferrer" }, "Save")));
+  });
+  return entries.length ? [section("Media", make("div", {}, ...entries))] : [];
 }
 
 const filled = (value) => value !== null && value !== undefined && (typeof value !== "object" || Object.keys(value).length > 0);

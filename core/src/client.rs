@@ -231,6 +231,7 @@ impl Client {
         let item = Item {
             payload: Bytes::from(encoded.payload),
             wrapper: Some(encoded.wrapper),
+            content: None,
             submitted: now.mono,
             timeout: self.inner.settings.timeout,
         };

@@ -249,6 +249,8 @@ pub struct ClientSettings {
     pub sampler: Sampler,
     /// Whether observations go out as gzip.
     pub gzip: bool,
+    /// Whether media are taken out of values and uploaded, `LANGFUSE_MEDIA_UPLOAD_ENABLED`; only `false` and `0` say no.
+    pub media: bool,
 }
 
 impl ClientSettings {
@@ -388,6 +390,8 @@ impl ClientSettings {
             release: given(options.release).or_else(|| RELEASE_VARIABLES.into_iter().find_map(set)),
             sampler: sample_rate.and_then(|rate| Sampler::new(rate).ok()).unwrap_or(Sampler::ALL),
             gzip: gzip.unwrap_or(true),
+            media: set("LANGFUSE_MEDIA_UPLOAD_ENABLED")
+                .is_none_or(|text| !matches!(text.trim().to_ascii_lowercase().as_str(), "false" | "0")),
         }
     }
 

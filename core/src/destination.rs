@@ -14,6 +14,7 @@ use crate::encode::otlp::Envelope;
 use crate::endpoint::Endpoint;
 use crate::key::DestinationKey;
 use crate::report::{Counters, Lane, Tally};
+use crate::upload::{self, Contents};
 
 /// Traces remembered as having lost an observation.
 const MAX_REFUSED_TRACES: usize = 4096;
@@ -29,6 +30,7 @@ pub struct Destination {
     /// Resource and scope of its own, where they differ from the process's.
     pub(crate) envelope: Option<Envelope>,
     pub(crate) budget: Budget,
+    pub(crate) contents: Contents,
     pub(crate) counters: Counters,
     /// True while the exporter knows that data waits here and has a timer for it.
     pub(crate) armed: AtomicBool,
@@ -76,6 +78,7 @@ impl Destination {
             otlp_path: settings.otlp_path.as_str().into(),
             envelope: None,
             budget: Budget::new(bytes),
+            contents: Contents::new(upload::of_destination(bytes)),
             counters: Counters::default(),
             armed: AtomicBool::new(false),
             waiting: AtomicU32::new(0),
@@ -115,10 +118,10 @@ impl Destination {
         linger
     }
 
-    /// Both lanes together.
+    /// All lanes together.
     #[must_use]
     pub fn tally(&self) -> Tally {
-        self.counters.tally(Lane::Observations).plus(&self.counters.tally(Lane::Scores))
+        Lane::ALL.iter().fold(Tally::default(), |sum, lane| sum.plus(&self.counters.tally(*lane)))
     }
 
     /// The counters of one lane.

@@ -19,6 +19,7 @@ pub mod endpoint;
 pub mod histogram;
 pub mod id;
 pub mod key;
+pub mod media;
 #[cfg(feature = "native")]
 pub mod native;
 pub mod notice;
@@ -34,6 +35,7 @@ pub mod shared;
 pub mod stats;
 pub mod time;
 pub mod transport;
+mod upload;
 pub mod values;
 
 pub use client::Client;

@@ -13,6 +13,7 @@ use crate::client::Bound;
 use crate::encode::dialect::{Dialect, Translator};
 use crate::encode::otlp::Value;
 use crate::id::{SpanId, TraceId, Traceparent};
+use crate::media::{Media, MediaField};
 use crate::pipeline::{ITEM_OVERHEAD, Item};
 use crate::propagate::Propagated;
 use crate::report::{DropReason, Lane};
@@ -189,6 +190,15 @@ impl Observation {
         self.change(|values| values.set_metadata(key, value));
     }
 
+    /// Uploads a content that one of its fields refers to.
+    pub fn attach(&self, field: MediaField, content: Media) {
+        if let Some(bound) = &self.bound
+            && self.is_recording()
+        {
+            bound.attach(&self.context, field, content);
+        }
+    }
+
     /// Puts a scope's attributes onto this observation too.
     pub fn propagate(&self, propagated: &Propagated) {
         self.change(|values| values.propagate(propagated));
@@ -256,6 +266,7 @@ impl Observation {
         let item = Item {
             payload: Bytes::from(payload),
             wrapper: None,
+            content: None,
             submitted: now.mono,
             timeout: bound.settings.timeout,
         };

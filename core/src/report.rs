@@ -84,11 +84,15 @@ pub enum Lane {
     Observations,
     /// Scores, to their own endpoint.
     Scores,
+    /// Media contents: each use of one by an observation.
+    Media,
 }
 
 impl Lane {
-    /// Both.
-    pub const ALL: [Self; 2] = [Self::Observations, Self::Scores];
+    /// All.
+    pub const ALL: [Self; 3] = [Self::Observations, Self::Scores, Self::Media];
+    /// Those whose items travel in batches.
+    pub(crate) const BATCHED: [Self; 2] = [Self::Observations, Self::Scores];
 
     /// The word.
     #[must_use]
@@ -96,6 +100,7 @@ impl Lane {
         match self {
             Self::Observations => "observations",
             Self::Scores => "scores",
+            Self::Media => "media",
         }
     }
 }
@@ -103,7 +108,7 @@ impl Lane {
 /// Counters of one destination or of the whole process.
 #[derive(Debug, Default)]
 pub struct Counters {
-    lanes: [LaneCounters; 2],
+    lanes: [LaneCounters; 3],
 }
 
 #[derive(Debug, Default)]

@@ -12,6 +12,7 @@ use crate::encode::otlp::Envelope;
 use crate::histogram::Histogram;
 use crate::notice::Notices;
 use crate::report::Counters;
+use crate::upload;
 
 /// Atomics and short locks; nothing here waits for the exporter.
 #[derive(Debug)]
@@ -20,6 +21,8 @@ pub struct Shared {
     pub limits: Limits,
     /// Bytes of open observations, inbox, spools and requests.
     pub budget: Budget,
+    /// Of these, what media contents hold.
+    pub(crate) contents: Budget,
     /// Lines for the application's log.
     pub notices: Notices,
     /// Sums of destinations that no longer exist.
@@ -49,6 +52,7 @@ impl Shared {
         Self {
             limits,
             budget: Budget::new(limits.process_bytes),
+            contents: Budget::new(upload::of_process(limits.process_bytes)),
             notices: Notices::default(),
             retired: Arc::default(),
             envelope: ArcSwap::from_pointee(envelope),

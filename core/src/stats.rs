@@ -16,6 +16,8 @@ pub struct Stats {
     pub observations: LaneStats,
     /// Scores of the whole process.
     pub scores: LaneStats,
+    /// Media of the whole process: each use of a content by an observation.
+    pub media: LaneStats,
     /// Bytes of open observations, queues and requests.
     pub bytes: usize,
     /// What `bytes` may be at most.
@@ -66,6 +68,8 @@ pub struct DestinationStats {
     pub observations: LaneStats,
     /// Scores.
     pub scores: LaneStats,
+    /// Media.
+    pub media: LaneStats,
 }
 
 impl LaneStats {
@@ -90,6 +94,7 @@ impl DestinationStats {
             bytes: destination.bytes(),
             observations: LaneStats::of(&destination.lane(Lane::Observations)),
             scores: LaneStats::of(&destination.lane(Lane::Scores)),
+            media: LaneStats::of(&destination.lane(Lane::Media)),
         }
     }
 }
@@ -109,6 +114,7 @@ impl Process {
         Stats {
             observations: sum(Lane::Observations),
             scores: sum(Lane::Scores),
+            media: sum(Lane::Media),
             bytes: shared.budget.used(),
             bytes_limit: shared.budget.limit(),
             clients: self.registry.lock().len(),

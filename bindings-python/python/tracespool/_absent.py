@@ -151,6 +151,9 @@ class Client:
     def begin_flush(self, timeout: float = 5.0) -> Ticket:
         return Ticket()
 
+    def _fetch(self, *_: Any) -> tuple[int, bytes]:
+        return 0, b"the native module cannot be loaded"
+
     def auth_check(self) -> bool:
         return False
 
@@ -246,6 +249,7 @@ def stats() -> dict[str, Any]:
     return {
         "observations": {**_LANE, "dropped": {}},
         "scores": {**_LANE, "dropped": {}},
+        "media": {**_LANE, "dropped": {}},
         "bytes": 0,
         "bytes_limit": 0,
         "clients": 0,

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from typing import Any, TypeVar
 
     _F = TypeVar("_F", bound=Callable[..., Any])
+    _T = TypeVar("_T")
 
 _COROUTINE = 0x80
 
@@ -44,6 +45,25 @@ class Client(_native.Client):
         trace_id = trace_id or _native.get_current_trace_id()
         base_url = self.base_url
         return f"{base_url}/trace/{trace_id}" if trace_id and base_url else None
+
+    def resolve_media_references(
+        self,
+        *,
+        obj: _T,
+        resolve_with: str = "base64_data_uri",
+        max_depth: int = 10,
+        content_fetch_timeout_seconds: float = 5,
+    ) -> _T:
+        """A copy of `obj` with media in the place of references to them; see `LangfuseMedia.resolve_media_references`."""
+        from tracespool.media import LangfuseMedia
+
+        return LangfuseMedia.resolve_media_references(
+            obj=obj,
+            langfuse_client=self,
+            resolve_with=resolve_with,  # type: ignore[arg-type]
+            max_depth=max_depth,
+            content_fetch_timeout_seconds=content_fetch_timeout_seconds,
+        )
 
     def in_context(self, function: _F) -> _F:
         """See `tracespool.in_context`."""

@@ -62,13 +62,12 @@ def observe(
             return type(function)(decorate(function.__func__))
         inner = _unwrapped(function)
         code = getattr(inner, "__code__", None)
-        first = code.co_varnames[0] if code is not None and code.co_argcount else ""
         observer = Observer(
             name=name if name is not None else getattr(inner, "__name__", type(inner).__name__),
             as_type=as_type,
             capture_input=capture if capture_input is None else bool(capture_input),
             capture_output=capture if capture_output is None else bool(capture_output),
-            skip_first=first in ("self", "cls"),
+            skip_first=_first_argument(function) in ("self", "cls"),
             transform=transform_to_string,
             unknown=unknown or None,
         )
@@ -88,6 +87,19 @@ def _unwrapped(function: Any) -> Any:
         if hasattr(call, "__code__"):
             return call
     return function
+
+
+def _first_argument(function: Any) -> str:
+    """The name of what a call passes first, also through decorators that tell what they wrap."""
+    for _ in range(100):
+        # Of a bound method, or a callable object, `self` is no argument of the call.
+        if hasattr(function, "__self__"):
+            return ""
+        if not hasattr(function, "__wrapped__"):
+            break
+        function = function.__wrapped__
+    code = getattr(function, "__code__", None)
+    return code.co_varnames[0] if code is not None and code.co_argcount else ""
 
 
 def _dress(wrapper: Any, inner: Any, function: Any) -> Any:

@@ -8,7 +8,9 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
 use super::encoder::{Encoder, MAX_DEPTH, Outcome, Raised};
+use super::media::Role;
 use super::text::push_quoted;
+use tracespool_core::media::Place;
 
 /// Calls `visit` with each key and value of a dict; stops where the dict changes its size on the way.
 ///
@@ -85,6 +87,7 @@ impl Encoder<'_, '_> {
     /// `raw` is a live `dict` (or of a subclass).
     pub(super) unsafe fn members(&mut self, raw: *mut ffi::PyObject, changed: &[u8]) -> Outcome {
         let mark = self.out.len();
+        let place = std::mem::take(&mut self.place);
         self.out.push(b'{');
         // SAFETY: `raw` is a dict; key and value are borrowed from it only until the next line that can run other code,
         // which holds its own reference.
@@ -100,14 +103,21 @@ impl Encoder<'_, '_> {
                 }
                 count += 1;
                 if ffi::Py_TYPE(key) == &raw mut ffi::PyUnicode_Type {
-                    self.string_key(key);
-                    if self.leaf(value) {
+                    let role = self.string_key(key);
+                    if role != Role::Data && self.leaf(value) {
                         self.out.push(b',');
                         continue;
                     }
-                    ffi::Py_INCREF(value);
-                    let outcome = self.value(value);
-                    ffi::Py_DECREF(value);
+                    let held = Bound::from_borrowed_ptr(self.py, value);
+                    let outcome = match role {
+                        Role::Data if self.data_member(raw, &held, place) => Ok(()),
+                        Role::Holder(below) => {
+                            self.place = below;
+                            self.value(held.as_ptr())
+                        }
+                        Role::Plain | Role::Data => self.value(held.as_ptr()),
+                    };
+                    self.place = Place::Anywhere;
                     outcome?;
                 } else {
                     let held = Bound::from_borrowed_ptr(self.py, value);

@@ -3,10 +3,13 @@
 use pyo3::exceptions::PyException;
 use pyo3::ffi;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyTuple};
+use pyo3::types::{PyDict, PyString, PyTuple};
 
 use super::Captured;
-use super::text::{push_escaped, push_key, push_quoted};
+use super::media::{self, Found, Role, may_be_data_uri, role};
+use super::scratch::Scratch;
+use super::text::{push_escaped, push_key, push_quoted, unquoted};
+use tracespool_core::media::Place;
 
 /// The most that one value may take; the server refuses more, see docs/python.md.
 pub(crate) const MAX_BYTES: usize = 9_000_000;
@@ -28,6 +31,10 @@ pub(super) type Outcome = Result<(), Raised>;
 pub(super) struct Encoder<'py, 'buf> {
     pub(super) py: Python<'py>,
     pub(super) out: &'buf mut Vec<u8>,
+    /// Media that were found on the way.
+    pub(super) found: &'buf mut Found,
+    /// What kind of member the next dict is the value of.
+    pub(super) place: Place,
     /// Length of `out` at which the value is full.
     pub(super) end: usize,
     pub(super) work: u32,
@@ -41,11 +48,9 @@ pub(super) struct Encoder<'py, 'buf> {
 /// # Errors
 ///
 /// Only what is no `Exception`.
-pub(crate) fn encode(object: &Bound<'_, PyAny>, out: &mut Vec<u8>) -> PyResult<()> {
+pub(crate) fn encode(object: &Bound<'_, PyAny>, scratch: &mut Scratch) -> PyResult<()> {
     let py = object.py();
-    let end = out.len() + MAX_BYTES;
-    let mut encoder =
-        Encoder { py, out, end, work: MAX_WORK, open: [std::ptr::null_mut(); MAX_DEPTH], depth: 0 };
+    let mut encoder = Encoder::new(py, scratch);
     // SAFETY: a live object, and the thread is attached.
     unsafe { encoder.value(object.as_ptr()) }.map_err(|Raised| PyErr::fetch(py))
 }
@@ -55,12 +60,10 @@ pub(super) fn encode_call(
     args: &Bound<'_, PyTuple>,
     skip: usize,
     kwargs: &Bound<'_, PyDict>,
-    out: &mut Vec<u8>,
+    scratch: &mut Scratch,
 ) -> PyResult<()> {
     let py = args.py();
-    let end = out.len() + MAX_BYTES;
-    let mut encoder =
-        Encoder { py, out, end, work: MAX_WORK, open: [std::ptr::null_mut(); MAX_DEPTH], depth: 0 };
+    let mut encoder = Encoder::new(py, scratch);
     encoder.out.extend_from_slice(b"{\"args\":[");
     // SAFETY: both containers are held by the caller; a tuple never changes, and `dict` minds that a dict may.
     unsafe {
@@ -78,21 +81,32 @@ pub(super) fn encode_call(
     Ok(())
 }
 
-/// See [`super::capture`].
-pub(super) fn capture<'a>(object: &'a Bound<'_, PyAny>, out: &mut Vec<u8>) -> PyResult<Captured<'a>> {
+/// See [`super::capture`] and, where not `native`, [`super::capture_text`].
+pub(super) fn capture<'a>(
+    object: &'a Bound<'_, PyAny>,
+    scratch: &mut Scratch,
+    native: bool,
+) -> PyResult<Captured<'a>> {
     let raw = object.as_ptr();
     // SAFETY: a live object, and the thread is attached; `str` is immutable, so its bytes live as long as the reference.
     unsafe {
         let kind = ffi::Py_TYPE(raw);
         if kind == &raw mut ffi::PyUnicode_Type || ffi::PyUnicode_Check(raw) != 0 {
             if let Some(text) = utf8(raw) {
+                if may_be_data_uri(text)
+                    && let Ok(object) = object.cast::<PyString>()
+                    && let Some(reference) = media::of_text(object, scratch.found())
+                {
+                    push_quoted(scratch.bytes(), reference.as_bytes());
+                    return Ok(Captured::Encoded);
+                }
                 if text.len() <= MAX_BYTES {
                     return Ok(Captured::Text(std::str::from_utf8_unchecked(text)));
                 }
-                push_cut(out, text, MAX_BYTES);
+                push_cut(scratch.bytes(), text, MAX_BYTES);
             } else {
                 ffi::PyErr_Clear();
-                out.extend_from_slice(mended(object).as_bytes());
+                scratch.bytes().extend_from_slice(mended(object).as_bytes());
             }
             return Ok(Captured::Encoded);
         }
@@ -115,8 +129,35 @@ pub(super) fn capture<'a>(object: &'a Bound<'_, PyAny>, out: &mut Vec<u8>) -> Py
             }
         }
     }
-    encode(object, out)?;
-    Ok(Captured::Encoded)
+    let start = scratch.bytes().len();
+    encode(object, scratch)?;
+    Ok(if native { scalar(scratch.bytes(), start) } else { Captured::Encoded })
+}
+
+/// An object that stands for a scalar (an enum, a date, an id, a number of numpy): that scalar. Text loses its quotes.
+#[cold]
+fn scalar(out: &mut Vec<u8>, start: usize) -> Captured<'static> {
+    let (first, text) = match out.get(start..).map(|json| (json.first(), std::str::from_utf8(json))) {
+        Some((Some(first), Ok(text))) => (*first, text),
+        _ => return Captured::Encoded,
+    };
+    match first {
+        b'"' => {
+            let text = unquoted(text);
+            out.truncate(start);
+            out.extend_from_slice(text.as_bytes());
+            Captured::Encoded
+        }
+        b'n' => Captured::Absent,
+        b't' => Captured::Bool(true),
+        b'f' => Captured::Bool(false),
+        b'{' | b'[' => Captured::Encoded,
+        _ => match (text.parse(), text.parse()) {
+            (Ok(number), _) => Captured::Int(number),
+            (_, Ok(number)) => Captured::Double(number),
+            _ => Captured::Encoded,
+        },
+    }
 }
 
 const MAX_SAFE: u64 = (1 << 53) - 1;
@@ -168,8 +209,18 @@ fn boundary(text: &[u8], at: usize) -> usize {
     at
 }
 
+impl<'py, 'buf> Encoder<'py, 'buf> {
+    fn new(py: Python<'py>, scratch: &'buf mut Scratch) -> Self {
+        let (out, found) = scratch.parts();
+        let end = out.len() + MAX_BYTES;
+        let open = [std::ptr::null_mut(); MAX_DEPTH];
+        Self { py, out, found, place: Place::Anywhere, end, work: MAX_WORK, open, depth: 0 }
+    }
+}
+
 impl Encoder<'_, '_> {
-    /// Appends `raw` if it is an exact scalar; that runs no other code.
+    /// Appends `raw` if it is an exact scalar; that runs no other code. A text that may be a data URI is left to
+    /// [`Encoder::value`].
     ///
     /// # Safety
     ///
@@ -180,7 +231,11 @@ impl Encoder<'_, '_> {
         unsafe {
             let kind = ffi::Py_TYPE(raw);
             if kind == &raw mut ffi::PyUnicode_Type {
-                self.string(raw);
+                match utf8(raw) {
+                    Some(text) if may_be_data_uri(text) => return false,
+                    Some(text) if text.len() <= self.room() => push_quoted(self.out, text),
+                    _ => self.string(raw),
+                }
             } else if kind == &raw mut ffi::PyLong_Type {
                 self.integer(raw);
             } else if kind == &raw mut ffi::PyFloat_Type {
@@ -210,6 +265,9 @@ impl Encoder<'_, '_> {
             } else if kind == &raw mut ffi::PyList_Type {
                 self.list(raw)
             } else if self.leaf(raw) {
+                Ok(())
+            } else if kind == &raw mut ffi::PyUnicode_Type {
+                self.uri(raw);
                 Ok(())
             } else if kind == &raw mut ffi::PyTuple_Type {
                 self.tuple(raw)
@@ -242,20 +300,24 @@ impl Encoder<'_, '_> {
         }
     }
 
-    /// Appends a key and its colon.
+    /// Appends a key and its colon; returns what the key means for its value.
     ///
     /// # Safety
     ///
     /// `raw` is a live `str`.
     #[inline]
-    pub(super) unsafe fn string_key(&mut self, raw: *mut ffi::PyObject) {
+    pub(super) unsafe fn string_key(&mut self, raw: *mut ffi::PyObject) -> Role {
         // SAFETY: as the caller vouches.
         unsafe {
             match utf8(raw) {
-                Some(text) if text.len() <= self.room() => push_key(self.out, text),
+                Some(text) if text.len() <= self.room() => {
+                    push_key(self.out, text);
+                    role(text)
+                }
                 _ => {
                     self.string(raw);
                     self.out.push(b':');
+                    Role::Plain
                 }
             }
         }

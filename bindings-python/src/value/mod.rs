@@ -11,6 +11,7 @@
 
 mod container;
 mod encoder;
+mod media;
 mod object;
 mod scratch;
 mod text;
@@ -30,7 +31,8 @@ pub(crate) enum Captured<'a> {
     Absent,
     /// A `str`, by the interpreter's own bytes.
     Text(&'a str),
-    /// JSON text (or, for a `str` that had to be cut or mended, the text itself), in the buffer that was passed.
+    /// JSON text in the buffer that was passed. The text itself for a `str` that had to be cut or mended, and, in a column
+    /// that keeps native values, for whatever is written as a JSON string.
     Encoded,
     /// An `int` that a double can hold exactly.
     Int(i64),
@@ -40,13 +42,13 @@ pub(crate) enum Captured<'a> {
     Bool(bool),
 }
 
-/// Captures `object`; scalars are told apart, for columns that keep native numbers.
+/// Captures `object`; scalars, and what stands for one, are told apart for columns that keep native numbers and bare text.
 ///
 /// # Errors
 ///
 /// Only what is no `Exception`: `KeyboardInterrupt`, `SystemExit`, `GeneratorExit`.
 pub(crate) fn capture<'a>(object: &'a Bound<'_, PyAny>, scratch: &mut Scratch) -> PyResult<Captured<'a>> {
-    encoder::capture(object, scratch.bytes())
+    encoder::capture(object, scratch, true)
 }
 
 /// Captures `object` where only text counts: scalars come as JSON text.
@@ -58,7 +60,7 @@ pub(crate) fn capture_text<'a>(
     object: &'a Bound<'_, PyAny>,
     scratch: &mut Scratch,
 ) -> PyResult<Captured<'a>> {
-    Ok(match capture(object, scratch)? {
+    Ok(match encoder::capture(object, scratch, false)? {
         Captured::Int(_) | Captured::Double(_) | Captured::Bool(_) => {
             encode(object, scratch)?;
             Captured::Encoded
@@ -73,7 +75,7 @@ pub(crate) fn capture_text<'a>(
 ///
 /// As [`capture`].
 pub(crate) fn encode(object: &Bound<'_, PyAny>, scratch: &mut Scratch) -> PyResult<()> {
-    encoder::encode(object, scratch.bytes())
+    encoder::encode(object, scratch)
 }
 
 /// Appends a call's arguments as `{"args":[...],"kwargs":{...}}`, without the first `skip` of them.
@@ -87,7 +89,7 @@ pub(crate) fn encode_call(
     kwargs: &Bound<'_, PyDict>,
     scratch: &mut Scratch,
 ) -> PyResult<()> {
-    encoder::encode_call(args, skip, kwargs, scratch.bytes())
+    encoder::encode_call(args, skip, kwargs, scratch)
 }
 
 /// `text` as a JSON string.

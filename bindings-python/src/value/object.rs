@@ -49,6 +49,11 @@ impl Encoder<'_, '_> {
             self.text(&object.str()?.to_string_lossy());
         } else if is(&types::DATE) || is(&types::TIME) {
             self.text(&object.call_method0(names(py).isoformat.bind(py))?.extract::<String>()?);
+        } else if is(&types::MEDIA) || is(&types::LANGFUSE_MEDIA) {
+            return self.media_object(object);
+        } else if (is(&types::MEDIA_REFERENCE) || is(&types::LANGFUSE_MEDIA_REFERENCE))
+            && self.media_reference(object)?
+        {
         } else if is(&types::ASYNC_QUEUE) {
             self.text(&class_name(object));
         } else {
@@ -70,7 +75,7 @@ impl Encoder<'_, '_> {
             } else if object.is_instance_of::<PyByteArray>() || object.is_instance_of::<PyMemoryView>() {
                 self.bytes(&py_bytes(object)?);
             } else if ffi::PyUnicode_Check(raw) != 0 {
-                self.string(raw);
+                self.uri(raw);
             } else if ffi::PyLong_Check(raw) != 0 {
                 self.integer(raw);
             } else if ffi::PyFloat_Check(raw) != 0 {

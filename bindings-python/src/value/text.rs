@@ -174,6 +174,31 @@ unsafe fn copy_16(src: *const u8, dst: *mut u8) -> usize {
     }
 }
 
+/// The text of a JSON string that this module wrote.
+pub(crate) fn unquoted(json: &str) -> String {
+    let mut rest = json.strip_prefix('"').and_then(|json| json.strip_suffix('"')).unwrap_or(json).chars();
+    let mut text = String::with_capacity(json.len());
+    while let Some(c) = rest.next() {
+        if c != '\\' {
+            text.push(c);
+            continue;
+        }
+        match rest.next() {
+            Some('n') => text.push('\n'),
+            Some('r') => text.push('\r'),
+            Some('t') => text.push('\t'),
+            Some('b') => text.push('\u{8}'),
+            Some('f') => text.push('\u{c}'),
+            Some('u') => {
+                let code = rest.by_ref().take(4).collect::<String>();
+                text.extend(u32::from_str_radix(&code, 16).ok().and_then(char::from_u32));
+            }
+            other => text.extend(other),
+        }
+    }
+    text
+}
+
 fn push_escape(out: &mut Vec<u8>, byte: u8) {
     let short = match byte {
         b'"' => b'"',
@@ -195,7 +220,7 @@ fn push_escape(out: &mut Vec<u8>, byte: u8) {
 
 #[cfg(test)]
 mod tests {
-    use super::push_quoted;
+    use super::{push_quoted, unquoted};
 
     /// The plain way to say the same.
     fn expected(text: &str) -> String {
@@ -227,7 +252,9 @@ mod tests {
                     let text: String = text.into_iter().collect();
                     let mut out = b"x".to_vec();
                     push_quoted(&mut out, text.as_bytes());
-                    assert_eq!(std::str::from_utf8(&out[1..]).unwrap(), expected(&text));
+                    let json = std::str::from_utf8(&out[1..]).unwrap();
+                    assert_eq!(json, expected(&text));
+                    assert_eq!(unquoted(json), text);
                 }
             }
         }

@@ -63,6 +63,10 @@ known! {
     SECRET_STR_V1 = c"pydantic.v1.types" . c"SecretStr";
     SECRET_BYTES_V1 = c"pydantic.v1.types" . c"SecretBytes";
     LANGCHAIN = c"langchain_core.load.serializable" . c"Serializable";
+    MEDIA = c"tracespool.media" . c"LangfuseMedia";
+    MEDIA_REFERENCE = c"tracespool.media" . c"LangfuseMediaReference";
+    LANGFUSE_MEDIA = c"langfuse.media" . c"LangfuseMedia";
+    LANGFUSE_MEDIA_REFERENCE = c"langfuse.media" . c"LangfuseMediaReference";
     NUMPY_SCALAR = c"numpy" . c"generic";
     NUMPY_ARRAY = c"numpy" . c"ndarray";
 }

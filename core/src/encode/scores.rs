@@ -93,6 +93,7 @@ mod tests {
         Item {
             payload,
             wrapper: Some(wrapper(id, "2026-01-01T00:00:00Z")),
+            content: None,
             submitted: 0,
             timeout: Duration::ZERO,
         }

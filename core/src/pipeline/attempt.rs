@@ -10,6 +10,7 @@ use super::queue::{Batch, Entry, ScoreForm};
 use super::retry::{self, Verdict, Why};
 use super::spool::Fate;
 use super::timer::Timer;
+use super::uploads::Upload;
 use super::{Action, Pipeline, control};
 use crate::control::Control;
 use crate::destination::nanos;
@@ -46,6 +47,11 @@ pub(super) enum Work {
         control: Box<Control>,
         began: u64,
     },
+    /// One step of an upload.
+    Upload {
+        spool: u64,
+        upload: Box<Upload>,
+    },
 }
 
 impl Attempt {
@@ -56,6 +62,7 @@ impl Attempt {
     pub(crate) fn entries(&self) -> impl Iterator<Item = &Entry> {
         let entries: &[Entry] = match &self.work {
             Work::Batch { batch, .. } => &batch.entries,
+            Work::Upload { upload, .. } => std::slice::from_ref(upload.entry()),
             Work::Version { .. } | Work::Control { .. } => &[],
         };
         entries.iter()
@@ -64,6 +71,7 @@ impl Attempt {
     pub(crate) fn into_entries(self) -> Option<(Lane, Vec<Entry>)> {
         match self.work {
             Work::Batch { batch, .. } => Some((batch.lane, batch.entries)),
+            Work::Upload { upload, .. } => Some((Lane::Media, vec![upload.into_entry()])),
             Work::Version { .. } | Work::Control { .. } => None,
         }
     }
@@ -139,7 +147,7 @@ impl Pipeline {
             None => batch.payload(&self.shared.envelope.load(), form),
         };
         let (path, content_type, gzip): (Arc<str>, _, _) = match (batch.lane, form) {
-            (Lane::Observations, _) => (
+            (Lane::Observations | Lane::Media, _) => (
                 destination.otlp_path.clone(),
                 "application/x-protobuf",
                 destination.gzip.load(Ordering::Relaxed),
@@ -185,7 +193,9 @@ impl Pipeline {
         if let Some(origin) = self.origins.get_mut(&origin_id) {
             match work {
                 Work::Control { .. } => origin.begin_question(now.mono),
-                Work::Batch { .. } | Work::Version { .. } => origin.begin(suspect, now.mono),
+                Work::Batch { .. } | Work::Version { .. } | Work::Upload { .. } => {
+                    origin.begin(suspect, now.mono);
+                }
             }
         }
         self.suspects_in_flight += usize::from(suspect);
@@ -287,6 +297,10 @@ impl Pipeline {
                 }
             }
             Work::Control { control, .. } => self.end_control(attempt.origin, control, outcome, now),
+            Work::Upload { spool, upload } => {
+                self.uploads_in_flight -= 1;
+                self.end_upload(slot, spool, *upload, outcome, now);
+            }
         }
         self.make_room(attempt.origin, attempt.suspect);
     }
@@ -431,6 +445,13 @@ impl Pipeline {
                 }
             }
             Work::Control { control, .. } => self.restart_control(attempt.origin, control, now),
+            Work::Upload { spool: id, upload } => {
+                if let Some(spool) = self.spools.get_mut(&id) {
+                    spool.uploads.end(slot, &upload);
+                    spool.uploads.put_back(*upload);
+                }
+                self.look(id, now);
+            }
         }
     }
 
@@ -438,6 +459,7 @@ impl Pipeline {
     pub(super) fn withdraw(&mut self, slot: u64) -> Option<Attempt> {
         let attempt = self.attempts.remove(&slot)?;
         self.suspects_in_flight -= usize::from(attempt.suspect);
+        self.uploads_in_flight -= usize::from(matches!(attempt.work, Work::Upload { .. }));
         if let Some(origin) = self.origins.get_mut(&attempt.origin) {
             origin.end(attempt.suspect);
             origin.abandoned();

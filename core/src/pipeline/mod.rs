@@ -14,6 +14,7 @@ mod retry;
 mod schedule;
 mod spool;
 mod timer;
+mod uploads;
 
 #[cfg(test)]
 mod tests;
@@ -103,6 +104,9 @@ pub struct Pipeline {
     /// Origins with control requests that may go.
     control_rotation: VecDeque<u32>,
     controls_in_flight: usize,
+    /// Destinations with uploads that may go.
+    upload_line: VecDeque<u64>,
+    uploads_in_flight: usize,
     next_slot: u64,
     flushes: IdMap<u64, Flush>,
     next_flush: u64,
@@ -134,6 +138,8 @@ impl Pipeline {
             next_control: 1,
             control_rotation: VecDeque::new(),
             controls_in_flight: 0,
+            upload_line: VecDeque::new(),
+            uploads_in_flight: 0,
             next_slot: 1,
             flushes: IdMap::default(),
             next_flush: 1,
@@ -195,6 +201,7 @@ impl Pipeline {
             .pop_front()
             .or_else(|| self.dispatch_control(now))
             .or_else(|| self.dispatch(now))
+            .or_else(|| self.dispatch_uploads(now))
             .or_else(|| self.actions.pop_front())
     }
 
@@ -283,6 +290,9 @@ impl Pipeline {
                 .saturating_mul(u64::from(spool.throttle))
                 .min(nanos(crate::config::THROTTLED_LINGER).max(base));
             spool.push(lane, item, crowded.max(throttled));
+            if lane == Lane::Media {
+                return self.look(id, now);
+            }
             let full = spool.lane_due(lane, now.mono);
             let due = spool.lanes[lane as usize].due.max(spool.not_before);
             // Most submissions join data that already has its timer. The timer may also be one for expiry only.
@@ -329,10 +339,12 @@ impl Pipeline {
             return;
         };
         if spool.expires(max_age).is_some_and(|at| at <= now.mono) {
-            let reason = if spool.unauthorized { DropReason::Unauthorized } else { DropReason::Expired };
+            let (unauthorized, media_too) = (spool.unauthorized, spool.uploads.unauthorized);
             let destination = spool.destination.clone();
             self.disarmed = true;
             for (lane, entries) in spool.expire(now.mono.saturating_sub(max_age)) {
+                let refused = unauthorized || (media_too && lane == Lane::Media);
+                let reason = if refused { DropReason::Unauthorized } else { DropReason::Expired };
                 self.settle(&destination, lane, &entries, Fate::Dropped(reason), now);
             }
         }
@@ -365,6 +377,7 @@ impl Pipeline {
             }
             self.rotate(origin);
         }
+        self.queue_uploads(id, now);
         self.set_timer(id, now);
         self.give_up_hopeless(id, now);
     }
@@ -391,11 +404,13 @@ impl Pipeline {
             _ if spool.lane_due(lane, now.mono) => Some(now.mono),
             queue => Some(queue.due),
         };
-        let due = Lane::ALL.into_iter().filter_map(when).min();
+        let due = Lane::BATCHED.into_iter().filter_map(when).min();
         // Where nothing is pending, the pause itself is what to wait for.
         let due = due.unwrap_or(spool.not_before).max(spool.not_before);
         let sending = spool.queued.is_some() || spool.is_saturated();
-        let at = spool.expires(max_age).into_iter().chain((!sending && due > now.mono).then_some(due)).min();
+        let upload = spool.uploads.when(!spool.waiters.is_empty()).filter(|at| *at > now.mono);
+        let due = (!sending && due > now.mono).then_some(due);
+        let at = spool.expires(max_age).into_iter().chain(due).chain(upload).min();
         if let Some(at) = at
             && spool.timer.is_none_or(|set| at < set)
         {
@@ -473,13 +488,14 @@ impl Pipeline {
                 continue;
             };
             let in_flight: u64 =
-                spool.slots.iter().filter_map(|slot| self.attempts.get(slot)).map(Attempt::items).sum();
+                spool.all_slots().filter_map(|slot| self.attempts.get(slot)).map(Attempt::items).sum();
             let pending = spool.waiting().count() as u64 + in_flight;
             if pending == 0 {
                 continue;
             }
             flush.add(&spool.destination, spool.mark(), pending);
             spool.waiters.push(flush_id);
+            spool.uploads.hurry(now.mono);
             if !spool.ordered_pause {
                 // Nobody who waits should wait for a pause of our own making.
                 spool.not_before = spool.not_before.min(now.mono);
@@ -506,7 +522,7 @@ impl Pipeline {
         if let Some(spool) = self.spools.get_mut(&id) {
             spool.waiters.retain(|waiter| *waiter != flush_id);
             if let Some(flush) = self.flushes.get(&flush_id) {
-                let attempts = spool.slots.iter().filter_map(|slot| self.attempts.get(slot));
+                let attempts = spool.all_slots().filter_map(|slot| self.attempts.get(slot));
                 in_flight = flush.covers(id, attempts.flat_map(Attempt::entries));
             }
         }
@@ -536,11 +552,13 @@ impl Pipeline {
     /// Ends a destination's part of the flushes that cannot see it delivered any more: it is paused beyond their deadline.
     fn give_up_hopeless(&mut self, id: u64, now: Now) {
         let Some(spool) = self.spools.get(&id) else { return };
-        if spool.waiters.is_empty() || !spool.slots.is_empty() {
+        if spool.waiters.is_empty() || spool.all_slots().next().is_some() {
             return;
         }
         let opens = self.origins.get(&spool.origin).and_then(Origin::opens_at).unwrap_or(0);
-        let earliest = spool.not_before.max(opens);
+        let batches = spool.lanes.iter().any(|lane| !lane.is_empty()).then_some(spool.not_before.max(opens));
+        let uploads = spool.uploads.when(true);
+        let earliest = batches.into_iter().chain(uploads).min().unwrap_or(spool.not_before.max(opens));
         if earliest <= now.mono {
             return;
         }
@@ -561,8 +579,8 @@ impl Pipeline {
         // Everything is taken out before anything is counted: counting may end flushes, which may close it once more.
         let waiting = spool.drain();
         self.disarmed = true;
-        let sent: Vec<_> =
-            std::mem::take(&mut spool.slots).into_iter().filter_map(|slot| self.withdraw(slot)).collect();
+        let slots = [std::mem::take(&mut spool.slots), spool.uploads.forget_slots()].concat();
+        let sent: Vec<_> = slots.into_iter().filter_map(|slot| self.withdraw(slot)).collect();
         for (lane, entries) in waiting {
             self.settle(&destination, lane, &entries, Fate::Dropped(reason), now);
         }

@@ -1,6 +1,7 @@
 //! One lane of a spool: what waits for a batch, and batches that wait to be sent again.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -10,6 +11,7 @@ use crate::encode::otlp::Envelope;
 use crate::encode::scores;
 use crate::report::Lane;
 use crate::transport::Payload;
+use crate::upload::Content;
 
 /// Bytes that an item costs beside its payload: this struct, the queue's slot and the shared buffer's head.
 pub const ITEM_OVERHEAD: usize = 160;
@@ -21,6 +23,8 @@ pub struct Item {
     pub payload: Bytes,
     /// What goes around a score towards the ingestion endpoint.
     pub wrapper: Option<Box<[u8]>>,
+    /// The content that it announces, where it is a use of media.
+    pub(crate) content: Option<Arc<Content>>,
     /// When it was submitted, monotonic nanoseconds.
     pub submitted: u64,
     /// Total time that a request with it may take.
@@ -28,7 +32,7 @@ pub struct Item {
 }
 
 impl Item {
-    /// Bytes that the budgets hold for it.
+    /// Bytes that the budgets hold for it; a content holds its own.
     #[must_use]
     pub fn cost(&self) -> usize {
         self.payload.len() + self.wrapper.as_ref().map_or(0, |wrapper| wrapper.len()) + ITEM_OVERHEAD
@@ -137,7 +141,7 @@ impl LaneQueue {
     /// is not due by its wait, it became ready at `asked`.
     pub(crate) fn cut(&mut self, lane: Lane, count: usize, fraction: u32, asked: u64) -> Option<Batch> {
         let (count, limit) = match lane {
-            Lane::Observations => (count, REQUEST_BYTES),
+            Lane::Observations | Lane::Media => (count, REQUEST_BYTES),
             Lane::Scores => (count.min(SCORE_FLUSH_AT as usize), SCORE_REQUEST_BYTES),
         };
         let limit = limit / fraction as usize;
@@ -178,6 +182,7 @@ mod tests {
         let item = Item {
             payload: vec![b'x'; len].into(),
             wrapper: None,
+            content: None,
             submitted: seq,
             timeout: Duration::from_secs(5),
         };

@@ -63,7 +63,7 @@ pub(crate) fn decide(outcome: &Outcome, lane: Lane, sent: u64, failures: u32) ->
             Lane::Observations if response.content_type == "application/x-protobuf" => {
                 Verdict::Delivered { refused: otlp::rejected_spans(&response.body).min(sent), unknown: 0 }
             }
-            Lane::Observations => Verdict::Delivered { refused: 0, unknown: 0 },
+            Lane::Observations | Lane::Media => Verdict::Delivered { refused: 0, unknown: 0 },
         },
         401 | 403 => {
             Verdict::Retry { after: jittered(UNAUTHORIZED_PAUSE, 0.1), why: Why::Unauthorized, ordered: true }

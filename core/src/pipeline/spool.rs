@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::queue::{Batch, Entry, Item, LaneQueue};
+use super::uploads::Uploads;
 use crate::config::{BATCH_BYTES, IN_FLIGHT};
 use crate::destination::Destination;
 use crate::report::{DropReason, Lane};
@@ -23,6 +24,7 @@ pub(crate) struct Spool {
     pub(crate) destination: Arc<Destination>,
     pub(crate) origin: u32,
     pub(crate) lanes: [LaneQueue; 2],
+    pub(crate) uploads: Uploads,
     /// Attempts under way.
     pub(crate) slots: Vec<u64>,
     /// Failures in a row.
@@ -53,6 +55,7 @@ impl Spool {
             destination,
             origin,
             lanes: <[LaneQueue; 2]>::default(),
+            uploads: Uploads::default(),
             slots: Vec::new(),
             failures: 0,
             suspect: false,
@@ -70,12 +73,15 @@ impl Spool {
     }
 
     pub(crate) fn push(&mut self, lane: Lane, item: Item, linger: u64) {
+        let seq = self.next_seq;
+        self.next_seq += 1;
+        if lane == Lane::Media {
+            return self.uploads.push(Entry { item, seq }, linger);
+        }
         let queue = &mut self.lanes[lane as usize];
         if queue.entries.is_empty() {
             queue.due = item.submitted.saturating_add(linger);
         }
-        let seq = self.next_seq;
-        self.next_seq += 1;
         queue.push(Entry { item, seq });
     }
 
@@ -85,7 +91,12 @@ impl Spool {
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.slots.is_empty() && self.lanes.iter().all(LaneQueue::is_empty)
+        self.slots.is_empty() && self.lanes.iter().all(LaneQueue::is_empty) && self.uploads.is_empty()
+    }
+
+    /// All attempts under way.
+    pub(crate) fn all_slots(&self) -> impl Iterator<Item = &u64> {
+        self.slots.iter().chain(&self.uploads.slots)
     }
 
     /// Items that wait, for a batch or to be sent again.
@@ -93,6 +104,7 @@ impl Spool {
         self.lanes
             .iter()
             .flat_map(|lane| lane.entries.iter().chain(lane.retries.iter().flat_map(|batch| &batch.entries)))
+            .chain(self.uploads.waiting())
     }
 
     /// Whether this lane has something to send now.
@@ -145,7 +157,7 @@ impl Spool {
     pub(crate) fn take_batch(&mut self, now: u64, scores: bool, asked: u64) -> Option<Batch> {
         let order = match self.last_lane {
             Lane::Observations => [Lane::Scores, Lane::Observations],
-            Lane::Scores => [Lane::Observations, Lane::Scores],
+            Lane::Scores | Lane::Media => [Lane::Observations, Lane::Scores],
         };
         let count = self.batch_count();
         for lane in order {
@@ -166,12 +178,12 @@ impl Spool {
     }
 
     /// Tells the callers' side that these no longer wait for a batch.
-    fn taken(&self, entries: &[Entry]) {
+    pub(super) fn taken(&self, entries: &[Entry]) {
         let bytes: usize = entries.iter().map(|entry| entry.item.payload.len()).sum();
         #[allow(clippy::cast_possible_truncation)]
         self.destination.waiting.fetch_sub(entries.len() as u32, Ordering::Relaxed);
         self.destination.waiting_bytes.fetch_sub(bytes, Ordering::Relaxed);
-        if self.lanes.iter().all(|lane| lane.entries.is_empty()) {
+        if self.lanes.iter().all(|lane| lane.entries.is_empty()) && self.uploads.entries.is_empty() {
             // AcqRel pairs with the caller's swap: whoever still saw `true` has already put its item into the inbox,
             // and the exporter looks there again before it sleeps.
             self.destination.armed.swap(false, Ordering::AcqRel);
@@ -181,7 +193,7 @@ impl Spool {
     /// Takes out what was submitted before `oldest`.
     pub(crate) fn expire(&mut self, oldest: u64) -> Vec<(Lane, Vec<Entry>)> {
         let mut expired = Vec::new();
-        for lane in Lane::ALL {
+        for lane in Lane::BATCHED {
             let queue = &mut self.lanes[lane as usize];
             if queue.oldest().is_none_or(|submitted| submitted >= oldest) {
                 continue;
@@ -201,13 +213,16 @@ impl Spool {
             }
             expired.extend(old.into_iter().map(|batch| (lane, batch.entries)));
         }
+        let (waiting, begun) = self.uploads.expire(oldest);
+        self.taken(&waiting);
+        expired.extend([(Lane::Media, waiting), (Lane::Media, begun)]);
         expired
     }
 
     /// Takes out everything that waits.
     pub(crate) fn drain(&mut self) -> Vec<(Lane, Vec<Entry>)> {
         let mut all = Vec::new();
-        for lane in Lane::ALL {
+        for lane in Lane::BATCHED {
             let queue = std::mem::take(&mut self.lanes[lane as usize]);
             let entries: Vec<Entry> = queue.entries.into();
             if !entries.is_empty() {
@@ -216,6 +231,9 @@ impl Spool {
             }
             all.extend(queue.retries.into_iter().map(|batch| (lane, batch.entries)));
         }
+        let (waiting, begun) = self.uploads.drain();
+        self.taken(&waiting);
+        all.extend([(Lane::Media, waiting), (Lane::Media, begun)]);
         all
     }
 
@@ -228,6 +246,7 @@ impl Spool {
                 let waiting = lane.entries.front().map(|entry| entry.item.submitted);
                 lane.retries.iter().filter_map(youngest).chain(waiting)
             })
+            .chain(self.uploads.waiting().map(|entry| entry.item.submitted).min())
             .min()
             .map(|submitted| submitted.saturating_add(max_age).saturating_add(1))
     }

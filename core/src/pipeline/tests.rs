@@ -6,3 +6,4 @@ mod flushes;
 mod outcomes;
 mod properties;
 mod script;
+mod uploads;

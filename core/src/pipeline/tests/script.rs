@@ -14,7 +14,7 @@ use crate::encode::otlp::Envelope;
 use crate::pipeline::{Action, Command, FlushRequest, Item, Pipeline};
 use crate::report::{DropReason, Lane, Report};
 use crate::shared::Shared;
-use crate::transport::{Failure, FailureKind, Now, Outcome, Phase, Request, Response, Slot};
+use crate::transport::{Failure, FailureKind, Method, Now, Outcome, Phase, Request, Response, Slot};
 
 pub(super) const MS: u64 = 1_000_000;
 pub(super) const SECOND: u64 = 1_000_000_000;
@@ -51,6 +51,11 @@ pub(super) struct World {
     pub(super) pipeline: Pipeline,
     pub(super) reactions: HashMap<String, Reaction>,
     pub(super) seen: Vec<Seen>,
+    /// Ids of contents that were stored and confirmed; each PUT, by its path.
+    pub(super) stored: HashSet<String>,
+    pub(super) puts: Vec<String>,
+    /// The addresses that are handed out begin so.
+    pub(super) store: String,
     /// Item numbers that a server has acknowledged.
     pub(super) acknowledged: HashSet<u64>,
     /// When each item was acknowledged.
@@ -78,6 +83,9 @@ impl World {
             shared,
             reactions: HashMap::new(),
             seen: Vec::new(),
+            stored: HashSet::new(),
+            puts: Vec::new(),
+            store: "http://store".into(),
             acknowledged: HashSet::new(),
             acknowledged_at: HashMap::new(),
             sent_again_after_ack: 0,
@@ -91,10 +99,14 @@ impl World {
     }
 
     pub(super) fn destination(&self, id: u64, host: &str) -> Arc<Destination> {
+        self.destination_at(id, &format!("http://{host}"))
+    }
+
+    pub(super) fn destination_at(&self, id: u64, base_url: &str) -> Arc<Destination> {
         let options = ClientOptions {
             public_key: Some(format!("pk-{id}")),
             secret_key: Some("sk".into()),
-            base_url: Some(format!("http://{host}")),
+            base_url: Some(base_url.to_owned()),
             ..ClientOptions::default()
         };
         let settings = ClientSettings::resolve(options, &|_| None, &mut Vec::new());
@@ -117,6 +129,7 @@ impl World {
         let item = Item {
             payload: Bytes::from(payload),
             wrapper,
+            content: None,
             submitted: self.now.mono,
             timeout: Duration::from_secs(5),
         };
@@ -180,6 +193,8 @@ impl World {
             Reaction::Status(status, after) => {
                 let body = if path.ends_with("health") {
                     br#"{"status":"OK","version":"4.60.0"}"#.to_vec()
+                } else if status < 300 {
+                    self.media(request, &body)
                 } else {
                     Vec::new()
                 };
@@ -213,6 +228,31 @@ impl World {
         self.seen.push(Seen { path, items: items.clone() });
         self.next_event += 1;
         self.running.insert((self.now.mono + after, self.next_event), (slot, outcome, items));
+    }
+
+    /// What a server of media, or a store, does and says.
+    fn media(&mut self, request: &Request, body: &[u8]) -> Vec<u8> {
+        let json = || serde_json::from_slice::<serde_json::Value>(body).unwrap();
+        match (request.method, &*request.path) {
+            (Method::Post, "/api/public/media") => {
+                let hash = json()["sha256Hash"].as_str().unwrap().replace('+', "-").replace('/', "_");
+                let id = &hash[..22];
+                let url = (!self.stored.contains(id)).then(|| format!("{}/{id}?signed=1", self.store));
+                serde_json::json!({"mediaId": id, "uploadUrl": url}).to_string().into_bytes()
+            }
+            (Method::Put, path) => {
+                assert!(!request.authorized && request.endpoint.headers.is_empty());
+                self.puts.push(path.to_owned());
+                Vec::new()
+            }
+            (Method::Patch, path) => {
+                if json()["uploadHttpStatus"] == 200 {
+                    self.stored.insert(path.rsplit('/').next().unwrap().to_owned());
+                }
+                Vec::new()
+            }
+            _ => Vec::new(),
+        }
     }
 
     /// Lets time pass: every timer and every answer comes at its moment.

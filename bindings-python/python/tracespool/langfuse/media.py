@@ -1,0 +1,5 @@
+"""`langfuse.media`."""
+
+from tracespool.media import LangfuseMedia, LangfuseMediaReference
+
+__all__ = ["LangfuseMedia", "LangfuseMediaReference"]

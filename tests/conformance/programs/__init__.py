@@ -1,0 +1,1 @@
+"""Programs that run unchanged under langfuse and under tracespool.langfuse."""
