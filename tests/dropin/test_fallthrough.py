@@ -199,3 +199,25 @@ def test_rest_clients_share_one_http_client(receiver, program):
     ended = program(CLIENTS).run(environment(receiver.url))
     assert ended.code == 0, ended.err
     assert "httpx_client" not in ended.err
+
+
+MEDIA = """
+    import os, threading
+    started, start = [], threading.Thread.start
+    threading.Thread.start = lambda self: (started.append(self.name), start(self))[1]
+    from tracespool.langfuse import LangfuseMedia, get_client
+    client = get_client()
+    client.create_dataset(name="pictures")
+    picture = LangfuseMedia(content_bytes=b"not really a picture", content_type="image/png")
+    client.create_dataset_item(dataset_name="pictures", input={"picture": picture, "again": [picture]})
+    [item] = client.get_dataset("pictures").items
+    assert item.input["picture"] == item.input["again"][0] == picture._reference_string, item.input
+    assert client.api.media.get(picture._media_id).content_length == len(b"not really a picture")
+    assert client.resolve_media_references(obj=item.input)["picture"].startswith("data:image/png;base64,")
+    assert started == [] and len(os.listdir("/proc/self/task")) <= 2
+"""
+
+
+def test_media_of_a_dataset_s_item(receiver, program):
+    ended = program(MEDIA).run(environment(receiver.url, OPENBLAS_NUM_THREADS="1"), timeout=60)
+    assert (ended.code, ended.err) == (0, ""), ended.err

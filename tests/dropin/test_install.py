@@ -239,13 +239,16 @@ WITHOUT = """
             assert "pip install langfuse" in str(error) and all(word in str(error) for word in words), error
         else:
             raise AssertionError(words)
-    def api(): import langfuse.api
+    def api(): from langfuse.api import Dataset
+    def core(): import langfuse.api.core
     def runner_context(): from langfuse import RunnerContext
     def task(): from langfuse.experiment import TaskFunction
     fails(lambda: client.run_experiment(name="x", data=[], task=print), "run_experiment")
     fails(lambda: client.get_dataset("d"), "get_dataset")
     fails(lambda: client.api, "langfuse.api")
-    fails(api, "langfuse.api")
+    fails(api, "langfuse.api.Dataset")
+    fails(core, "langfuse.api.core")
+    fails(lambda: langfuse.api.LangfuseAPI, "langfuse.api.LangfuseAPI")
     fails(runner_context, "RunnerContext")
     fails(task, "TaskFunction")
     assert importlib.util.find_spec("langfuse.nonsense") is None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import functools
 import importlib
 import importlib.util
@@ -60,11 +61,36 @@ def compare(module: str, name: str, theirs: dict[str, Any], member: str = "") ->
         value = getattr(importlib.import_module(f"{_fallthrough.OURS}.{module}" if module else _fallthrough.OURS), name)
     except AttributeError:
         return Verdict(ABSENT)
+    except ModuleNotFoundError:  # it wraps a package that is not installed here
+        return _by_source(f"langfuse.{module}", name, theirs, member)
     if _is_theirs(value):
         return Verdict(THROUGH)
     if member:
         return _member(value, member, theirs)
     return _call(value, theirs.get("signature"), bound=False)
+
+
+def _by_source(module: str, name: str, theirs: dict[str, Any], member: str) -> Verdict:
+    """The same for a module that cannot be imported."""
+    package = Package(Path(tracespool.__path__[0]), "tracespool")
+    if not package.has(module, name):
+        return Verdict(ABSENT)
+    found = package.described(module, name)
+    if member and (found := found.get("members", {}).get(member)) is None:
+        return Verdict(ABSENT)
+    if member and found["kind"] != theirs["kind"]:
+        return Verdict(DIFFERS, f"{found['kind']} and {theirs['kind']}")
+    if "signature" not in theirs:
+        return Verdict(SAME)
+    if "signature" not in found:
+        return Verdict(DIFFERS, "ours tells no signature")
+    kinds = {word: kind for kind, word in _KINDS.items() if kind is not inspect.Parameter.POSITIONAL_ONLY}
+    return _parameters(theirs["signature"], [_parameter(name, kinds[kind], default) for name, kind, default in found["signature"]])
+
+
+def _parameter(name: str, kind: Any, default: str) -> inspect.Parameter:
+    value = inspect.Parameter.empty if default == "" else None if default == "..." else ast.literal_eval(default)
+    return inspect.Parameter(name, kind, default=value)
 
 
 def _is_theirs(value: Any) -> bool:
@@ -117,7 +143,7 @@ def _parameters(theirs: Signature, ours: list[inspect.Parameter]) -> Verdict:
             problems.append(f"{name} by position only")
         elif default and parameter.default is inspect.Parameter.empty:
             problems.append(f"{name} is required")
-        elif default not in ("", "...") and repr(parameter.default) != default:
+        elif default not in ("", "...") and repr(parameter.default) != default and (default, parameter.default) != ("[]", ()):
             problems.append(f"{name}={parameter.default!r} instead of {default}")
     more = [parameter for parameter in known.values() if _KINDS[parameter.kind] not in ("*", "**")]
     problems += [f"{parameter.name} is required" for parameter in more if parameter.default is inspect.Parameter.empty]

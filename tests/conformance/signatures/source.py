@@ -35,10 +35,11 @@ _REQUIRED = ""
 
 
 class Package:
-    """The source of one version."""
+    """The source of a package: of one version of Langfuse's SDK, or ours."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, name: str = "langfuse") -> None:
         self.folder = folder
+        self.name = name
         self._trees: dict[str, ast.Module | None] = {}
 
     def survey(self) -> dict[str, dict[str, Any]]:
@@ -47,9 +48,13 @@ class Package:
         for module in MODULES:
             tree = self._tree(module)
             if tree is not None:
-                names = {name: self._described(module, name) for name in sorted(self._public(module, tree))}
-                found[module] = {name: what for name, what in names.items() if what is not None}
+                found[module] = {name: self.described(module, name) for name in sorted(self._public(module, tree))}
         return found
+
+    def has(self, module: str, name: str) -> bool:
+        """Whether a module has a public name."""
+        tree = self._tree(module)
+        return tree is not None and name in self._public(module, tree)
 
     def _path(self, module: str) -> Path | None:
         base = self.folder.joinpath(*module.split(".")) if module else self.folder
@@ -75,7 +80,8 @@ class Package:
                 names.add(target)
         return {name for name in names if not name.startswith("_") and not _is_type_variable(tree, name)}
 
-    def _described(self, module: str, name: str) -> dict[str, Any] | None:
+    def described(self, module: str, name: str) -> dict[str, Any]:
+        """What a name is."""
         home = self._definition(module, name)
         if home is None:
             return {"kind": "value"}
@@ -123,8 +129,8 @@ class Package:
 
     def _absolute(self, module: str, node: ast.ImportFrom) -> str | None:
         if node.level == 0:
-            name = node.module or ""
-            return name[len("langfuse") :].lstrip(".") if name == "langfuse" or name.startswith("langfuse.") else None
+            head, _, tail = (node.module or "").partition(".")
+            return tail if head == self.name else None
         path = self._path(module)
         parts = module.split(".") if module else []
         package = parts if path is not None and path.name == "__init__.py" else parts[:-1]

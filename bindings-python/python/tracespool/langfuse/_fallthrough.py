@@ -112,6 +112,8 @@ def _absent_here(name: str, tail: str) -> ModuleSpec | None:
     if elsewhere is not None and PathFinder.find_spec(elsewhere, sys.modules["tracespool"].__path__) is not None:
         return _same(name, elsewhere)
     if not available():
+        if tail == "api":
+            return _same(name, f"{OURS}._absent_api")
         missing: Any = _Missing(f"langfuse.{tail}")
         return ModuleSpec(name, missing) if tail.partition(".")[0] in _PUBLIC else None
     import importlib.util

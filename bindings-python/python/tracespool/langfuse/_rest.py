@@ -45,14 +45,7 @@ def additional_headers(client: Langfuse) -> dict[str, str]:
 def client(of: Langfuse) -> Any:
     """`LangfuseAPI`."""
     settings = _settings(of)
-    class_ = _class("LangfuseAPI", "FernLangfuse")
-    headers = additional_headers(of)
-    httpx_client = of._httpx_client
-    if httpx_client is None:
-        import httpx
-
-        httpx_client = httpx.Client(timeout=of._timeout, headers=headers) if headers else _httpx()
-    return class_(httpx_client=httpx_client, **settings)
+    return _class("LangfuseAPI", "FernLangfuse")(httpx_client=http(of), **settings)
 
 
 def async_client(of: Langfuse) -> Any:
@@ -85,10 +78,17 @@ def _settings(of: Langfuse) -> dict[str, Any]:
     }
 
 
-def _httpx() -> Any:
+def http(of: Langfuse) -> Any:
+    """The httpx client of a program's own, one with the headers that it wants, or the one that all others share."""
     global _shared
-    if _shared[0] != os.getpid():
-        import httpx
+    if of._httpx_client is not None:
+        return of._httpx_client
+    headers = additional_headers(of)
+    if not headers and _shared[0] == os.getpid():
+        return _shared[1]
+    import httpx
 
-        _shared = (os.getpid(), httpx.Client())
-    return _shared[1]
+    made = httpx.Client(timeout=of._timeout, headers=headers)
+    if not headers:
+        _shared = (os.getpid(), made)
+    return made

@@ -138,19 +138,18 @@ class LangfuseResourceManager:
 
     @property
     def httpx_client(self) -> Any:
-        """The HTTP client that the program has passed."""
-        return self.client._httpx_client
+        """The HTTP client of the REST client."""
+        return _rest.http(self.client)
 
     @property
     def _media_manager(self) -> Any:
         """Uploads a dataset item's media on the calling thread; no consumer is started."""
         from queue import Queue
 
-        import httpx
-
         module = _fallthrough.load("_task_manager.media_manager")
-        http = self.httpx_client or httpx.Client(timeout=self.timeout)
-        return module.MediaManager(api_client=self.api, httpx_client=http, media_upload_queue=Queue(1), max_retries=3)
+        return module.MediaManager(
+            api_client=self.api, httpx_client=_rest.http(self.client), media_upload_queue=Queue(1), max_retries=3
+        )
 
     def flush(self) -> None:
         """See `Client.flush`."""
