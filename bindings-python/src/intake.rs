@@ -138,6 +138,9 @@ impl Intake {
         let names = names(py);
         let context = span.call_method0(names.get_span_context.bind(py))?;
         let Some(ids) = otel::Foreign::of(&context) else { return Ok(()) };
+        if !self.handle.core.enabled() {
+            return Ok(());
+        }
         let origin = Origin::of_foreign(py, parent_context)?;
         let parent = span.getattr(names.parent.bind(py))?;
         let parent = if parent.is_none() { None } else { otel::Foreign::of(&parent) };
@@ -149,7 +152,7 @@ impl Intake {
             (Some(parent), Some(above)) => parent.span_id == above.span_id && !ours,
             _ => false,
         };
-        let exported = self.wants(span).unwrap_or(false);
+        let exported = quiet(py, self.wants(span))?.unwrap_or(false);
         let below = parent.is_some_and(|parent| is_exported(destination, parent.span_id));
         let name = span.getattr(names.name.bind(py))?;
         let scope = scope_name(names, span);
