@@ -554,3 +554,27 @@ pub(crate) fn is_known_scope(name: &str) -> bool {
 pub(crate) fn is_langfuse_scope(name: &str) -> bool {
     filter::is_langfuse_scope(name)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spans_that_never_end_are_forgotten_and_others_are_not() {
+        let started = || Started { exported: true, app_root: false, orphan: false, propagated: None };
+        let id = |number: usize| SpanId((number as u64 + 1).to_be_bytes());
+        let mut table = Table::default();
+        for number in 0..3 * MAX_STARTED {
+            table.put(id(number), started());
+        }
+        assert_eq!(table.spans.len(), MAX_STARTED);
+        assert!(!table.spans.contains_key(&id(0)) && table.spans.contains_key(&id(3 * MAX_STARTED - 1)));
+        let open = id(3 * MAX_STARTED - 1);
+        for number in 0..5 * MAX_STARTED {
+            table.put(id(100_000 + number), started());
+            table.spans.remove(&id(100_000 + number));
+            assert!(table.order.len() <= 2 * MAX_STARTED + 1);
+        }
+        assert!(table.spans.contains_key(&open));
+    }
+}
