@@ -138,6 +138,9 @@ impl Intake {
         let names = names(py);
         let context = span.call_method0(names.get_span_context.bind(py))?;
         let Some(ids) = otel::Foreign::of(&context) else { return Ok(()) };
+        if !self.handle.core.enabled() {
+            return Ok(());
+        }
         let origin = Origin::of_foreign(py, parent_context)?;
         let parent = span.getattr(names.parent.bind(py))?;
         let parent = if parent.is_none() { None } else { otel::Foreign::of(&parent) };
@@ -149,7 +152,7 @@ impl Intake {
             (Some(parent), Some(above)) => parent.span_id == above.span_id && !ours,
             _ => false,
         };
-        let exported = self.wants(span).unwrap_or(false);
+        let exported = quiet(py, self.wants(span))?.unwrap_or(false);
         let below = parent.is_some_and(|parent| is_exported(destination, parent.span_id));
         let name = span.getattr(names.name.bind(py))?;
         let scope = scope_name(names, span);
@@ -550,4 +553,28 @@ pub(crate) fn is_known_scope(name: &str) -> bool {
 #[pyo3(signature = (name, /))]
 pub(crate) fn is_langfuse_scope(name: &str) -> bool {
     filter::is_langfuse_scope(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spans_that_never_end_are_forgotten_and_others_are_not() {
+        let started = || Started { exported: true, app_root: false, orphan: false, propagated: None };
+        let id = |number: usize| SpanId((number as u64 + 1).to_be_bytes());
+        let mut table = Table::default();
+        for number in 0..3 * MAX_STARTED {
+            table.put(id(number), started());
+        }
+        assert_eq!(table.spans.len(), MAX_STARTED);
+        assert!(!table.spans.contains_key(&id(0)) && table.spans.contains_key(&id(3 * MAX_STARTED - 1)));
+        let open = id(3 * MAX_STARTED - 1);
+        for number in 0..5 * MAX_STARTED {
+            table.put(id(100_000 + number), started());
+            table.spans.remove(&id(100_000 + number));
+            assert!(table.order.len() <= 2 * MAX_STARTED + 1);
+        }
+        assert!(table.spans.contains_key(&open));
+    }
 }

@@ -126,6 +126,22 @@ def test_the_default_filter(make: Make, collector: Collector, scope: str, attrib
     assert ("span" in stored(collector, client)) is expected
 
 
+def test_the_predicates_are_those_of_the_langfuse_sdk() -> None:
+    from langfuse import span_filter as theirs
+    from opentelemetry.sdk.util.instrumentation import InstrumentationScope
+
+    from tracespool.langfuse import span_filter as ours
+
+    assert ours.KNOWN_LLM_INSTRUMENTATION_SCOPE_PREFIXES == theirs.KNOWN_LLM_INSTRUMENTATION_SCOPE_PREFIXES
+    names = [name + end for name in theirs.KNOWN_LLM_INSTRUMENTATION_SCOPE_PREFIXES for end in ("", ".x", "x", "-x", "_v2")]
+    for name in [*names, "", "requests", "gen_ai"]:
+        for attributes in (None, {}, {"gen_ai.system": "x"}, {"gen_ai": 1}, {"xgen_ai.y": 1}):
+            span = ReadableSpan("n", attributes=attributes, instrumentation_scope=InstrumentationScope(name))
+            for predicate in ("is_default_export_span", "is_langfuse_span", "is_genai_span", "is_known_llm_instrumentor"):
+                assert getattr(ours, predicate)(span) == getattr(theirs, predicate)(span), (predicate, name, attributes)
+    assert not ours.is_default_export_span(ReadableSpan("n"))
+
+
 def test_app_root_and_attributes_of_the_scope(make: Make, collector: Collector) -> None:
     client = make()
     provider = TracerProvider()
@@ -265,7 +281,7 @@ def test_options_of_two_clients_do_not_mix(make: Make, collector: Collector) -> 
     def failing(*, data: Any) -> Any:
         raise ValueError("mask")
 
-    one = make(environment="one", release="1", mask=failing, additional_headers={"x-tenant": "one"})
+    one = make(environment="one", release="1", mask=failing, additional_headers={"x-langfuse-sdk-name": "sdk-of-one"})
     two = make(environment="two", release="2", mask=lambda *, data: "**")
     for client in (one, two):
         client.start_observation(name="mine", input="secret", output="secret").end()
@@ -275,6 +291,7 @@ def test_options_of_two_clients_do_not_mix(make: Make, collector: Collector) -> 
     for row, name in zip(rows, ("one", "two"), strict=True):
         assert {row[kind]["environment"] for kind in row} == {name}
         assert {row[kind]["release"] for kind in row} == {{"one": "1", "two": "2"}[name]}
+    assert [row["mine"]["sdk"]["name"] == "sdk-of-one" for row in rows] == [True, False]
     assert rows[1]["mine"]["input"] == "**" and "secret" not in json.dumps(rows)
     parts = {part["public_key"]: part["observations"] for part in tracespool.stats()["destinations"]}
     assert (parts[one.public_key]["mask_failed"], parts[two.public_key]["mask_failed"]) == (2, 0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 
 from program import PUBLIC_KEY, Program, environment
 from receiver import Receiver
@@ -43,6 +44,30 @@ def test_a_hanging_mask_does_not_hold_the_exit(receiver: Receiver, program: Call
         print(tracespool.flush_all(0.2)["complete"])
     """).run(environment(receiver.url))
     assert ended.code == 0 and ended.seconds < 6, ended.err
+    assert names(receiver) == []
+
+
+def test_exporters_are_flushed_and_shut_down_at_exit(receiver: Receiver, program: Callable[[str], Program]) -> None:
+    ended = program("""
+        import tracespool
+        from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
+
+        class Printing(SpanExporter):
+            def export(self, spans):
+                print("export", [span.name for span in spans], flush=True)
+                return SpanExportResult.SUCCESS
+
+            def force_flush(self, timeout_millis=30000):
+                print("flush", 0 < timeout_millis <= 3000, flush=True)
+                return True
+
+            def shutdown(self):
+                print("shutdown", flush=True)
+
+        client = tracespool.Client(span_exporter=Printing())
+        client.start_observation(name="last").end()
+    """).run(environment(receiver.url))
+    assert ended.out.splitlines() == ["export ['last']", "flush True", "shutdown"], ended.err
     assert names(receiver) == []
 
 
@@ -90,3 +115,13 @@ def test_an_import_brings_nothing_of_opentelemetry(receiver: Receiver, program: 
         print(sorted(thread.name for thread in threading.enumerate()))
     """).run(environment(receiver.url))
     assert ended.out.splitlines() == ["[]", "['MainThread']"], ended.err
+
+
+def test_the_documented_programs_run(receiver: Receiver, program: Callable[[str], Program]) -> None:
+    page = (Path(__file__).resolve().parents[2] / "docs" / "opentelemetry.md").read_text()
+    blocks = [block.split("```")[0] for block in page.split("```python\n")[1:]]
+    assert len(blocks) == 2
+    for block in blocks:
+        ended = program(block).run(environment(receiver.url))
+        assert ended.code == 0 and not ended.err, ended.err
+    assert names(receiver) == ["answer", "chat", "here", "there"]

@@ -47,7 +47,7 @@ def _goodbye() -> None:
         _native.goodbye()
         return
     deadline = time.monotonic() + 3.0
-    stages.drain_all(1.5)
+    stages.drain_all(1.5, last=True)
     _native.goodbye(deadline - time.monotonic())
 
 

@@ -11,6 +11,9 @@ from opentelemetry.trace import INVALID_SPAN, NonRecordingSpan, SpanContext, Tra
 
 TYPE_CHECKING = False  # importing `typing` for annotations costs a megabyte
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
     from opentelemetry.trace import Span
 
     from tracespool._native import Observation
@@ -21,8 +24,8 @@ __all__ = ["BAGGAGE_KEY", "SPAN_KEY", "Context", "ObservationSpan", "attach", "g
 SPAN_KEY = next(iter(set_span_in_context(INVALID_SPAN, Context())))
 BAGGAGE_KEY = next(iter(set_baggage("a", "b", Context())))
 
-attach = _context.attach
-get_current = _context.get_current
+attach: Callable[[Context], Any] = _context.attach
+get_current: Callable[[], Context] = _context.get_current
 # The variable behind these two: the same in a third of the time. Where it is something else, they are called themselves.
 _variable = getattr(getattr(_context, "_RUNTIME_CONTEXT", None), "_current_context", None)
 if isinstance(_variable, ContextVar):

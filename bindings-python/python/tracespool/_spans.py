@@ -138,7 +138,17 @@ _made: list[Any] = []
 
 
 def _resource(resource: Any) -> Any:
-    # From the environment, and slow to make.
+    """What the core says too. `Resource.create` would start threads, which an interpreter on its way out refuses."""
     if not _made:
-        _made.append(resource.create({}))
+        from opentelemetry.sdk.resources import OTELResourceDetector
+
+        named = resource(
+            {
+                "telemetry.sdk.language": "python",
+                "telemetry.sdk.name": "tracespool",
+                "telemetry.sdk.version": _native.__version__,
+                "service.name": "unknown_service:python",
+            }
+        )
+        _made.append(named.merge(OTELResourceDetector().detect()))
     return _made[0]

@@ -11,6 +11,7 @@ import logging
 import os
 import threading
 import time
+import weakref
 from collections import deque
 
 TYPE_CHECKING = False  # importing `typing` for annotations costs a megabyte
@@ -36,6 +37,9 @@ MAX_STUCK = 4
 """Threads that may be left behind; beyond, the remaining one waits."""
 
 
+_exporting: weakref.WeakSet[Stage] = weakref.WeakSet()
+
+
 class Stage:
     """One client's mask and exporter, and what waits for them."""
 
@@ -49,6 +53,8 @@ class Stage:
         self.delivered = 0
         self.dropped = 0
         self.jobs: deque[Callable[[], None]] = deque()
+        if exporter is not None:
+            _exporting.add(self)
 
     def take(self, held: Held, span: Any = None) -> None:
         """Takes a finished span; never waits. `span` is another tracer's."""
@@ -66,8 +72,8 @@ class Stage:
         _wait(self.begin_drain(deadline), deadline)
         return self.delivered - delivered, self.dropped - dropped, len(self.waiting) + self.running
 
-    def begin_drain(self, deadline: float) -> threading.Event:
-        """Asks for it and returns at once. The exporter is flushed too, within the same deadline."""
+    def begin_drain(self, deadline: float, last: bool = False) -> threading.Event:
+        """Asks for it and returns at once. The exporter is flushed too, within the same deadline; and shut down at last."""
         done = threading.Event()
         if self.stuck or (self.exporter is None and self.idle()):
             done.set()
@@ -78,8 +84,10 @@ class Stage:
                 flush = getattr(self.exporter, "force_flush", None)
                 if flush is not None:
                     flush(max(0, int((deadline - time.monotonic()) * 1000)))
+                if last and self.exporter is not None:
+                    self.exporter.shutdown()
             except Exception:
-                _log.warning("span_exporter: force_flush failed", exc_info=True)
+                _log.warning("span_exporter: force_flush or shutdown failed", exc_info=True)
             finally:
                 done.set()
 
@@ -234,15 +242,15 @@ def _wait(done: threading.Event, deadline: float) -> None:
         done.wait(min(left, 0.05))  # in slices, so that Ctrl-C is noticed
 
 
-def drain_all(timeout: float) -> None:
-    """At exit: what waits for masks and exporters of any client."""
+def drain_all(timeout: float, last: bool = False) -> None:
+    """What waits for masks and exporters of any client; at exit exporters are shut down too."""
     deadline = time.monotonic() + timeout
     with _thread.lock:
-        stages = list(_thread.due.values())
+        stages = set(_thread.due.values()) | set(_exporting)
         if _thread.current is not None:
-            stages.append(_thread.current[0])
-    for stage in stages:
-        stage.drain(max(0.0, deadline - time.monotonic()))
+            stages.add(_thread.current[0])
+    for over in [stage.begin_drain(deadline, last) for stage in stages]:
+        _wait(over, deadline)
 
 
 def _after_fork_in_child() -> None:
