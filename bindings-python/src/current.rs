@@ -42,15 +42,29 @@ pub(crate) struct Record {
     pub(crate) observation: Option<Py<Observation>>,
     pub(crate) propagated: Option<Arc<Propagated>>,
     pub(crate) handle: Option<Arc<Handle>>,
+    /// Of an attached observation: what is current again once that has ended.
+    pub(crate) before: Option<Py<PyAny>>,
 }
 
 /// The variable's value as it was read.
 pub(crate) struct Current<'py>(Bound<'py, PyAny>);
 
 impl<'py> Current<'py> {
-    /// Reads the variable.
+    /// Reads the variable. An attached observation that has ended counts no more, see [`attach`].
     pub(crate) fn read(py: Python<'py>) -> PyResult<Self> {
-        variable(py)?.get.bind(py).call0().map(Self)
+        let mut current = Self(variable(py)?.get.bind(py).call0()?);
+        while let Some(before) = current.lapsed() {
+            current = Self(before);
+        }
+        Ok(current)
+    }
+
+    /// What was current before an attached observation that has ended.
+    fn lapsed(&self) -> Option<Bound<'py, PyAny>> {
+        let record = self.record()?;
+        let before = record.before.as_ref()?;
+        let ended = record.observation.as_ref().is_some_and(|observation| observation.get().core.has_ended());
+        ended.then(|| before.bind(self.0.py()).clone())
     }
 
     /// The observation that new ones go below.
@@ -126,6 +140,35 @@ pub(crate) fn set_current(record: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
     let previous = Current::read(record.py())?.into_value();
     set(record)?;
     Ok(previous)
+}
+
+/// Makes `observation` current until it ends. For frameworks that tell of the begin and the end of work, but not always in
+/// the same context: where its end was seen elsewhere, what was current before is found again all the same.
+#[pyfunction]
+#[pyo3(signature = (observation, /))]
+pub(crate) fn attach(observation: &Bound<'_, Observation>) -> PyResult<()> {
+    let py = observation.py();
+    let this = observation.get();
+    let record = Record {
+        observation: Some(observation.clone().unbind()),
+        propagated: this.propagated.clone(),
+        handle: Some(this.handle.clone()),
+        before: Some(Current::read(py)?.into_value()),
+    };
+    set(Bound::new(py, record)?.as_any())
+}
+
+/// Sets back what was current before `observation` was attached, where it is still the current one in this context.
+#[pyfunction]
+#[pyo3(signature = (observation, /))]
+pub(crate) fn detach(observation: &Bound<'_, Observation>) -> PyResult<()> {
+    let py = observation.py();
+    let current = Current(variable(py)?.get.bind(py).call0()?);
+    let before = current.record().and_then(|record| {
+        let mine = record.observation.as_ref()?.is(observation);
+        record.before.as_ref().filter(|_| mine).map(|before| before.bind(py).clone())
+    });
+    before.map_or(Ok(()), |before| set(&before))
 }
 
 /// The current trace's id, `None` outside of any.

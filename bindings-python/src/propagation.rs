@@ -59,8 +59,10 @@ impl Block {
             Some(inner)
         };
         let handle = self.handle.clone().or_else(|| current.handle().cloned());
-        let record =
-            Bound::new(py, Record { observation: observation.map(Bound::unbind), propagated, handle })?;
+        let record = Bound::new(
+            py,
+            Record { observation: observation.map(Bound::unbind), propagated, handle, before: None },
+        )?;
         current::set(record.as_any())?;
         let run = (record.unbind(), current.into_value());
         self.runs.lock().push(run);

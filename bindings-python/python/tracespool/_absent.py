@@ -60,6 +60,7 @@ class Observation:
     trace_id = "0" * 32
     id = "0" * 16
     is_recording = False
+    held_bytes = 0
 
     def _same(self, *_: Any, **__: Any) -> "Observation":
         return self
@@ -203,6 +204,9 @@ def current() -> None:
 
 def set_current(record: Any) -> None:
     return None
+
+
+attach = detach = set_current
 
 
 def get_current_trace_id() -> str | None:

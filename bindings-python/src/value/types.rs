@@ -63,6 +63,9 @@ known! {
     SECRET_STR_V1 = c"pydantic.v1.types" . c"SecretStr";
     SECRET_BYTES_V1 = c"pydantic.v1.types" . c"SecretBytes";
     LANGCHAIN = c"langchain_core.load.serializable" . c"Serializable";
+    MESSAGE = c"langchain_core.messages.base" . c"BaseMessage";
+    DOCUMENT = c"langchain_core.documents.base" . c"Document";
+    PROMPT_VALUE = c"langchain_core.prompt_values" . c"PromptValue";
     NUMPY_SCALAR = c"numpy" . c"generic";
     NUMPY_ARRAY = c"numpy" . c"ndarray";
 }
