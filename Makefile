@@ -11,6 +11,7 @@ BIN := $(VENV)/bin
 CARGO ?= cargo
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 COLLECTOR := $(TARGET)/release/tracespool-collector
+INTEGRATIONS := $(VENV)/integrations
 LIMIT ?= 40
 TIMEOUT ?= 180
 
@@ -25,7 +26,7 @@ RUST_SOURCES := Cargo.toml Cargo.lock $(shell find core collector bindings-pytho
 PYTHON_SOURCES := pyproject.toml $(shell find bindings-python/python -name '*.py' -o -name '*.pyi' -o -name py.typed 2>/dev/null)
 
 # ---------------------------------------------------------------------------------------------- what people ask for
-.PHONY: help demo test build check fmt lint audit test-core test-wasm test-collector test-python test-blackbox
+.PHONY: help demo test build check fmt lint audit test-core test-wasm test-collector test-python test-blackbox test-integrations
 .PHONY: bench bench-hotpath bench-clients bench-import bench-flush bench-tenants dist clean
 
 help: ## this list
@@ -34,7 +35,7 @@ help: ## this list
 demo: build ## the same service untraced, with tracespool and with the langfuse SDK: one table, one web page
 	@$(BIN)/python -m examples.demo --limit $(LIMIT)
 
-test: check test-core test-collector test-wasm test-python test-blackbox ## everything that must pass
+test: check test-core test-collector test-wasm test-python test-blackbox test-integrations ## everything that must pass
 
 build: $(VENV)/.wheel $(COLLECTOR) ## the Python package into .venv, and the collector
 
@@ -64,7 +65,10 @@ test-python: build ## the Python package: stubs against the module, and its test
 	@$(PYTEST) bindings-python/tests
 
 test-blackbox: build ## the promises, from outside: real processes, a real collector, a short demo
-	@$(PYTEST) tests
+	@$(PYTEST) tests --ignore tests/integrations
+
+test-integrations: build $(INTEGRATIONS)/.ready ## LangChain, LangGraph and the OpenAI package against a fake OpenAI server, beside langfuse
+	@$(subst $(BIN),$(INTEGRATIONS)/bin,$(PYTEST)) tests/integrations
 
 bench: bench-import bench-clients bench-hotpath bench-flush bench-tenants ## all figures of docs/figures.md
 
@@ -100,6 +104,14 @@ $(VENV)/.wheel: $(VENV)/.tools $(RUST_SOURCES) $(PYTHON_SOURCES)
 	@echo "building the Python package"
 	@$(FAST) $(INSTALL)
 	@rm -f $(VENV)/.wheel-shipped; touch $@
+
+# An environment on top of the other: the other tests and the benches shall not see what this one holds.
+$(INTEGRATIONS)/.ready: $(VENV)/.tools tests/requirements-integrations.txt
+	@echo "installing what the integrations are tested with"
+	@$(BIN)/python -m venv $(INTEGRATIONS)
+	@$(BIN)/python -c "import sysconfig; print(sysconfig.get_path('purelib'))" > "$$($(INTEGRATIONS)/bin/python -c "import sysconfig; print(sysconfig.get_path('purelib'))")/below.pth"
+	@$(INTEGRATIONS)/bin/python -m pip install -q --disable-pip-version-check -r tests/requirements-integrations.txt
+	@touch $@
 
 # The same package with the release profile of Cargo.toml: figures are taken from this one.
 $(VENV)/.wheel-shipped: $(VENV)/.tools $(RUST_SOURCES) $(PYTHON_SOURCES)
