@@ -27,7 +27,7 @@ PYTHON_SOURCES := pyproject.toml $(shell find bindings-python/python -name '*.py
 
 # ---------------------------------------------------------------------------------------------- what people ask for
 .PHONY: help demo test build check fmt lint audit test-core test-wasm test-collector test-python test-blackbox test-integrations
-.PHONY: bench bench-hotpath bench-clients bench-import bench-flush bench-tenants dist clean
+.PHONY: bench bench-langchain bench-hotpath bench-clients bench-import bench-flush bench-tenants dist clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-16s %s\n", $$1, $$2 }'
@@ -70,7 +70,7 @@ test-blackbox: build ## the promises, from outside: real processes, a real colle
 test-integrations: build $(INTEGRATIONS)/.ready ## LangChain, LangGraph and the OpenAI package against a fake OpenAI server, beside langfuse
 	@$(subst $(BIN),$(INTEGRATIONS)/bin,$(PYTEST)) tests/integrations
 
-bench: bench-import bench-clients bench-hotpath bench-flush bench-tenants ## all figures of docs/figures.md
+bench: bench-import bench-clients bench-hotpath bench-langchain bench-flush bench-tenants ## all figures of docs/figures.md
 
 bench-hotpath: $(VENV)/.wheel-shipped $(COLLECTOR) ## cost of an observation beside the langfuse SDK
 	@$(BIN)/python -m bench.hotpath
@@ -80,6 +80,9 @@ bench-clients: $(VENV)/.wheel-shipped $(COLLECTOR) ## 200 clients of 200 keys: t
 
 bench-import: $(VENV)/.wheel-shipped $(COLLECTOR) ## time and memory of the import
 	@$(BIN)/python -m bench.imports
+
+bench-langchain: $(VENV)/.wheel-shipped $(INTEGRATIONS)/.ready ## cost of a LangChain run's events beside langfuse's handler
+	@$(INTEGRATIONS)/bin/python -m bench.langchain
 
 bench-flush: $(VENV)/.wheel-shipped $(COLLECTOR) ## flush(1.0) and process exit against broken servers
 	@$(BIN)/python -m bench.flush

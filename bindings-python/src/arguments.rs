@@ -196,7 +196,6 @@ fn metadata(
         return text(scratch, given, |text| sink.field(Field::Metadata, Value::Str(text)));
     };
     for_each_item(dict, |key, value| {
-        scratch.clear();
         let other;
         let key = match key.cast::<PyString>().ok().and_then(|key| key.to_str().ok()) {
             Some(key) => key,
@@ -205,16 +204,27 @@ fn metadata(
                 &other
             }
         };
-        match capture(value, scratch)? {
-            Captured::Absent => {}
-            Captured::Text(text) => sink.metadata(key, Value::Str(text)),
-            Captured::Int(number) => sink.metadata(key, Value::Int(number)),
-            Captured::Double(number) => sink.metadata(key, Value::Double(number)),
-            Captured::Bool(flag) => sink.metadata(key, Value::Bool(flag)),
-            Captured::Encoded => sink.metadata(key, Value::Str(scratch.text())),
-        }
-        Ok(())
+        put_metadata(sink, key, value, scratch)
     })
+}
+
+/// One top-level key of the metadata.
+pub(crate) fn put_metadata(
+    sink: &mut impl Sink,
+    key: &str,
+    value: &Bound<'_, PyAny>,
+    scratch: &mut Scratch,
+) -> PyResult<()> {
+    scratch.clear();
+    match capture(value, scratch)? {
+        Captured::Absent => {}
+        Captured::Text(text) => sink.metadata(key, Value::Str(text)),
+        Captured::Int(number) => sink.metadata(key, Value::Int(number)),
+        Captured::Double(number) => sink.metadata(key, Value::Double(number)),
+        Captured::Bool(flag) => sink.metadata(key, Value::Bool(flag)),
+        Captured::Encoded => sink.metadata(key, Value::Str(scratch.text())),
+    }
+    Ok(())
 }
 
 /// Hands `value` as text to `put`; `None` is nothing.

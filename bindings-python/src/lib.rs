@@ -21,6 +21,7 @@ mod notices;
 mod observation;
 mod observer;
 mod propagation;
+mod runs;
 mod scope;
 mod scoring;
 mod stream;
@@ -67,6 +68,8 @@ mod _native {
     use crate::observer::{Observer, Run};
     #[pymodule_export]
     use crate::propagation::{Block, propagate_attributes};
+    #[pymodule_export]
+    use crate::runs::{OpenRun, OpenRuns};
     #[pymodule_export]
     use crate::scope::Scope;
 

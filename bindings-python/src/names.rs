@@ -25,7 +25,7 @@ macro_rules! names {
 
 names! {
     args "args", astimezone "astimezone", body_iterator "body_iterator", data "data", dataclass_fields "__dataclass_fields__",
-    dict "__dict__", dict_v1 "dict", extra "__pydantic_extra__", field_type "_field_type", isoformat "isoformat", item "item", kwargs "kwargs",
+    dict "__dict__", dict_v1 "dict", extra "__pydantic_extra__", int "int", field_type "_field_type", isoformat "isoformat", item "item", kwargs "kwargs",
     langfuse_parent_observation_id "langfuse_parent_observation_id", langfuse_public_key "langfuse_public_key",
     langfuse_trace_id "langfuse_trace_id", model_dump "model_dump", module "__module__", size "size", slots "__slots__", to_json "to_json",
     tolist "tolist", tzinfo "tzinfo", value "_value_",

@@ -349,7 +349,7 @@ def test_an_async_graph(handler: CallbackHandler, client: tracespool.Client, sto
 
 
 def test_runs_that_never_end_are_bounded_by_number(handler: CallbackHandler, stored: Any, caplog: Any) -> None:
-    handler._runs.max_runs = 100
+    handler._bounds.runs = 100
     for at in range(150):
         handler.on_chain_start(None, {"at": at}, run_id=uuid4(), name=f"lost-{at}")
     assert len(handler._runs) <= 100
@@ -362,12 +362,12 @@ def test_runs_that_never_end_are_bounded_by_number(handler: CallbackHandler, sto
 
 
 def test_runs_that_never_end_are_bounded_by_bytes(handler: CallbackHandler, client: tracespool.Client, stored: Any) -> None:
-    handler._runs.max_bytes = 1024 * 1024
+    handler._bounds.bytes = 1024 * 1024
     for at in range(40):
         handler.on_chain_start(None, "x" * 100_000, run_id=uuid4(), name=f"lost-{at}")
     for at in range(400):
         handler.on_chain_start(None, "x", run_id=uuid4(), name="small")
-    assert handler._runs._bytes() <= 1024 * 1024
+    assert handler._runs.bytes <= 1024 * 1024
     assert handler.evicted_runs >= 30
 
 
@@ -437,8 +437,8 @@ def test_without_langchain_the_import_says_what_is_missing() -> None:
 
 
 def test_the_defaults_are_bounded() -> None:
-    runs = _langchain_runs.Runs()
-    assert (runs.max_runs, runs.max_bytes) == (10_000, 8 * 1024 * 1024)
+    bounds = _langchain_runs.Bounds()
+    assert (bounds.runs, bounds.bytes) == (10_000, 8 * 1024 * 1024)
 
 
 def test_a_prompt_for_a_completion_model(handler: CallbackHandler, stored: Any) -> None:

@@ -155,6 +155,23 @@ class Run:
     collect = fail
 
 
+class OpenRuns:
+    """Runs that are not recorded."""
+
+    bytes = 0
+
+    def __len__(self) -> int:
+        return 0
+
+    def _none(self, *_: Any) -> None:
+        return None
+
+    get = begin = adopt = end = first = _none
+
+    def evict(self, runs: int, bytes: int) -> list[Any]:
+        return []
+
+
 _RUN = Run()
 _RESERVED = ("langfuse_public_key", "langfuse_trace_id", "langfuse_parent_observation_id")
 

@@ -8,7 +8,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-_PARAMETERS = (
+_PARAMETERS = dict.fromkeys((
     "temperature",
     "max_tokens",
     "max_completion_tokens",
@@ -20,7 +20,7 @@ _PARAMETERS = (
     "min_new_tokens",
     "max_new_tokens",
     "stop_sequences",
-)
+))
 # Where a class keeps its model: keys of what it was made with, or of what it is called with.
 _MADE_WITH = {
     "ChatGoogleGenerativeAI": "model",
@@ -68,6 +68,8 @@ _UNSAID = {"Anthropic": "anthropic", "TextGen": "text-gen"}
 def parameters(called_with: Any) -> dict[str, Any]:
     """Those of the invocation's parameters that say how the model answers."""
     if not called_with:
+        return {}
+    if called_with.keys().isdisjoint(_PARAMETERS) and "params" not in called_with:
         return {}
     if called_with.get("_type") == "IBM watsonx.ai" and called_with.get("params"):
         called_with = {**called_with, **called_with["params"]}

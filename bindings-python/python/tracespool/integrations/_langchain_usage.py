@@ -22,6 +22,8 @@ _NAMES = (
     ("input_token_count", "input"),  # IBM watsonx
     ("generated_token_count", "output"),
 )
+# What LangChain's own models say most of the time.
+_PLAIN = {"input_tokens", "output_tokens", "total_tokens"}
 # Servers understand OpenAI's own shape as it is.
 _OPENAI = (
     {"prompt_tokens", "completion_tokens", "total_tokens"},
@@ -60,6 +62,9 @@ def counts(usage: Any) -> dict[str, Any] | None:
     since servers add all keys up; a priority tier is no part but a way of billing and stays in. `None` where nothing counts.
     """
     told: dict[str, Any] = dict(usage if isinstance(usage, dict) else vars(usage))
+    if told.keys() == _PLAIN:
+        told = {"input": told["input_tokens"], "output": told["output_tokens"], "total": told["total_tokens"]}
+        return {key: count for key, count in told.items() if isinstance(count, int)} or None
     if told.keys() in _OPENAI:
         return told
     for name, ours in _NAMES:
