@@ -3,6 +3,7 @@
 //! be closed in another context than it was begun in.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
@@ -42,15 +43,16 @@ pub(crate) struct Record {
     pub(crate) observation: Option<Py<Observation>>,
     pub(crate) propagated: Option<Arc<Propagated>>,
     pub(crate) handle: Option<Arc<Handle>>,
-    /// Of an attached observation: what is current again once that has ended.
+    /// Of an attached observation: what is current again once it is over.
     pub(crate) before: Option<Py<PyAny>>,
+    pub(crate) over: AtomicBool,
 }
 
 /// The variable's value as it was read.
 pub(crate) struct Current<'py>(Bound<'py, PyAny>);
 
 impl<'py> Current<'py> {
-    /// Reads the variable. An attached observation that has ended counts no more, see [`attach`].
+    /// Reads the variable. An attached observation that is over counts no more, see [`attach`].
     pub(crate) fn read(py: Python<'py>) -> PyResult<Self> {
         let mut current = Self(variable(py)?.get.bind(py).call0()?);
         while let Some(before) = current.lapsed() {
@@ -59,12 +61,11 @@ impl<'py> Current<'py> {
         Ok(current)
     }
 
-    /// What was current before an attached observation that has ended.
+    /// What was current before an attached observation that is over.
     fn lapsed(&self) -> Option<Bound<'py, PyAny>> {
         let record = self.record()?;
         let before = record.before.as_ref()?;
-        let ended = record.observation.as_ref().is_some_and(|observation| observation.get().core.has_ended());
-        ended.then(|| before.bind(self.0.py()).clone())
+        record.over.load(Ordering::Relaxed).then(|| before.bind(self.0.py()).clone())
     }
 
     /// The observation that new ones go below.
@@ -142,11 +143,9 @@ pub(crate) fn set_current(record: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
     Ok(previous)
 }
 
-/// Makes `observation` current until it ends. For frameworks that tell of the begin and the end of work, but not always in
-/// the same context: where its end was seen elsewhere, what was current before is found again all the same.
-#[pyfunction]
-#[pyo3(signature = (observation, /))]
-pub(crate) fn attach(observation: &Bound<'_, Observation>) -> PyResult<()> {
+/// Makes `observation` current until its record is `over`. For frameworks that tell of the begin and the end of work, but not
+/// always in the same context: where its end was seen elsewhere, what was current before is found again all the same.
+pub(crate) fn attach<'py>(observation: &Bound<'py, Observation>) -> PyResult<Bound<'py, Record>> {
     let py = observation.py();
     let this = observation.get();
     let record = Record {
@@ -154,21 +153,21 @@ pub(crate) fn attach(observation: &Bound<'_, Observation>) -> PyResult<()> {
         propagated: this.propagated.clone(),
         handle: Some(this.handle.clone()),
         before: Some(Current::read(py)?.into_value()),
+        over: AtomicBool::new(false),
     };
-    set(Bound::new(py, record)?.as_any())
+    let record = Bound::new(py, record)?;
+    set(record.as_any())?;
+    Ok(record)
 }
 
-/// Sets back what was current before `observation` was attached, where it is still the current one in this context.
-#[pyfunction]
-#[pyo3(signature = (observation, /))]
-pub(crate) fn detach(observation: &Bound<'_, Observation>) -> PyResult<()> {
-    let py = observation.py();
-    let current = Current(variable(py)?.get.bind(py).call0()?);
-    let before = current.record().and_then(|record| {
-        let mine = record.observation.as_ref()?.is(observation);
-        record.before.as_ref().filter(|_| mine).map(|before| before.bind(py).clone())
-    });
-    before.map_or(Ok(()), |before| set(&before))
+/// Sets back what was current before the observation of `record`, where that is still current in this context.
+pub(crate) fn detach(record: &Bound<'_, Record>) -> PyResult<()> {
+    let py = record.py();
+    let current = variable(py)?.get.bind(py).call0()?;
+    match &record.get().before {
+        Some(before) if current.is(record) => set(before.bind(py)),
+        _ => Ok(()),
+    }
 }
 
 /// The current trace's id, `None` outside of any.

@@ -51,9 +51,7 @@ mod _native {
     #[pymodule_export]
     use crate::client::{Client, create_trace_id};
     #[pymodule_export]
-    use crate::current::{
-        attach, detach, get_current_observation_id, get_current_trace_id, py_current, set_current,
-    };
+    use crate::current::{get_current_observation_id, get_current_trace_id, py_current, set_current};
     #[pymodule_export]
     use crate::flush::{Ticket, begin_flush_all, cleanup_all_clients, cleanup_client};
     #[pymodule_export]

@@ -1,6 +1,7 @@
 //! `propagate_attributes` and `client.use()`: blocks that change what is current without starting an observation.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use parking_lot::Mutex;
 use pyo3::prelude::*;
@@ -61,7 +62,13 @@ impl Block {
         let handle = self.handle.clone().or_else(|| current.handle().cloned());
         let record = Bound::new(
             py,
-            Record { observation: observation.map(Bound::unbind), propagated, handle, before: None },
+            Record {
+                observation: observation.map(Bound::unbind),
+                propagated,
+                handle,
+                before: None,
+                over: AtomicBool::new(false),
+            },
         )?;
         current::set(record.as_any())?;
         let run = (record.unbind(), current.into_value());

@@ -9,7 +9,7 @@ use pyo3::types::{PyDict, PyList, PyString};
 use tracespool_core::attr::Level;
 
 use crate::arguments::{Given, Sink, kind_of, put_metadata};
-use crate::current::{self, Current};
+use crate::current::{self, Current, Record};
 use crate::names::names;
 use crate::observation::{Observation, begun};
 use crate::value::{Scratch, for_each_item};
@@ -24,6 +24,7 @@ const HIDDEN: &str = "langsmith:hidden";
 #[pyclass(frozen, module = "tracespool._native")]
 pub(crate) struct OpenRun {
     observation: Py<Observation>,
+    record: Py<Record>,
     parent: Option<Py<Self>>,
     held: usize,
     streams: AtomicBool,
@@ -108,11 +109,12 @@ impl OpenRuns {
         parent: Option<Py<OpenRun>>,
     ) -> PyResult<()> {
         let py = id.py();
-        current::attach(&observation)?;
+        let record = current::attach(&observation)?.unbind();
         let held = observation.get().core.held_bytes();
         self.bytes.fetch_add(held, Ordering::Relaxed);
         let run = OpenRun {
             observation: observation.unbind(),
+            record,
             parent,
             held,
             streams: AtomicBool::new(false),
@@ -131,6 +133,7 @@ impl OpenRuns {
             return Ok(None);
         }
         let run = run.cast_into::<OpenRun>()?;
+        run.get().record.get().over.store(true, Ordering::Relaxed);
         self.bytes.fetch_sub(run.get().held, Ordering::Relaxed);
         Ok(Some(run))
     }
@@ -233,7 +236,7 @@ impl OpenRuns {
             ..Given::default()
         };
         let applied = given.apply(&this.handle, &mut &this.core);
-        let detached = current::detach(observation);
+        let detached = current::detach(run.get().record.bind(py));
         this.finish(py, None);
         applied.and(detached)?;
         Ok(run.get().parent.is_none().then_some(run))

@@ -415,6 +415,21 @@ def test_the_client_is_the_current_one(collector: Any, key: str, chain: Any) -> 
         tracespool.cleanup_client(f"{key}-{tenant}")
 
 
+def test_what_is_sampled_out_stays_together(collector: Any, key: str) -> None:
+    client = tracespool.Client(public_key=key, secret_key="s", base_url=collector.url, sample_rate=0.0)
+    inside: list[Any] = []
+
+    def look(value: Any) -> Any:
+        inside.append(client.get_current_trace_id())
+        return value
+
+    handler = CallbackHandler(client=client)
+    RunnableLambda(look).invoke(1, config={"callbacks": [handler]})
+    assert inside == [handler.last_trace_id]
+    assert client.get_current_trace_id() is None
+    tracespool.cleanup_client(key)
+
+
 def test_a_trace_of_ones_own(client: tracespool.Client, chain: Any, stored: Any) -> None:
     trace = "0123456789abcdef0123456789abcdef"
     handler = CallbackHandler(client=client, trace_context={"trace_id": trace})

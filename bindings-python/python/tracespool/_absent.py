@@ -155,6 +155,10 @@ class Run:
     collect = fail
 
 
+class OpenRun:
+    """A run that is not recorded; there is never one."""
+
+
 class OpenRuns:
     """Runs that are not recorded."""
 
@@ -222,8 +226,6 @@ def current() -> None:
 def set_current(record: Any) -> None:
     return None
 
-
-attach = detach = set_current
 
 
 def get_current_trace_id() -> str | None:

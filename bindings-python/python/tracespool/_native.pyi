@@ -20,14 +20,12 @@ __all__ = [
     "__version__",
     "after_fork_child",
     "after_fork_parent",
-    "attach",
     "before_fork",
     "begin_flush_all",
     "cleanup_all_clients",
     "cleanup_client",
     "create_trace_id",
     "current",
-    "detach",
     "encode",
     "get_client",
     "get_current_observation_id",
@@ -450,8 +448,6 @@ class Client:
 
 def encode(value: Any, /) -> str | None: ...
 def create_trace_id(*, seed: str | None = None) -> str: ...
-def attach(observation: Observation, /) -> None: ...
-def detach(observation: Observation, /) -> None: ...
 def current() -> object: ...
 def set_current(record: object, /) -> object: ...
 def get_current_trace_id() -> str | None: ...
