@@ -11,6 +11,7 @@ BIN := $(VENV)/bin
 CARGO ?= cargo
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 COLLECTOR := $(TARGET)/release/tracespool-collector
+INTEGRATIONS := $(VENV)/integrations
 LIMIT ?= 40
 RECEIVERS := .venv-receivers
 TIMEOUT ?= 180
@@ -26,9 +27,8 @@ RUST_SOURCES := Cargo.toml Cargo.lock $(shell find core collector bindings-pytho
 PYTHON_SOURCES := pyproject.toml $(shell find bindings-python/python -name '*.py' -o -name '*.pyi' -o -name py.typed 2>/dev/null)
 
 # ---------------------------------------------------------------------------------------------- what people ask for
-.PHONY: help demo test build check fmt lint audit test-core test-wasm test-collector test-python test-blackbox
-.PHONY: compatibility test-frameworks test-receivers
-.PHONY: bench bench-hotpath bench-scopes bench-clients bench-import bench-flush bench-tenants dist clean
+.PHONY: compatibility test-dropin test-integrations test-instrumentations test-receivers
+.PHONY: bench bench-hotpath bench-scopes bench-langchain bench-otel bench-clients bench-import bench-flush bench-tenants dist clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-16s %s\n", $$1, $$2 }'
@@ -36,7 +36,7 @@ help: ## this list
 demo: build ## the same service untraced, with tracespool and with the langfuse SDK: one table, one web page
 	@$(BIN)/python -m examples.demo --limit $(LIMIT)
 
-test: check test-core test-collector test-wasm test-python test-blackbox ## everything that must pass
+test: check test-core test-collector test-wasm test-python test-blackbox test-integrations ## everything that must pass
 
 build: $(VENV)/.wheel $(COLLECTOR) ## the Python package into .venv, and the collector
 
@@ -66,7 +66,7 @@ test-python: build ## the Python package: stubs against the module, and its test
 	@$(PYTEST) bindings-python/tests
 
 test-blackbox: build ## the promises, from outside: real processes, a real collector, a short demo
-	@$(PYTEST) tests --ignore tests/receivers
+	@$(PYTEST) tests --ignore tests/receivers --ignore tests/integrations
 
 test-receivers: build ## other backends, really: Arize Phoenix and MLflow (fetches 2 GB once)
 	@$(MAKE) -j2 $(RECEIVERS)/.phoenix $(RECEIVERS)/.mlflow
@@ -78,11 +78,10 @@ compatibility: build ## docs/compatibility-signatures.md: our signatures beside 
 	@cd tests/conformance && ../../$(BIN)/python -m signatures.table --snapshots ../../$(VENV)
 	@cd tests/conformance && ../../$(BIN)/python -m signatures.table
 
-test-frameworks: build ## frameworks of others that trace to langfuse, unchanged on tracespool (installs 100 MB)
+test-dropin: build ## frameworks of others that trace to langfuse, unchanged on tracespool (installs 100 MB)
 	@test -d $(VENV)/frameworks || $(BIN)/python -m pip install -q --disable-pip-version-check --target $(VENV)/frameworks -r tests/frameworks.txt
 	@$(PYTEST) tests/dropin/test_frameworks.py
 
-.PHONY: test-instrumentations bench-otel
 test-instrumentations: build ## real OpenTelemetry instrumentation against a fake OpenAI server (installs 60 MB)
 	@test -d $(VENV)/instrumentations || $(BIN)/python -m pip install -q --disable-pip-version-check --target $(VENV)/instrumentations -r tests/otel/instrumentations.txt
 	@$(PYTEST) tests/otel
@@ -90,7 +89,10 @@ test-instrumentations: build ## real OpenTelemetry instrumentation against a fak
 bench-otel: $(VENV)/.wheel-shipped $(COLLECTOR) ## cost of an observation with and without OpenTelemetry imported
 	@$(BIN)/python -m bench.otel
 
-bench: bench-import bench-clients bench-hotpath bench-scopes bench-flush bench-tenants ## all figures of docs/figures.md
+test-integrations: build $(INTEGRATIONS)/.ready ## LangChain, LangGraph and the OpenAI package against a fake OpenAI server, beside langfuse
+	@$(subst $(BIN),$(INTEGRATIONS)/bin,$(PYTEST)) tests/integrations
+
+bench: bench-import bench-clients bench-hotpath bench-scopes bench-langchain bench-otel bench-flush bench-tenants ## all figures of docs/figures.md
 
 bench-hotpath: $(VENV)/.wheel-shipped $(COLLECTOR) ## cost of an observation beside the langfuse SDK
 	@$(BIN)/python -m bench.hotpath
@@ -103,6 +105,9 @@ bench-clients: $(VENV)/.wheel-shipped $(COLLECTOR) ## 200 clients of 200 keys: t
 
 bench-import: $(VENV)/.wheel-shipped $(COLLECTOR) ## time and memory of the import
 	@$(BIN)/python -m bench.imports
+
+bench-langchain: $(VENV)/.wheel-shipped $(INTEGRATIONS)/.ready ## cost of a LangChain run's events beside langfuse's handler
+	@$(INTEGRATIONS)/bin/python -m bench.langchain
 
 bench-flush: $(VENV)/.wheel-shipped $(COLLECTOR) ## flush(1.0) and process exit against broken servers
 	@$(BIN)/python -m bench.flush
@@ -127,6 +132,14 @@ $(VENV)/.wheel: $(VENV)/.tools $(RUST_SOURCES) $(PYTHON_SOURCES)
 	@echo "building the Python package"
 	@$(FAST) $(INSTALL)
 	@rm -f $(VENV)/.wheel-shipped; touch $@
+
+# An environment on top of the other: the other tests and the benches shall not see what this one holds.
+$(INTEGRATIONS)/.ready: $(VENV)/.tools tests/requirements-integrations.txt
+	@echo "installing what the integrations are tested with"
+	@$(BIN)/python -m venv $(INTEGRATIONS)
+	@$(BIN)/python -c "import sysconfig; print(sysconfig.get_path('purelib'))" > "$$($(INTEGRATIONS)/bin/python -c "import sysconfig; print(sysconfig.get_path('purelib'))")/below.pth"
+	@$(INTEGRATIONS)/bin/python -m pip install -q --disable-pip-version-check -r tests/requirements-integrations.txt
+	@touch $@
 
 # The same package with the release profile of Cargo.toml: figures are taken from this one.
 $(VENV)/.wheel-shipped: $(VENV)/.tools $(RUST_SOURCES) $(PYTHON_SOURCES)

@@ -238,19 +238,26 @@ fn metadata_values(sink: &mut impl Sink, scratch: &mut Scratch, given: &Bound<'_
     let Ok(dict) = given.cast::<PyDict>() else {
         return text(scratch, given, |text| sink.field(Field::Metadata, Value::Str(text)));
     };
-    for_each_item(dict, |key, value| {
-        scratch.clear();
-        let key = &metadata_key(key)?;
-        match capture(value, scratch)? {
-            Captured::Absent => {}
-            Captured::Text(text) => sink.metadata(key, Value::Str(text)),
-            Captured::Int(number) => sink.metadata(key, Value::Int(number)),
-            Captured::Double(number) => sink.metadata(key, Value::Double(number)),
-            Captured::Bool(flag) => sink.metadata(key, Value::Bool(flag)),
-            Captured::Encoded => sink.metadata(key, Value::Str(scratch.text())),
-        }
-        Ok(())
-    })
+    for_each_item(dict, |key, value| put_metadata(sink, &metadata_key(key)?, value, scratch))
+}
+
+/// One top-level key of the metadata.
+pub(crate) fn put_metadata(
+    sink: &mut impl Sink,
+    key: &str,
+    value: &Bound<'_, PyAny>,
+    scratch: &mut Scratch,
+) -> PyResult<()> {
+    scratch.clear();
+    match capture(value, scratch)? {
+        Captured::Absent => {}
+        Captured::Text(text) => sink.metadata(key, Value::Str(text)),
+        Captured::Int(number) => sink.metadata(key, Value::Int(number)),
+        Captured::Double(number) => sink.metadata(key, Value::Double(number)),
+        Captured::Bool(flag) => sink.metadata(key, Value::Bool(flag)),
+        Captured::Encoded => sink.metadata(key, Value::Str(scratch.text())),
+    }
+    Ok(())
 }
 
 /// A key of metadata: what is no `str` as `str()` has it.

@@ -119,9 +119,10 @@ methods! {
     }
 
     Observation update
-    "($self, *, name=None, input=None, output=None, metadata=None, version=None, level=None, status_message=None, completion_start_time=None, model=None, model_parameters=None, usage_details=None, cost_details=None, prompt=None, **unknown)"
+    "($self, *, name=None, as_type=None, input=None, output=None, metadata=None, version=None, level=None, status_message=None, completion_start_time=None, model=None, model_parameters=None, usage_details=None, cost_details=None, prompt=None, **unknown)"
     "Sets what is given and leaves the rest."
     (of, keywords) {
+        of.get().retype(&keywords);
         of.get().change(&keywords)?;
         Ok(of.clone().into_any())
     }

@@ -4,6 +4,7 @@
 
 use std::ffi::{c_int, c_void};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use pyo3::ffi;
 use pyo3::prelude::*;
@@ -83,14 +84,25 @@ pub(crate) struct Record {
     pub(crate) observation: Option<Py<Observation>>,
     pub(crate) propagated: Option<Arc<Propagated>>,
     pub(crate) handle: Option<Arc<Handle>>,
+    /// Of an attached observation: what is current again once it is over.
+    pub(crate) before: Option<Py<PyAny>>,
+    pub(crate) over: AtomicBool,
 }
 
 /// The variable's value as it was read.
 pub(crate) struct Current<'py>(Bound<'py, PyAny>);
 
 impl<'py> Current<'py> {
-    /// Reads the variable.
+    /// Reads the variable. An attached observation that is over counts no more, see [`attach`].
     pub(crate) fn read(py: Python<'py>) -> PyResult<Self> {
+        let mut current = Self::raw(py)?;
+        while let Some(before) = current.lapsed() {
+            current = Self(before);
+        }
+        Ok(current)
+    }
+
+    fn raw(py: Python<'py>) -> PyResult<Self> {
         let variable = variable(py)?;
         let Some(direct) = variable.direct else {
             return variable.get.bind(py).call0().map(Self);
@@ -104,6 +116,13 @@ impl<'py> Current<'py> {
             }
             Ok(Self(Bound::from_owned_ptr_or_opt(py, value).unwrap_or_else(|| py.None().into_bound(py))))
         }
+    }
+
+    /// What was current before an attached observation that is over.
+    fn lapsed(&self) -> Option<Bound<'py, PyAny>> {
+        let record = self.record()?;
+        let before = record.before.as_ref()?;
+        record.over.load(Ordering::Relaxed).then(|| before.bind(self.0.py()).clone())
     }
 
     /// The observation that new ones go below.
@@ -167,4 +186,30 @@ pub(crate) fn leave(mine: &Bound<'_, PyAny>, previous: &Bound<'_, PyAny>) -> PyR
     let ended =
         || current.0.cast_exact::<Observation>().is_ok_and(|observation| observation.get().core.has_ended());
     if current.0.is(mine) || ended() { set(previous) } else { Ok(()) }
+}
+
+/// Makes `observation` current until its record is `over`. For frameworks that tell of the begin and the end of work, but not
+/// always in the same context: where its end was seen elsewhere, what was current before is found again all the same.
+pub(crate) fn attach<'py>(observation: &Bound<'py, Observation>) -> PyResult<Bound<'py, Record>> {
+    let py = observation.py();
+    let this = observation.get();
+    let record = Record {
+        observation: Some(observation.clone().unbind()),
+        propagated: this.propagated.clone(),
+        handle: Some(this.handle.clone()),
+        before: Some(Current::read(py)?.into_value()),
+        over: AtomicBool::new(false),
+    };
+    let record = Bound::new(py, record)?;
+    set(record.as_any())?;
+    Ok(record)
+}
+
+/// Sets back what was current before the observation of `record`, where that is still current in this context.
+pub(crate) fn detach(record: &Bound<'_, Record>) -> PyResult<()> {
+    let py = record.py();
+    match &record.get().before {
+        Some(before) if Current::raw(py)?.0.is(record) => set(before.bind(py)),
+        _ => Ok(()),
+    }
 }

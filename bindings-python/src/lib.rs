@@ -27,6 +27,7 @@ mod options;
 mod otel;
 mod prompts;
 mod propagation;
+mod runs;
 mod scope;
 mod scoring;
 mod stage;
@@ -81,6 +82,8 @@ mod _native {
     use crate::prompts::PromptTicket;
     #[pymodule_export]
     use crate::propagation::Block;
+    #[pymodule_export]
+    use crate::runs::{OpenRun, OpenRuns};
     #[pymodule_export]
     use crate::scope::Scope;
 

@@ -11,7 +11,7 @@ use tracespool_core::id::{SpanId, TraceId};
 use tracespool_core::propagate::Propagated;
 use tracespool_core::{Chosen, Dialect, SpanContext, Start, Values};
 
-use crate::arguments::{Given, Sink as _};
+use crate::arguments::{Given, Sink as _, kind_of};
 use crate::current::Current;
 use crate::handle::Handle;
 use crate::keywords::Keywords;
@@ -125,6 +125,14 @@ impl Observation {
         }
     }
 
+    /// Sets what it is, where that was given.
+    pub(crate) fn retype(&self, keywords: &Keywords<'_, '_>) {
+        if let Some(kind) = keywords.as_type() {
+            let kind = kind_of(Some(&kind), self.public_key());
+            self.core.set(Field::Type, Value::Str(kind.as_str()));
+        }
+    }
+
     /// Sets what was given.
     pub(crate) fn change(&self, keywords: &Keywords<'_, '_>) -> PyResult<()> {
         if let Some(name) = keywords.name()? {
@@ -184,6 +192,12 @@ impl Observation {
     #[getter]
     fn is_recording(&self) -> bool {
         self.core.is_recording()
+    }
+
+    /// Bytes that it holds of its destination's budget until it ends.
+    #[getter]
+    fn held_bytes(&self) -> usize {
+        self.core.held_bytes()
     }
 
     /// Ends the observation at `end_time` (nanoseconds since 1970), now by default, and hands it over for sending. A second

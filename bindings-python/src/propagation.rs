@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::ffi::CStr;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use parking_lot::Mutex;
 use pyo3::prelude::*;
@@ -75,8 +76,16 @@ impl Block {
             observation.get().core.propagate(propagated);
         }
         let handle = self.handle.clone().or_else(|| origin.handle().cloned());
-        let record =
-            Bound::new(py, Record { observation: observation.map(Bound::unbind), propagated, handle })?;
+        let record = Bound::new(
+            py,
+            Record {
+                observation: observation.map(Bound::unbind),
+                propagated,
+                handle,
+                before: None,
+                over: AtomicBool::new(false),
+            },
+        )?;
         let before = origin.enter_block(record.as_any(), &baggage)?;
         let run = (record.unbind(), before);
         let mut runs = self.runs.lock();

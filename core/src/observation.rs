@@ -251,6 +251,16 @@ impl Observation {
         bound.process.shared.abandoned.load(Ordering::Acquire) || self.record.lock().is_none()
     }
 
+    /// Bytes of the budget that it holds while it is open.
+    #[must_use]
+    pub fn held_bytes(&self) -> usize {
+        let Some(bound) = &self.bound else { return 0 };
+        if bound.process.shared.abandoned.load(Ordering::Acquire) {
+            return 0;
+        }
+        self.record.lock().as_ref().map_or(0, |record| record.reserved)
+    }
+
     /// Ends it at `end_time` (nanoseconds since 1970; `None` for now) and hands it over. A second call does nothing.
     /// In a process that did not start it, it is counted as `forked`. Returns whether this call ended it.
     pub fn end(&self, end_time: Option<u64>) -> bool {

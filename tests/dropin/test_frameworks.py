@@ -9,7 +9,7 @@ from program import PUBLIC_KEY, environment
 from test_install import run
 
 _INSTALLED = Path(__file__).resolve().parents[2] / ".venv" / "frameworks"
-pytestmark = pytest.mark.skipif(not _INSTALLED.is_dir(), reason="needs 100 MB more: `make test-frameworks`")
+pytestmark = pytest.mark.skipif(not _INSTALLED.is_dir(), reason="needs 100 MB more: `make test-dropin`")
 
 HAYSTACK = """
 import threading

@@ -74,6 +74,7 @@ class Observation:
     @property
     def client(self) -> Any:
         return get_client()
+    held_bytes = 0
 
     def _same(self, *_: Any, **__: Any) -> "Observation":
         return self
@@ -187,6 +188,27 @@ class Run:
     collect = fail
 
 
+class OpenRun:
+    """A run that is not recorded; there is never one."""
+
+
+class OpenRuns:
+    """Runs that are not recorded."""
+
+    bytes = 0
+
+    def __len__(self) -> int:
+        return 0
+
+    def _none(self, *_: Any) -> None:
+        return None
+
+    get = begin = adopt = end = first = _none
+
+    def evict(self, runs: int, bytes: int) -> list[Any]:
+        return []
+
+
 _RUN = Run()
 _RESERVED = ("langfuse_public_key", "langfuse_trace_id", "langfuse_parent_observation_id")
 
@@ -277,6 +299,7 @@ def current() -> None:
 
 def set_current(record: Any) -> None:
     return None
+
 
 
 def get_current_trace_id() -> str | None:

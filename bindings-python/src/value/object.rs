@@ -31,7 +31,11 @@ impl Encoder<'_, '_> {
         let is = |known: &types::Known| known.matches(py, kind);
         let secrets =
             [&types::SECRET_STR, &types::SECRET_BYTES, &types::SECRET_STR_V1, &types::SECRET_BYTES_V1];
-        if secrets.into_iter().any(is) {
+        if [&types::MESSAGE, &types::DOCUMENT, &types::PROMPT_VALUE].into_iter().any(is)
+            && self.plain_fields(object)?
+        {
+            // Written.
+        } else if secrets.into_iter().any(is) {
             self.text("<secret>");
         } else if is(&types::DATETIME) {
             self.text(&timestamp(object)?);
@@ -158,6 +162,26 @@ impl Encoder<'_, '_> {
         }
         self.close(b'[', b']');
         Ok(())
+    }
+
+    /// LangChain's own messages, prompts and documents have no serialisers of their own: what `model_dump` would copy for each is
+    /// what their `__dict__` holds. False where that is not so.
+    fn plain_fields(&mut self, object: &Bound<'_, PyAny>) -> PyResult<bool> {
+        let py = self.py;
+        let module = object.get_type().getattr(names(py).module.bind(py))?;
+        let own =
+            module.cast::<PyString>().is_ok_and(|name| name.to_string_lossy().starts_with("langchain_core."));
+        if !own || object.getattr(names(py).extra.bind(py))?.is_truthy()? {
+            return Ok(false);
+        }
+        let fields = object.getattr(names(py).dict.bind(py))?.cast_into::<PyDict>()?;
+        if self.open[..self.depth].contains(&object.as_ptr()) || !self.enter(object.as_ptr(), 1) {
+            return Ok(false);
+        }
+        // SAFETY: `fields` is a dict that is held.
+        self.caught(|this| unsafe { this.dict(fields.as_ptr()) })?;
+        self.leave();
+        Ok(true)
     }
 
     /// `{...}` of a dataclass's fields.

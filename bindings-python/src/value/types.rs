@@ -67,6 +67,9 @@ known! {
     MEDIA_REFERENCE = c"tracespool.media" . c"LangfuseMediaReference";
     LANGFUSE_MEDIA = c"langfuse.media" . c"LangfuseMedia";
     LANGFUSE_MEDIA_REFERENCE = c"langfuse.media" . c"LangfuseMediaReference";
+    MESSAGE = c"langchain_core.messages.base" . c"BaseMessage";
+    DOCUMENT = c"langchain_core.documents.base" . c"Document";
+    PROMPT_VALUE = c"langchain_core.prompt_values" . c"PromptValue";
     NUMPY_SCALAR = c"numpy" . c"generic";
     NUMPY_ARRAY = c"numpy" . c"ndarray";
 }
