@@ -14,7 +14,8 @@ use crate::current::Record;
 use crate::handle::Handle;
 use crate::notices::problem;
 use crate::observation::Observation;
-use crate::otel::{Before, Origin};
+use crate::origin::Origin;
+use crate::otel::Before;
 use crate::scope::Ready;
 use crate::value::{Captured, Scratch, capture, for_each_item};
 
