@@ -12,7 +12,7 @@ use crate::fastcall::{Method, install};
 use crate::keywords::Keywords;
 use crate::notices::problem;
 use crate::observation::{Observation, begun};
-use crate::otel::Origin;
+use crate::origin::Origin;
 use crate::scope::Scope;
 
 /// `class method "signature" "documentation" (receiver, keywords) body`, each a type that implements [`Method`].

@@ -210,12 +210,12 @@ impl Client {
 
     /// The current trace's id, `None` outside of any.
     fn get_current_trace_id(&self, py: Python<'_>) -> PyResult<Option<String>> {
-        crate::otel::get_current_trace_id(py)
+        crate::origin::get_current_trace_id(py)
     }
 
     /// The current observation's id, `None` outside of any.
     fn get_current_observation_id(&self, py: Python<'_>) -> PyResult<Option<String>> {
-        crate::otel::get_current_observation_id(py)
+        crate::origin::get_current_observation_id(py)
     }
 
     /// A trace's id: random, or the one that `seed` stands for.

@@ -16,7 +16,7 @@ use crate::client::Client;
 use crate::names::names;
 use crate::notices::problem;
 use crate::options::{Extras, Options};
-use crate::otel::Origin;
+use crate::origin::Origin;
 
 /// Handles remembered at most; as many as the core holds destinations.
 const MAX_HANDLES: usize = 1024;

@@ -7,7 +7,7 @@ use tracespool_core::encode::foreign::Foreign;
 use tracespool_core::encode::reading::{Read, Reading};
 use tracespool_core::report::DropReason;
 
-use crate::intake;
+use crate::attributes;
 use crate::value::for_each_item;
 
 /// See the module. Each span can be handed over once; dropping it counts it as `after_goodbye`.
@@ -60,7 +60,7 @@ impl Held {
         let (mut foreign, mut wrong) = (Foreign::new(), Vec::new());
         for_each_item(added, |key, value| {
             let key: String = key.extract()?;
-            if value.is_none() || !intake::attribute(&mut foreign, &key, value)? {
+            if value.is_none() || !attributes::attribute(&mut foreign, &key, value)? {
                 wrong.push(key.clone());
             }
             keys.push(key);

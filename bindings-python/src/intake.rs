@@ -1,77 +1,34 @@
 //! Spans of other instrumentation on their way into one client: what the span processor in `tracespool.otel` calls.
 
 use std::borrow::Cow;
-use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
 use pyo3::exceptions::PyException;
 use pyo3::prelude::*;
-use pyo3::types::{PyBool, PyBytes, PyDict, PyFloat, PyInt, PyList, PyString, PyTuple};
+use pyo3::types::PyString;
 use tracespool_core::attr::{Field, TRACE_METADATA};
-use tracespool_core::encode::foreign::{Any, Foreign, ForeignEnvelope, ForeignHead, Part};
+use tracespool_core::encode::foreign::{Any, Foreign, ForeignEnvelope, ForeignHead};
 use tracespool_core::encode::otlp::{Envelope, Value};
 use tracespool_core::filter;
-use tracespool_core::id::SpanId;
 use tracespool_core::propagate::Propagated;
 use tracespool_core::report::DropReason;
 
+use crate::attributes::{
+    attribute, for_each_attribute, is_genai, part_attributes, scope_name, text, trace_state, with_any,
+};
 use crate::client::Client;
 use crate::handle::Handle;
 use crate::held::Held;
 use crate::names::{Names, names};
 use crate::notices;
-use crate::otel::{self, Origin};
+use crate::origin::Origin;
+use crate::otel;
 use crate::stage;
-use crate::value::{Captured, Scratch, capture_text, for_each_item};
+use crate::started::{self, Started};
 
-/// Spans under way that are remembered for one destination; beyond, the oldest is forgotten (it was never ended).
-const MAX_STARTED: usize = 8192;
 /// Pairs of scope and resource whose encoded form is kept.
 const MAX_SEEN: usize = 64;
-
-/// What was found when a span started.
-struct Started {
-    /// The filter said that it will be sent.
-    exported: bool,
-    app_root: bool,
-    /// Its parent goes to another destination.
-    orphan: bool,
-    propagated: Option<Arc<Propagated>>,
-}
-
-#[derive(Default)]
-struct Table {
-    spans: HashMap<SpanId, Started>,
-    order: VecDeque<SpanId>,
-}
-
-impl Table {
-    fn put(&mut self, span: SpanId, started: Started) {
-        self.spans.insert(span, started);
-        self.order.push_back(span);
-        while self.spans.len() > MAX_STARTED
-            && let Some(oldest) = self.order.pop_front()
-        {
-            self.spans.remove(&oldest);
-        }
-        if self.order.len() > 2 * MAX_STARTED {
-            // Ended ones have left their places behind.
-            let spans = &self.spans;
-            self.order.retain(|span| spans.contains_key(span));
-        }
-    }
-}
-
-/// By destination. The lock is held for looking only.
-static TABLES: Mutex<Option<HashMap<u64, Table>>> = Mutex::new(None);
-
-/// Whether this span is under way and will be sent to `destination`.
-pub(crate) fn is_exported(destination: u64, span: SpanId) -> bool {
-    let tables = TABLES.lock();
-    let table = tables.as_ref().and_then(|tables| tables.get(&destination));
-    table.and_then(|table| table.spans.get(&span)).is_some_and(|started| started.exported)
-}
 
 /// A scope and a resource as they were last met.
 struct Seen {
@@ -153,7 +110,7 @@ impl Intake {
             _ => false,
         };
         let exported = quiet(py, self.wants(span))?.unwrap_or(false);
-        let below = parent.is_some_and(|parent| is_exported(destination, parent.span_id));
+        let below = parent.is_some_and(|parent| started::is_exported(destination, parent.span_id));
         let name = span.getattr(names.name.bind(py))?;
         let scope = scope_name(names, span);
         let app_root = exported
@@ -162,8 +119,7 @@ impl Intake {
             && !origin.claims(ids.trace_id)
             && filter::may_be_app_root(&scope, &text(&name), parent.is_some() && !orphan);
         let started = Started { exported, app_root, orphan, propagated: origin.propagated().cloned() };
-        let mut tables = TABLES.lock();
-        tables.get_or_insert_default().entry(destination).or_default().put(ids.span_id, started);
+        started::put(destination, ids.span_id, started);
         Ok(())
     }
 
@@ -172,11 +128,7 @@ impl Intake {
         let names = names(py);
         let context = span.call_method0(names.get_span_context.bind(py))?;
         let Some(ids) = otel::Foreign::of(&context) else { return Ok(()) };
-        let started = {
-            let mut tables = TABLES.lock();
-            let table = tables.as_mut().and_then(|all| all.get_mut(&self.handle.core.destination_key()));
-            table.and_then(|table| table.spans.remove(&ids.span_id))
-        };
+        let started = started::take(self.handle.core.destination_key(), ids.span_id);
         // A span that is recorded but not sampled is for others.
         if !ids.sampled || !self.handle.core.enabled() {
             return Ok(());
@@ -414,133 +366,6 @@ impl<'a> Stamps<'a> {
     }
 }
 
-fn scope_name(names: &Names, span: &Bound<'_, PyAny>) -> String {
-    let py = span.py();
-    span.getattr(names.instrumentation_scope.bind(py))
-        .and_then(|scope| scope.getattr(names.name.bind(py)))
-        .map(|name| text(&name).into_owned())
-        .unwrap_or_default()
-}
-
-fn is_genai(names: &Names, span: &Bound<'_, PyAny>) -> PyResult<bool> {
-    let mut found = false;
-    for_each_attribute(names, span, |key, _| {
-        found |= key.starts_with(filter::GENAI_PREFIX);
-        Ok(())
-    })?;
-    Ok(found)
-}
-
-/// The `tracestate` text of a span context.
-fn trace_state(names: &Names, context: &Bound<'_, PyAny>) -> String {
-    let state = context.getattr(names.trace_state.bind(context.py()));
-    match state {
-        Ok(state) if state.is_truthy().unwrap_or(false) => {
-            state.call_method0("to_header").map(|header| text(&header).into_owned()).unwrap_or_default()
-        }
-        _ => String::new(),
-    }
-}
-
-fn part_attributes(names: &Names, of: &Bound<'_, PyAny>, part: &mut Part) -> PyResult<()> {
-    for_each_attribute(names, of, |key, value| with_any(value, |any| part.attribute(key, any)).map(drop))
-}
-
-/// Calls `each` with the attributes of a span, scope, resource, event or link.
-fn for_each_attribute<'py>(
-    names: &Names,
-    of: &Bound<'py, PyAny>,
-    mut each: impl FnMut(&str, &Bound<'py, PyAny>) -> PyResult<()>,
-) -> PyResult<()> {
-    let py = of.py();
-    let Ok(attributes) = of.getattr(names.attributes.bind(py)) else { return Ok(()) };
-    if attributes.is_none() {
-        return Ok(());
-    }
-    // A plain dict: OpenTelemetry's own mapping takes a lock for each item.
-    let copied = attributes.call_method0(names.copy.bind(py)).ok();
-    let dict = match copied.and_then(|copy| copy.cast_into::<PyDict>().ok()) {
-        Some(dict) => dict,
-        None => py.get_type::<PyDict>().call1((attributes,))?.cast_into::<PyDict>()?,
-    };
-    for_each_item(&dict, |key, value| {
-        if value.is_none() {
-            return Ok(());
-        }
-        let key = text(key);
-        if key.is_empty() { Ok(()) } else { each(&key, value) }
-    })
-}
-
-/// Text as it is; what has no UTF-8 form is mended.
-fn text<'a>(value: &'a Bound<'_, PyAny>) -> Cow<'a, str> {
-    match value.cast::<PyString>() {
-        Ok(text) => text.to_string_lossy(),
-        Err(_) => value.str().map(|text| text.to_string_lossy().into_owned()).unwrap_or_default().into(),
-    }
-}
-
-/// Adds an attribute; false for a value that is no attribute's.
-pub(crate) fn attribute(foreign: &mut Foreign, key: &str, value: &Bound<'_, PyAny>) -> PyResult<bool> {
-    with_any(value, |any| foreign.attribute(key, None, any))
-}
-
-/// Calls `put` with a value as every server reads it: scalars and lists of one kind as they are, anything else as JSON text.
-fn with_any(value: &Bound<'_, PyAny>, put: impl FnOnce(Any<'_>)) -> PyResult<bool> {
-    if let Ok(text) = value.cast::<PyString>() {
-        put(Any::One(Value::Str(&text.to_string_lossy())));
-        return Ok(true);
-    }
-    if let Some(scalar) = scalar(value) {
-        put(Any::One(scalar));
-        return Ok(true);
-    }
-    if let Ok(bytes) = value.cast::<PyBytes>()
-        && let Ok(text) = std::str::from_utf8(bytes.as_bytes())
-    {
-        put(Any::One(Value::Str(text)));
-        return Ok(true);
-    }
-    if value.is_instance_of::<PyList>() || value.is_instance_of::<PyTuple>() {
-        let items: Vec<Bound<'_, PyAny>> = value.try_iter()?.collect::<PyResult<_>>()?;
-        let texts: Vec<Option<Cow<'_, str>>> = items
-            .iter()
-            .map(|item| item.cast::<PyString>().ok().map(|text| text.to_string_lossy()))
-            .collect();
-        let values: Option<Vec<Value<'_>>> = items
-            .iter()
-            .zip(&texts)
-            .map(|(item, text)| text.as_deref().map(Value::Str).or_else(|| scalar(item)))
-            .collect();
-        let one_kind = |values: &[Value<'_>]| {
-            values.windows(2).all(|pair| std::mem::discriminant(&pair[0]) == std::mem::discriminant(&pair[1]))
-        };
-        if let Some(values) = values.filter(|values| !values.is_empty() && one_kind(values)) {
-            put(Any::List(&values));
-            return Ok(true);
-        }
-    }
-    let scratch = &mut Scratch::take();
-    match capture_text(value, scratch)? {
-        Captured::Text(text) => put(Any::One(Value::Str(text))),
-        Captured::Encoded => put(Any::One(Value::Str(scratch.text()))),
-        _ => return Ok(false),
-    }
-    Ok(true)
-}
-
-fn scalar(value: &Bound<'_, PyAny>) -> Option<Value<'static>> {
-    if let Ok(flag) = value.cast::<PyBool>() {
-        Some(Value::Bool(flag.is_true()))
-    } else if value.is_instance_of::<PyInt>() {
-        value.extract().ok().map(Value::Int)
-    } else if value.is_instance_of::<PyFloat>() {
-        value.extract().ok().map(Value::Double)
-    } else {
-        None
-    }
-}
-
 /// Whether a scope name is that of instrumentation for language models.
 #[pyfunction]
 #[pyo3(signature = (name, /))]
@@ -553,28 +378,4 @@ pub(crate) fn is_known_scope(name: &str) -> bool {
 #[pyo3(signature = (name, /))]
 pub(crate) fn is_langfuse_scope(name: &str) -> bool {
     filter::is_langfuse_scope(name)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn spans_that_never_end_are_forgotten_and_others_are_not() {
-        let started = || Started { exported: true, app_root: false, orphan: false, propagated: None };
-        let id = |number: usize| SpanId((number as u64 + 1).to_be_bytes());
-        let mut table = Table::default();
-        for number in 0..3 * MAX_STARTED {
-            table.put(id(number), started());
-        }
-        assert_eq!(table.spans.len(), MAX_STARTED);
-        assert!(!table.spans.contains_key(&id(0)) && table.spans.contains_key(&id(3 * MAX_STARTED - 1)));
-        let open = id(3 * MAX_STARTED - 1);
-        for number in 0..5 * MAX_STARTED {
-            table.put(id(100_000 + number), started());
-            table.spans.remove(&id(100_000 + number));
-            assert!(table.order.len() <= 2 * MAX_STARTED + 1);
-        }
-        assert!(table.spans.contains_key(&open));
-    }
 }

@@ -6,6 +6,7 @@
 
 mod ahead;
 mod arguments;
+mod attributes;
 mod calls;
 mod client;
 mod control;
@@ -24,6 +25,7 @@ mod notices;
 mod observation;
 mod observer;
 mod options;
+mod origin;
 mod otel;
 mod prompts;
 mod propagation;
@@ -31,6 +33,7 @@ mod runs;
 mod scope;
 mod scoring;
 mod stage;
+mod started;
 mod stream;
 mod value;
 mod waiting;
@@ -75,7 +78,7 @@ mod _native {
     #[pymodule_export]
     use crate::observer::{Observer, Run};
     #[pymodule_export]
-    use crate::otel::{
+    use crate::origin::{
         from_baggage, get_current_observation_id, get_current_trace_id, outgoing, py_current, set_current,
     };
     #[pymodule_export]
@@ -101,7 +104,7 @@ mod _native {
         py.get_type::<crate::current::Record>();
         py.get_type::<crate::handle::Adopted>();
         py.get_type::<crate::scope::Ready>();
-        py.get_type::<crate::otel::Moment>();
+        py.get_type::<crate::origin::Moment>();
         module.add("KNOWN_SCOPES", tracespool_core::filter::KNOWN_SCOPES)?;
         module.add("__version__", env!("CARGO_PKG_VERSION"))
     }

@@ -15,7 +15,8 @@ use crate::handle::{self, Handle};
 use crate::names::names;
 use crate::notices::problem;
 use crate::observation::Observation;
-use crate::otel::{Before, Inside, Origin};
+use crate::origin::Origin;
+use crate::otel::{Before, Inside};
 use crate::stream::Stream;
 use crate::value::{Scratch, encode_call};
 

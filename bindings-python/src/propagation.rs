@@ -18,7 +18,8 @@ use crate::fastcall::{Function, Named};
 use crate::handle::{Handle, MASK_FAILED};
 use crate::notices::problem;
 use crate::observation::Observation;
-use crate::otel::{Before, Origin};
+use crate::origin::Origin;
+use crate::otel::Before;
 use crate::scope::Ready;
 use crate::value::{Captured, Scratch, capture, for_each_item};
 

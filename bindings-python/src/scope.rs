@@ -12,7 +12,8 @@ use crate::ahead::Ahead;
 use crate::arguments::Given;
 use crate::handle::Handle;
 use crate::observation::{Observation, Place};
-use crate::otel::{Before, Origin};
+use crate::origin::Origin;
+use crate::otel::Before;
 
 /// What every run of a scope starts from.
 struct Plan {
