@@ -194,8 +194,7 @@ pub(crate) fn content(
 /// Hands over the media that were found.
 pub(crate) fn hand_over(sink: &mut impl Sink, scratch: &mut Scratch, place: MediaField) {
     scratch.seek_media(false);
-    let contents = scratch.take_media();
-    if !contents.is_empty() {
+    if let Some(contents) = scratch.take_media() {
         sink.media(place, contents);
     }
 }

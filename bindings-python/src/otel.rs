@@ -206,7 +206,9 @@ impl Before {
     pub(crate) fn leave(self, mine: &Bound<'_, PyAny>) -> PyResult<()> {
         let py = mine.py();
         let left = current::leave(mine, self.ours.bind(py));
-        if let (Some(theirs), Some(around)) = (self.theirs, Around::current(py)) {
+        if let Some(theirs) = self.theirs
+            && let Some(around) = Around::current(py)
+        {
             let same = around.context.is(&theirs.inside)
                 || around
                     .observation()
@@ -223,7 +225,9 @@ impl Before {
         let ours = Current::read(py)?.into_value();
         current::set(self.ours.bind(py))?;
         let mut theirs = None;
-        if let (Some(before), Some(around)) = (self.theirs, Around::current(py)) {
+        if let Some(before) = self.theirs
+            && let Some(around) = Around::current(py)
+        {
             around.hooks.attach.bind(py).call1((before.outside,))?;
             theirs = Some((around.context.unbind(), before.inside));
         }
@@ -243,7 +247,9 @@ impl Inside {
         let ours = Current::read(py)?.into_value();
         current::set(self.ours.bind(py))?;
         let mut theirs = None;
-        if let (Some((context, inside)), Some(around)) = (self.theirs, Around::current(py)) {
+        if let Some((context, inside)) = self.theirs
+            && let Some(around) = Around::current(py)
+        {
             around.hooks.attach.bind(py).call1((context,))?;
             theirs = Some(Theirs { outside: around.context.unbind(), inside });
         }

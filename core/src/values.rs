@@ -334,6 +334,7 @@ impl Values {
     }
 
     /// Remembers what has been written, in place of what it replaces.
+    #[inline]
     fn keep(&mut self, at: Option<usize>, entry: Entry) {
         match at {
             Some(at) => {

@@ -34,9 +34,10 @@ impl Scratch {
         self.found.wanted = wanted;
     }
 
-    /// What was found since this was asked last.
-    pub(crate) fn take_media(&mut self) -> Vec<Media> {
-        std::mem::take(&mut self.found.contents)
+    /// What was found since this was asked last, where there is anything.
+    #[inline]
+    pub(crate) fn take_media(&mut self) -> Option<Vec<Media>> {
+        if self.found.contents.is_empty() { None } else { Some(std::mem::take(&mut self.found.contents)) }
     }
 
     /// Forgets what was encoded.
