@@ -344,7 +344,7 @@ def test_a_dead_store_delays_no_span(
     assert collector.counts(key)["observations"] == 20
     # Other data goes on as if nothing were wrong.
     client.start_observation(name="later").end()
-    assert collector.wait_for(key, 21, 2.0) == 21
+    assert collector.wait_for(key, 21, 4.0) == 21
     stats = stats_of(key)
     assert (stats["media"]["pending"], stats["observations"]["pending"]) == (20, 0)
     closed = client.shutdown(0.5)
