@@ -77,7 +77,7 @@ impl Client {
                 let name = name.extract::<&str>().unwrap_or_default();
                 if value.is_none() {
                 } else if let Some((_, needed)) = OF_OPENTELEMETRY.iter().find(|(known, _)| *known == name) {
-                    if value.hasattr(needed)? {
+                    if value.hasattr(needed).unwrap_or(false) {
                         given.set_item(name, value)?;
                     } else {
                         problems.push(format!("{name} has no {needed}; it is ignored"));
