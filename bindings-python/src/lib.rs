@@ -79,7 +79,8 @@ mod _native {
     use crate::observer::{Observer, Run};
     #[pymodule_export]
     use crate::origin::{
-        from_baggage, get_current_observation_id, get_current_trace_id, outgoing, py_current, set_current,
+        current_observation, from_baggage, get_current_observation_id, get_current_trace_id, outgoing,
+        py_current, set_current,
     };
     #[pymodule_export]
     use crate::prompts::PromptTicket;

@@ -9,7 +9,7 @@ use tracespool_core::attr::{Field, ObservationType};
 use tracespool_core::encode::otlp::Value;
 use tracespool_core::id::{SpanId, TraceId};
 use tracespool_core::propagate::Propagated;
-use tracespool_core::{Chosen, Dialect, SpanContext, Start, Values};
+use tracespool_core::{Chosen, Dialect, Raised, SpanContext, Start, Values};
 
 use crate::arguments::{Given, Sink as _, kind_of};
 use crate::current::Current;
@@ -100,9 +100,9 @@ impl Observation {
         let text =
             error.str().ok().map(|text| text.to_string_lossy().into_owned()).filter(|text| !text.is_empty());
         let class = error.get_type().name().map(|name| name.to_string()).unwrap_or_default();
-        let message = match text {
+        let status = match &text {
             Some(text) if typed => format!("{class}: {text}"),
-            Some(text) => text,
+            Some(text) => text.clone(),
             None => class.clone(),
         };
         // Langfuse has no place for a stack.
@@ -111,7 +111,8 @@ impl Observation {
         } else {
             String::new()
         };
-        self.core.record_exception(&class, &message, &stack);
+        let message = text.as_deref().unwrap_or_default();
+        self.core.record_exception(&status, &Raised { kind: &class, message, stack: &stack });
     }
 
     pub(crate) fn public_key(&self) -> &str {

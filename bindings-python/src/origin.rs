@@ -266,6 +266,12 @@ pub(crate) fn get_current_observation_id(py: Python<'_>) -> PyResult<Option<Stri
     Ok(Origin::read(py)?.ids().map(|(_, span)| span.to_string()))
 }
 
+/// The current observation, `None` outside of any.
+#[pyfunction]
+pub(crate) fn current_observation(py: Python<'_>) -> PyResult<Option<Bound<'_, Observation>>> {
+    Ok(Origin::read(py)?.observation().cloned())
+}
+
 /// What goes into a request's headers here: trace, span, whether it is kept, and the entries of `baggage`.
 #[pyfunction]
 #[allow(clippy::type_complexity)]

@@ -56,7 +56,7 @@ def test_an_observation_is_of_the_class_of_its_type_only(dead_client: tracespool
 def test_observations_of_decorators_and_blocks_know_their_type(dead_client: tracespool.Client) -> None:
     @tracespool.observe(as_type="tool")
     def tool() -> bool:
-        return isinstance(_native.current(), face.LangfuseTool)
+        return isinstance(_native.current_observation(), face.LangfuseTool)
 
     assert tool()
     with dead_client.start_as_current_observation(name="a", as_type="agent") as agent:

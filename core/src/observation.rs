@@ -63,6 +63,17 @@ pub struct Start<'a> {
     pub start_time: Option<u64>,
 }
 
+/// What was raised; see [`Observation::record_exception`].
+#[derive(Clone, Copy, Debug)]
+pub struct Raised<'a> {
+    /// Its class.
+    pub kind: &'a str,
+    /// What it says.
+    pub message: &'a str,
+    /// Where it came from, empty where that is not told.
+    pub stack: &'a str,
+}
+
 /// See the module. Dropping it without ending it counts it as `never_ended`.
 #[derive(Debug)]
 pub struct Observation {
@@ -230,12 +241,12 @@ impl Observation {
         self.change(|values| values.set_status_message(message));
     }
 
-    /// Records what was raised: level `Error` with the message, and in other dialects than Langfuse's an `exception`
+    /// Records what was raised: level `Error` with `status` as its message, and in other dialects than Langfuse's an `exception`
     /// event with its type and, where given, its stack. The last one recorded stays.
-    pub fn record_exception(&self, kind: &str, message: &str, stack: &str) {
+    pub fn record_exception(&self, status: &str, raised: &Raised<'_>) {
         let Some(bound) = &self.bound else { return };
         let now = bound.process.unix();
-        self.change(|values| values.set_exception(now, kind, message, stack));
+        self.change(|values| values.set_exception(now, status, raised));
     }
 
     /// Whose attributes it is written in; `None` where nothing is recorded.

@@ -9,7 +9,7 @@ use crate::config::OBSERVATION_BYTES;
 use crate::encode::dialect::{Dialect, Translator, as_json};
 use crate::encode::otlp::{self, SpanHead, Value};
 use crate::id::SpanId;
-use crate::observation::SpanContext;
+use crate::observation::{Raised, SpanContext};
 use crate::propagate::Propagated;
 
 /// Metadata keys of one observation; further ones are left out.
@@ -252,14 +252,14 @@ impl Values {
         otlp::span(head, &live)
     }
 
-    /// Records what was raised: level `Error` with the message, and in other dialects than Langfuse's an `exception`
+    /// Records what was raised: level `Error` with `status` as its message, and in other dialects than Langfuse's an `exception`
     /// event at `now` with its type and, where given, its stack. The last one recorded stays.
-    pub(crate) fn set_exception(&mut self, now: u64, kind: &str, message: &str, stack: &str) {
+    pub(crate) fn set_exception(&mut self, now: u64, status: &str, raised: &Raised<'_>) {
         self.set_level(Level::Error);
-        self.set_status_message(message);
+        self.set_status_message(status);
         if let Some(translator) = self.translator {
             self.translate(Id::Exception, |out| {
-                translator.exception(out, now, kind, &short(message), stack);
+                translator.exception(out, now, raised.kind, &short(raised.message), raised.stack);
             });
         }
     }

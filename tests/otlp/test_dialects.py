@@ -111,7 +111,7 @@ def test_gen_ai_is_what_an_endpoint_gets_by_default(backend: Backend) -> None:
 
 def _failed(backend: Backend) -> None:
     failed = backend.named("charge")
-    assert (failed.status.code, failed.status.message) == (2, "card declined")
+    assert (failed.status.code, failed.status.message) == (2, "ValueError: card declined")
     assert attributes(failed.attributes)["error.type"] == "ValueError"
     (event,) = failed.events
     said = attributes(event.attributes)

@@ -81,7 +81,7 @@ def test_types_contents_model_and_tokens(mlflow: Server, dialect: str) -> None:
 
     failed = found["charge"]
     assert failed["inputs"] == {"order": 7}
-    assert (failed["status"].split(".")[-1], failed["description"]) == ("ERROR", "card declined")
+    assert (failed["status"].split(".")[-1], failed["description"]) == ("ERROR", "ValueError: card declined")
     assert failed["events"] == ["exception"]
     assert failed["trace"]["state"].split(".")[-1] == "ERROR"
     assert found["answer"]["trace"]["tokens"]["total_tokens"] == usage["total_tokens"]

@@ -71,7 +71,7 @@ def test_kinds_contents_model_and_tokens(phoenix: Server, dialect: str) -> None:
     assert json.loads(fields["llm"]["invocation_parameters"])["max_tokens"] == 256
 
     failed = found["charge"]
-    assert (failed["statusCode"], failed["statusMessage"]) == ("ERROR", "card declined")
+    assert (failed["statusCode"], failed["statusMessage"]) == ("ERROR", "ValueError: card declined")
     assert [(event["name"], event["message"]) for event in failed["events"]] == [("exception", "card declined")]
     price = json.loads(found["price"]["attributes"])
     assert price["tool"]["name"] == "price"

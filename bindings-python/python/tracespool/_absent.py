@@ -306,7 +306,7 @@ def get_current_trace_id() -> str | None:
     return None
 
 
-get_current_observation_id = get_current_trace_id
+get_current_observation_id = current_observation = get_current_trace_id
 
 
 def begin_flush_all(timeout: float = 5.0) -> Ticket:

@@ -17,7 +17,7 @@ use crate::process::{Clock, Process};
 use crate::propagate::{Propagated, Propagation};
 use crate::score::ScoreInput;
 use crate::transport::Now;
-use crate::{Client, Observation, Start};
+use crate::{Client, Observation, Raised, Start};
 
 const SECOND: u64 = 1_000_000_000;
 
@@ -452,12 +452,9 @@ fn a_field_replaces_all_that_it_was() {
 fn errors_have_a_status_a_type_and_an_event() {
     for dialect in [OI, GA] {
         let span = traced(dialect, Tool, |observation| {
-            observation.record_exception("KeyError", "first", "");
-            observation.record_exception(
-                "ValueError",
-                "bad",
-                &format!("{}é\nValueError: bad", "x".repeat(70_000)),
-            );
+            observation.record_exception("first", &Raised { kind: "KeyError", message: "first", stack: "" });
+            let stack = &format!("{}é\nValueError: bad", "x".repeat(70_000));
+            observation.record_exception("bad", &Raised { kind: "ValueError", message: "bad", stack });
         });
         assert_eq!(span.status, Some((2, "bad".into())));
         assert_eq!((span.get("error.type"), span.get("tracespool.level")), ("ValueError", "ERROR"));

@@ -77,8 +77,7 @@ class LangfuseResourceManager:
         """The current observation as an OpenTelemetry span."""
         from tracespool.langfuse._client.otel_span import OtelSpan
 
-        current = _native.current()
-        observation = current if isinstance(current, _native.Observation) else None
+        observation = _native.current_observation()
         return OtelSpan(observation) if observation is not None else None
 
     @property
