@@ -133,6 +133,8 @@ class Stage:
         try:
             from opentelemetry.sdk.trace.export import SpanExportResult
 
+            # One that was handed over already (Ctrl-C while it was taken) is counted.
+            entries = [entry for entry in entries if entry[0].waits]
             spans = [_spans.readable(held, self.public_key, span) for held, span in entries]
             taken = self.exporter.export(spans) is SpanExportResult.SUCCESS
         except Exception:
