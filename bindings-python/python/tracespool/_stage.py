@@ -34,6 +34,8 @@ IDLE = 30.0
 """Seconds without work after which the thread ends."""
 STUCK = 30.0
 """Seconds after which a call counts as one that does not come back."""
+ALONE = 1.5
+"""Seconds after which no further batch is begun at exit, where no thread can be started any more."""
 MAX_STUCK = 4
 """Threads that may be left behind; beyond, the remaining one waits."""
 
@@ -53,7 +55,8 @@ class Stage:
         self.stuck = False
         self.delivered = 0
         self.dropped = 0
-        self.jobs: deque[Callable[[], None]] = deque()
+        self.passed = 0
+        self.jobs: deque[tuple[int, Callable[[], None]]] = deque()
         with _thread.lock:
             _stages.add(self)
 
@@ -93,7 +96,12 @@ class Stage:
             finally:
                 done.set()
 
-        self.jobs.append(finish)
+        # After what was taken until now; an exporter that traces what it does would keep others away for ever. Counted from
+        # the end of the way to its begin, so that nothing that moves on meanwhile is left out.
+        mark = len(self.waiting)
+        mark += self.running
+        mark += self.passed
+        self.jobs.append((mark, finish))
         _thread.wake(self, full=True)
         return done
 
@@ -111,10 +119,10 @@ class Stage:
             if entries:
                 self.pass_on(entries)
         finally:
+            self.passed += len(entries)
             self.running = 0
-        if not self.waiting:
-            while self.jobs:
-                self.jobs.popleft()()
+        while self.jobs and (self.jobs[0][0] <= self.passed or not self.waiting):
+            self.jobs.popleft()[1]()
 
     def pass_on(self, entries: list[_Entry]) -> None:
         if self.mask is not None:
@@ -209,7 +217,9 @@ class _Thread:
                 return
             self.current = (stage, time.monotonic(), threading.get_ident())
         try:
-            while not stage.idle():
+            # An exporter may trace what it does, and would never be done.
+            until = time.monotonic() + ALONE
+            while not stage.idle() and time.monotonic() < until:
                 stage.work()
         except Exception:
             _log.warning("a mask_otel_spans or span_exporter failed", exc_info=True)
