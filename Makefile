@@ -27,6 +27,7 @@ RUST_SOURCES := Cargo.toml Cargo.lock $(shell find core collector bindings-pytho
 PYTHON_SOURCES := pyproject.toml $(shell find bindings-python/python -name '*.py' -o -name '*.pyi' -o -name py.typed 2>/dev/null)
 
 # ---------------------------------------------------------------------------------------------- what people ask for
+.PHONY: help demo test build check fmt lint audit test-core test-wasm test-collector test-python test-blackbox
 .PHONY: compatibility test-dropin test-integrations test-instrumentations test-receivers
 .PHONY: bench bench-hotpath bench-scopes bench-langchain bench-otel bench-clients bench-import bench-flush bench-tenants dist clean
 

@@ -107,3 +107,30 @@ print(json.dumps({"threads": threads() - before}))
     )
     assert found["threads"] == 1
     assert receiver.whole() == (4, 4, 0, 0)
+
+
+def test_an_application_that_closes_every_descriptor_is_traced_on(receiver, program):
+    found = counts(
+        program,
+        environment(receiver.url),
+        """
+client = Client()
+trace(client)
+assert client.flush(timeout=5.0)["delivered"] == 2
+os.closerange(3, 1024)
+kept = [open(os.devnull) for _ in range(64)]  # numbers that were the exporter's are others' now
+trace(client)
+deadline, ends = time.monotonic() + 15, []
+while not ends and time.monotonic() < deadline:
+    report = client.flush(timeout=1.0)
+    ends = [report] if report["delivered"] == 2 else []
+spun = time.process_time()
+time.sleep(0.5)
+spun = time.process_time() - spun
+for file in kept:
+    os.fstat(file.fileno())
+print(json.dumps({"delivered": len(ends), "busy": int(spun > 0.2)}))
+""",
+    )
+    assert found == {"delivered": 1, "busy": 0}
+    assert receiver.whole() == (2, 2, 0, 0)

@@ -97,6 +97,7 @@ struct Work {
     idle_since: Option<u64>,
     next_sweep: u64,
     last_panic: Option<u64>,
+    renewed: Option<u64>,
     /// Bytes of the transport's that the process's budget holds.
     accounted: usize,
     /// The most that was held since memory was given back last.
@@ -241,6 +242,13 @@ impl Exporter {
                     Some(back) => work = back,
                     None => return,
                 },
+                Ok(End::Renew) => {
+                    let now = clock::mono();
+                    if work.renewed.replace(now).is_some_and(|last| now - last < TRY_AGAIN) {
+                        self.rest(process, work, true);
+                        return;
+                    }
+                }
                 Err(_) => work.recover(process),
             }
         }
@@ -292,6 +300,8 @@ fn trim() {
 enum End {
     Stop,
     Rest,
+    /// The transport's descriptors are gone.
+    Renew,
 }
 
 impl Work {
@@ -304,6 +314,7 @@ impl Work {
             idle_since: None,
             next_sweep: now.mono + SWEEP,
             last_panic: None,
+            renewed: None,
             accounted: 0,
             peak: 0,
         }
@@ -390,6 +401,11 @@ impl Work {
                 for (slot, outcome) in self.finished.drain(..) {
                     self.pipeline.handle_outcome(slot, &outcome, now);
                 }
+            }
+            if let Some(lost) = self.transport.take_if(|transport| transport.is_lost()) {
+                std::mem::forget(lost);
+                self.account(process, 0);
+                return End::Renew;
             }
         }
     }

@@ -12,7 +12,7 @@ use std::time::Duration;
 use mio::{Events, Poll, Token, Waker};
 
 use crate::native::clock;
-use crate::transport::{Now, Outcome, Request, Slot, Transport};
+use crate::transport::{Failure, FailureKind, Now, Outcome, Phase, Request, Slot, Transport};
 
 use super::attempt::{Attempt, Stage};
 use super::config::NetConfig;
@@ -32,6 +32,8 @@ const ROUND: u64 = 1_000_000;
 /// Events taken in at once.
 const EVENTS: usize = 256;
 const WAKE: Token = Token(usize::MAX);
+/// The longest sleep: where the application has closed every descriptor nothing rings, and only the next look tells.
+const LONGEST: Duration = Duration::from_secs(5);
 
 /// Rings the loop from another thread.
 pub type Wake = Arc<dyn Fn() + Send + Sync>;
@@ -64,6 +66,7 @@ pub struct HttpTransport {
     pub(super) scratch: Box<[u8]>,
     pub(super) parse_scratch: Box<[u8]>,
     buffered: usize,
+    lost: bool,
 }
 
 impl HttpTransport {
@@ -108,6 +111,7 @@ impl HttpTransport {
             scratch: vec![0; SLICE].into(),
             parse_scratch: vec![0; SLICE].into(),
             buffered: 0,
+            lost: false,
         })
     }
 
@@ -126,6 +130,23 @@ impl HttpTransport {
     #[must_use]
     pub fn connections(&self) -> usize {
         self.connections.len()
+    }
+
+    /// True once the system no longer knows its descriptors: the application has closed them all. By now their numbers may
+    /// stand for files of others, so it must be leaked (`std::mem::forget`), not dropped.
+    #[must_use]
+    pub fn is_lost(&self) -> bool {
+        self.lost
+    }
+
+    /// Reports everything under way as failed.
+    fn lose(&mut self, error: &io::Error, finished: &mut Vec<(Slot, Outcome)>) {
+        self.lost = true;
+        for (slot, _) in self.by_slot.drain() {
+            let detail = format!("the connections were closed from outside ({error})");
+            let failure = Failure { phase: Phase::Send, kind: FailureKind::Network, detail };
+            finished.push((slot, Outcome::Failed(failure)));
+        }
     }
 
     fn wake_attempt(&mut self, place: usize) {
@@ -156,8 +177,9 @@ impl HttpTransport {
         let attempts = &self.attempts;
         let timer = self.timers.next(|place, serial| attempts.get(place).is_some_and(|a| a.serial == serial));
         let sweep = (!self.pool.is_empty()).then_some(self.next_sweep);
-        let first = [until, timer, sweep, self.resolver_at].into_iter().flatten().min()?;
-        Some(Duration::from_nanos(first.saturating_sub(now)))
+        let first = [until, timer, sweep, self.resolver_at].into_iter().flatten().min();
+        let pause = first.map_or(LONGEST, |first| Duration::from_nanos(first.saturating_sub(now)));
+        Some(pause.min(LONGEST))
     }
 
     fn take_events(&mut self) {
@@ -319,8 +341,7 @@ impl Transport for HttpTransport {
             match self.poll.poll(&mut self.events, pause) {
                 Ok(()) => self.take_events(),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => self.woken = true,
-                // Nothing that a caller could do; but it must not spin here for ever.
-                Err(_) => return,
+                Err(error) => return self.lose(&error, finished),
             }
             now = clock::mono();
             if self.woken {
