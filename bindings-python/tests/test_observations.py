@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import gc
 import threading
+import uuid
 import weakref
 from collections.abc import Callable
 from typing import Any
@@ -308,3 +309,13 @@ def test_a_client_that_is_switched_off_stands_for_its_key(key: str, collector: C
     tracespool.Client(**options, tracing_enabled=False)
     assert tracespool.get_client(public_key=key) is on
     tracespool.cleanup_client(key, timeout=1.0)
+
+
+def test_a_run_that_is_told_twice_holds_nothing_afterwards(client: tracespool.Client, sent: Sent) -> None:
+    runs, number = tracespool._native.OpenRuns(), uuid.uuid4()
+    for name in ("first", "second"):
+        runs.adopt(number, None, client.start_observation(name=name))
+    runs.end(number, "out", None)
+    assert (len(runs), runs.bytes) == (0, 0)
+    stored = sent()
+    assert set(stored) == {"first", "second"} and stored["second"]["output"] == "out"
