@@ -77,7 +77,7 @@ impl Client {
                 let name = name.extract::<&str>().unwrap_or_default();
                 if value.is_none() {
                 } else if let Some((_, needed)) = OF_OPENTELEMETRY.iter().find(|(known, _)| *known == name) {
-                    if value.hasattr(needed)? {
+                    if value.hasattr(needed).unwrap_or(false) {
                         given.set_item(name, value)?;
                     } else {
                         problems.push(format!("{name} has no {needed}; it is ignored"));
@@ -108,7 +108,8 @@ impl Client {
         handle::remember(slf);
         let provider = _options.and_then(|options| options.get_item("tracer_provider").ok().flatten());
         if let Some(provider) = provider.filter(|provider| !provider.is_none()) {
-            let attached = slf.py().import("tracespool.otel")?.call_method1("attach", (&provider, slf));
+            let bridge = slf.py().import("tracespool.otel");
+            let attached = bridge.and_then(|bridge| bridge.call_method1("attach", (&provider, slf)));
             if let Err(error) = attached {
                 problem(slf.get().public_key(), format!("tracer_provider cannot be used: {error}"));
             }
@@ -363,6 +364,11 @@ impl Client {
     }
 
     fn __traverse__(&self, visit: pyo3::PyVisit<'_>) -> Result<(), pyo3::PyTraverseError> {
+        // What others share (observations under way, a span processor) is in use: a mask that were taken away would cost
+        // them their content. Without others each object is visited once, as the collector counts.
+        if Arc::strong_count(&self.handle) > 1 {
+            return Ok(());
+        }
         self.handle.traverse(&visit)
     }
 

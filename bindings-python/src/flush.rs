@@ -1,7 +1,7 @@
 //! Flushes, shutdowns, clean-ups, and their reports.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use pyo3::prelude::*;
@@ -11,7 +11,8 @@ use tracespool_core::endpoint::{BaseUrl, Endpoint, basic_auth};
 use tracespool_core::process::{self, Process};
 use tracespool_core::report::{DestinationReport, Report};
 
-use crate::handle::Handle;
+use crate::client::Client;
+use crate::handle::{Handle, clients};
 use crate::home::{home, seconds};
 use crate::notices;
 use crate::waiting::wait_for;
@@ -38,13 +39,7 @@ impl Ticket {
 
     /// Of a client that is forgotten afterwards.
     pub(crate) fn closing(handle: &Handle, timeout: f64) -> Self {
-        let Some(endpoint) = &handle.core.settings().endpoint else {
-            return Self::new(None);
-        };
-        let process = handle.core.process();
-        let same = |other: &Endpoint| other.url == endpoint.url && other.headers == endpoint.headers;
-        let ticket = process.cleanup(|destination| same(destination.endpoint()), seconds(timeout));
-        Self::new(Some((process, ticket)))
+        Self::new(handle.core.begin_shutdown(seconds(timeout)))
     }
 
     /// Of every destination that matches, to be forgotten afterwards.
@@ -149,6 +144,21 @@ pub(crate) fn begin_flush_all(timeout: f64) -> Ticket {
     Ticket::new(Some((process, ticket)))
 }
 
+/// Waits until masks and exporters of these clients have passed on what they have; returns the time that is left.
+fn drain(py: Python<'_>, is_meant: impl Fn(&Handle) -> bool, timeout: f64) -> PyResult<f64> {
+    let deadline = Instant::now() + seconds(timeout);
+    let left = || deadline.saturating_duration_since(Instant::now()).as_secs_f64();
+    let of = |client: Py<Client>| {
+        let handle = &client.get().handle;
+        if is_meant(handle) { handle.options().stage(py) } else { None }
+    };
+    let stages: Vec<Py<PyAny>> = clients(py).into_iter().filter_map(of).collect();
+    for stage in &stages {
+        stage.bind(py).call_method1("drain", (left(),))?;
+    }
+    Ok(if stages.is_empty() { timeout } else { left() })
+}
+
 /// Closes every client of `public_key` (with this base URL and secret key, where given): sends what is pending until the
 /// deadline, drops the rest as `evicted`, forgets them. Returns the report.
 #[pyfunction]
@@ -170,10 +180,12 @@ pub(crate) fn cleanup_client<'py>(
                 endpoint.headers.iter().any(|(name, value)| name == "authorization" && value == wanted)
             })
     };
-    crate::handle::forget(|handle| {
+    let is_meant = |handle: &Handle| {
         let settings = handle.core.settings();
         settings.endpoint.as_ref().is_some_and(|endpoint| matches(&settings.public_key, endpoint))
-    });
+    };
+    let timeout = drain(py, is_meant, timeout)?;
+    crate::handle::forget(is_meant);
     Ticket::cleanup(|destination| matches(destination.public_key(), destination.endpoint()), timeout)
         .wait(py, Some(timeout))
 }
@@ -182,6 +194,7 @@ pub(crate) fn cleanup_client<'py>(
 #[pyfunction]
 #[pyo3(signature = (timeout=5.0))]
 pub(crate) fn cleanup_all_clients(py: Python<'_>, timeout: f64) -> PyResult<Bound<'_, PyDict>> {
+    let timeout = drain(py, |_| true, timeout)?;
     crate::handle::forget(|_| true);
     Ticket::cleanup(|_| true, timeout).wait(py, Some(timeout))
 }

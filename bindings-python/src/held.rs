@@ -52,6 +52,12 @@ impl Held {
         fields.into_pyobject(py).map(Some)
     }
 
+    /// False once it has been handed over.
+    #[getter]
+    fn waits(&self) -> bool {
+        self.0.lock().is_some()
+    }
+
     /// Takes attributes out and sets others. Values that no server reads are left out; their keys are returned.
     #[pyo3(signature = (without, added, /))]
     fn patch(&self, without: Vec<String>, added: &Bound<'_, PyDict>) -> PyResult<Vec<String>> {

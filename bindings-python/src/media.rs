@@ -10,15 +10,12 @@ use tracespool_core::transport::Outcome;
 
 use crate::handle::Handle;
 use crate::home::seconds;
-use crate::waiting::patched_sleep;
+use crate::waiting::wait_for;
 
 /// A content that is larger is not fetched into memory.
 const MAX_CONTENT: usize = 256 << 20;
 /// How often one is asked for within the timeout.
 const ATTEMPTS: u32 = 3;
-/// How long a signal may wait to be noticed, and a greenlet's pause.
-const SLICE: Duration = Duration::from_millis(50);
-const PAUSE: f64 = 0.005;
 
 /// Status and content of a path below the client's base URL, or of an absolute address, which gets none of the client's
 /// credentials; status 0 and a sentence where no answer came.
@@ -38,6 +35,9 @@ pub(crate) fn fetch<'py>(
         Ok(target) => target,
         Err(problem) => return Ok(said(&problem)),
     };
+    if let (Target::Own(_), Err(problem)) = (&target, handle.core.settings().langfuse_only("media")) {
+        return Ok(said(&problem));
+    }
     let timeout = seconds(timeout);
     let request = ControlRequest {
         target: target.clone(),
@@ -46,20 +46,14 @@ pub(crate) fn fetch<'py>(
         ..ControlRequest::get("", timeout)
     };
     let outcome = match (handle.core.control(request), target) {
-        (Some(ticket), _) => match patched_sleep(py) {
-            Some(sleep) => loop {
-                if let Some(outcome) = ticket.poll() {
-                    break outcome;
-                }
-                sleep.call1((PAUSE,))?;
-            },
-            None => loop {
-                if let Some(outcome) = py.detach(|| ticket.wait(SLICE)) {
-                    break outcome;
-                }
-                py.check_signals()?;
-            },
-        },
+        (Some(ticket), _) => {
+            // The ticket answers by its own deadline; the wait's is for when it does not.
+            let slack = Duration::from_secs(1);
+            wait_for(py, timeout.saturating_add(slack), |slice| {
+                if slice.is_zero() { ticket.poll() } else { ticket.wait(slice) }
+            })?
+            .unwrap_or_else(|| ticket.join())
+        }
         // A client that records nothing still resolves what others have stored.
         (None, Target::Foreign { endpoint, path }) => {
             py.detach(|| control::get(&net(), &endpoint, &path, timeout))

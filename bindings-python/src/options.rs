@@ -6,6 +6,7 @@ use tracespool_core::Chosen;
 use tracespool_core::id::{SpanId, TraceId};
 
 use crate::notices::problem;
+use crate::stage::interrupt_again;
 
 /// The application's own objects. Cleared by the garbage collector where nobody can reach the client any more.
 #[derive(Default)]
@@ -58,12 +59,12 @@ impl Extras {
             let ids = self.options.lock().ids.as_ref().map(|ids| ids.clone_ref(py));
             let Some(ids) = ids else { return };
             let ids = ids.bind(py);
-            let span: Option<u64> =
-                ids.call_method0("generate_span_id").ok().and_then(|id| id.extract().ok());
+            let asked =
+                |method: &str| ids.call_method0(method).inspect_err(|error| interrupt_again(py, error)).ok();
+            let span: Option<u64> = asked("generate_span_id").and_then(|id| id.extract().ok());
             chosen.span_id = span.filter(|id| *id != 0).map(|id| SpanId(id.to_be_bytes()));
             if begins_trace {
-                let trace: Option<u128> =
-                    ids.call_method0("generate_trace_id").ok().and_then(|id| id.extract().ok());
+                let trace: Option<u128> = asked("generate_trace_id").and_then(|id| id.extract().ok());
                 chosen.trace_id = trace.filter(|id| *id != 0).map(|id| TraceId(id.to_be_bytes()));
             }
             if chosen.span_id.is_none() || (begins_trace && chosen.trace_id.is_none()) {

@@ -15,6 +15,7 @@ use crate::names::names;
 use crate::notices::problem;
 use crate::observation::{Observation, Place};
 use crate::otel::{Around, Before, Foreign, Theirs};
+use crate::stage::interrupt_again;
 use crate::started;
 use crate::value::for_each_item;
 
@@ -67,7 +68,8 @@ impl<'py> Origin<'py> {
             }
         } else if let Some(span) = &around.span {
             let method = names(span.py()).get_span_context.bind(span.py());
-            self.foreign = span.call_method0(method).ok().and_then(|context| Foreign::of(&context));
+            let context = span.call_method0(method).inspect_err(|error| interrupt_again(span.py(), error));
+            self.foreign = context.ok().and_then(|context| Foreign::of(&context));
         }
         if let Some(baggage) = around.baggage() {
             self.read_baggage(&baggage);

@@ -109,6 +109,12 @@ impl OpenRuns {
         parent: Option<Py<OpenRun>>,
     ) -> PyResult<()> {
         let py = id.py();
+        let key = id.getattr(names(py).int.bind(py))?;
+        // A handler that was registered twice hears of each run twice.
+        let before = self.take(py, &key)?;
+        if let Some(before) = &before {
+            before.get().observation.get().finish(py, None);
+        }
         let record = current::attach(&observation)?.unbind();
         let held = observation.get().core.held_bytes();
         self.bytes.fetch_add(held, Ordering::Relaxed);
@@ -122,7 +128,7 @@ impl OpenRuns {
             prompt: Mutex::new(None),
             thread: Mutex::new(None),
         };
-        self.open.bind(py).set_item(id.getattr(names(py).int.bind(py))?, Bound::new(py, run)?)
+        self.open.bind(py).set_item(key, Bound::new(py, run)?)
     }
 
     fn take<'py>(&self, py: Python<'py>, key: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, OpenRun>>> {

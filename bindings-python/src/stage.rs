@@ -51,15 +51,19 @@ pub(crate) fn asked(py: Python<'_>, handle: &Handle, answer: PyResult<bool>) -> 
     };
     handle.core.refuse_foreign(DropReason::EncodeFailed);
     problem(handle.public_key(), "should_export_span failed: the span is dropped");
-    if !error.is_instance_of::<PyException>(py) && error.is_instance_of::<PyKeyboardInterrupt>(py) {
-        // Nothing is raised from here; the interpreter raises it again at once.
+    interrupt_again(py, &error);
+    false
+}
+
+/// Nothing is raised from where this is called: a Ctrl-C that was caught there the interpreter raises again at once.
+pub(crate) fn interrupt_again(py: Python<'_>, error: &PyErr) {
+    if error.is_instance_of::<PyKeyboardInterrupt>(py) {
         // SAFETY: sets a flag only.
         #[allow(unsafe_code)]
         unsafe {
             pyo3::ffi::PyErr_SetInterrupt();
         }
     }
-    false
 }
 
 /// Hands a finished span to the thread of masks and exporters where the client has any, else to the core.
@@ -69,7 +73,11 @@ pub(crate) fn pass(py: Python<'_>, handle: &Handle, held: Bound<'_, Held>, span:
         return;
     }
     let taken = match handle.options().stage(py) {
-        Some(stage) => stage.bind(py).call_method1("take", (&held, span)).is_ok(),
+        Some(stage) => stage
+            .bind(py)
+            .call_method1("take", (&held, span))
+            .inspect_err(|error| interrupt_again(py, error))
+            .is_ok(),
         // The collector took it away from a client that nobody can reach. What was to be masked does not go out.
         None => false,
     };

@@ -9,6 +9,11 @@ use tracespool_core::propagate::Propagated;
 
 /// Spans under way that are remembered for one destination; beyond, the oldest is forgotten (it was never ended).
 const MAX_STARTED: usize = 8192;
+/// Destinations with spans under way; beyond, another one's are forgotten.
+const MAX_TABLES: usize = 1024;
+/// Tables that are kept although nothing of theirs is under way.
+const KEPT_TABLES: usize = 16;
+
 /// What was found when a span started.
 pub(crate) struct Started {
     /// The filter said that it will be sent.
@@ -42,26 +47,55 @@ impl Table {
     }
 }
 
-/// By destination. The lock is held for looking only.
-static TABLES: Mutex<Option<HashMap<u64, Table>>> = Mutex::new(None);
+/// By destination.
+#[derive(Default)]
+struct Tables(HashMap<u64, Table>);
+
+impl Tables {
+    fn put(&mut self, destination: u64, span: SpanId, started: Started) {
+        if self.0.len() >= MAX_TABLES
+            && !self.0.contains_key(&destination)
+            && let Some(other) = self.0.keys().next().copied()
+        {
+            self.0.remove(&other);
+        }
+        self.0.entry(destination).or_default().put(span, started);
+    }
+
+    fn take(&mut self, destination: u64, span: SpanId) -> Option<Started> {
+        let table = self.0.get_mut(&destination)?;
+        let started = table.spans.remove(&span);
+        if table.spans.is_empty() {
+            table.order.clear();
+            // A tenant that comes once does not stay.
+            if self.0.len() > KEPT_TABLES {
+                self.0.remove(&destination);
+            }
+        }
+        started
+    }
+}
+
+/// The lock is held for looking only.
+static TABLES: Mutex<Option<Tables>> = Mutex::new(None);
 
 /// Whether this span is under way and will be sent to `destination`.
 pub(crate) fn is_exported(destination: u64, span: SpanId) -> bool {
     let tables = TABLES.lock();
-    let table = tables.as_ref().and_then(|tables| tables.get(&destination));
+    let table = tables.as_ref().and_then(|tables| tables.0.get(&destination));
     table.and_then(|table| table.spans.get(&span)).is_some_and(|started| started.exported)
 }
 
 /// Remembers a span that has started.
 pub(crate) fn put(destination: u64, span: SpanId, started: Started) {
     let mut tables = TABLES.lock();
-    tables.get_or_insert_default().entry(destination).or_default().put(span, started);
+    tables.get_or_insert_default().put(destination, span, started);
 }
 
 /// Forgets a span that has ended; returns what was found when it started.
 pub(crate) fn take(destination: u64, span: SpanId) -> Option<Started> {
     let mut tables = TABLES.lock();
-    tables.as_mut()?.get_mut(&destination)?.spans.remove(&span)
+    tables.as_mut()?.take(destination, span)
 }
 
 #[cfg(test)]
@@ -85,5 +119,25 @@ mod tests {
             assert!(table.order.len() <= 2 * MAX_STARTED + 1);
         }
         assert!(table.spans.contains_key(&open));
+    }
+
+    #[test]
+    fn tenants_that_come_and_go_leave_nothing() {
+        let started = || Started { exported: true, app_root: false, orphan: false, propagated: None };
+        let mut tables = Tables::default();
+        for tenant in 0..100 {
+            for number in 1..=3u64 {
+                tables.put(tenant, SpanId(number.to_be_bytes()), started());
+            }
+            for number in 1..=3u64 {
+                assert!(tables.take(tenant, SpanId(number.to_be_bytes())).is_some());
+            }
+        }
+        assert!(tables.0.len() <= KEPT_TABLES);
+        assert!(tables.0.values().all(|table| table.order.is_empty()));
+        for tenant in 0..2 * MAX_TABLES as u64 {
+            tables.put(tenant, SpanId([1; 8]), started());
+        }
+        assert_eq!(tables.0.len(), MAX_TABLES);
     }
 }

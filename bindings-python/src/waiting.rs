@@ -49,7 +49,7 @@ pub(crate) fn wait_for<T: Send>(
 }
 
 /// `time.sleep` where gevent has put its own in its place: waiting in the core would stop all greenlets of the thread.
-pub(crate) fn patched_sleep(py: Python<'_>) -> Option<Bound<'_, PyAny>> {
+fn patched_sleep(py: Python<'_>) -> Option<Bound<'_, PyAny>> {
     let modules = py.import("sys").ok()?.getattr("modules").ok()?;
     let monkey = modules.get_item("gevent.monkey").ok()?;
     let patched = monkey.call_method1("is_module_patched", ("time",)).ok()?.is_truthy().ok()?;

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import gc
 import threading
+import uuid
 import weakref
 from collections.abc import Callable
 from typing import Any
@@ -201,6 +202,29 @@ def test_a_mask_does_not_leak_its_client() -> None:
     assert gone() is None
 
 
+def test_an_open_observation_keeps_the_mask_of_a_client_that_is_gone(collector: Collector, key: str) -> None:
+    class Owner:
+        def __init__(self) -> None:
+            self.client = tracespool.Client(public_key=key, secret_key="sk", base_url=collector.url, mask=self.mask)
+
+        def mask(self, *, data: Any) -> str:
+            return "<hidden>"
+
+    owner = Owner()
+    gone, observation = weakref.ref(owner), owner.client.start_observation(name="open")
+    # Another one takes its place, as where each request makes its own.
+    client = tracespool.Client(public_key=key, secret_key="sk", base_url=collector.url)
+    del owner
+    gc.collect()
+    observation.update(output="secret").end()
+    assert client.flush(5.0)["complete"]
+    assert collector.observations(key)["open"]["output"] == "<hidden>"
+    del observation
+    gc.collect()
+    assert gone() is None
+    tracespool.cleanup_client(key, timeout=1.0)
+
+
 def test_two_threads_update_one_observation(client: tracespool.Client, sent: Sent) -> None:
     span = client.start_observation(name="shared")
 
@@ -285,3 +309,13 @@ def test_a_client_that_is_switched_off_stands_for_its_key(key: str, collector: C
     tracespool.Client(**options, tracing_enabled=False)
     assert tracespool.get_client(public_key=key) is on
     tracespool.cleanup_client(key, timeout=1.0)
+
+
+def test_a_run_that_is_told_twice_holds_nothing_afterwards(client: tracespool.Client, sent: Sent) -> None:
+    runs, number = tracespool._native.OpenRuns(), uuid.uuid4()
+    for name in ("first", "second"):
+        runs.adopt(number, None, client.start_observation(name=name))
+    runs.end(number, "out", None)
+    assert (len(runs), runs.bytes) == (0, 0)
+    stored = sent()
+    assert set(stored) == {"first", "second"} and stored["second"]["output"] == "out"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -359,3 +360,45 @@ def test_the_processor_of_keys(collector: Collector, key: str) -> None:
     assert provider.force_flush(5000)
     assert set(collector.observations(key)) == {"span"}
     tracespool.cleanup_client(key)
+
+
+def test_langfuse_s_client_is_attached_too(collector: Collector, key: str) -> None:
+    from tracespool.langfuse import Langfuse
+
+    provider = TracerProvider()
+    client = Langfuse(public_key=key, secret_key="sk", base_url=collector.url, tracer_provider=provider)
+    with provider.get_tracer("openinference").start_as_current_span("span"):
+        pass
+    assert set(stored(collector, client)) == {"span"}
+    tracespool.cleanup_client(key, timeout=1.0)
+
+
+def test_backends_that_are_told_apart_by_headers_do_not_take_each_other_over() -> None:
+    from tracespool.otel import attach
+
+    provider = TracerProvider()
+
+    def tenant(number: int) -> tracespool.Client:
+        return tracespool.Client(otlp_endpoint="http://127.0.0.1:9", headers={"x-key": f"tenant-{number}"})
+
+    assert attach(provider, tenant(1)) is not attach(provider, tenant(2))
+    assert attach(provider, tenant(1)) is attach(provider, tenant(1))
+    tracespool.cleanup_all_clients(timeout=0.0)
+
+
+def test_a_provider_s_shutdown_has_one_deadline_for_all_its_clients() -> None:
+    with socket.socket() as hung:
+        hung.bind(("127.0.0.1", 0))
+        hung.listen()
+        provider = TracerProvider(shutdown_on_exit=False)
+        keys = [f"pk-hung-{number}" for number in range(3)]
+        for key in keys:
+            url = f"http://127.0.0.1:{hung.getsockname()[1]}"
+            tracespool.Client(public_key=key, secret_key="sk", base_url=url, tracer_provider=provider)
+        with provider.get_tracer("openinference").start_as_current_span("span"):
+            pass
+        started = time.monotonic()
+        provider.shutdown()
+        assert time.monotonic() - started < 4.5
+        for key in keys:
+            tracespool.cleanup_client(key, timeout=0.0)

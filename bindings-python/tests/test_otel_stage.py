@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
+import types
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -242,3 +243,55 @@ def test_asyncio_waits_without_a_thread_more(make: Make, collector: Collector) -
     client.start_observation(name="mine").end()
     report = asyncio.run(client.aflush(5.0))
     assert report["complete"] and set(collector.observations(client.public_key)) == {"mine"}
+
+
+def test_a_finalizer_that_traces_while_a_span_is_taken_does_not_hang(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    from tracespool import _stage
+
+    client = make(mask_otel_spans=lambda *, params: None)
+    ended = 0
+
+    class Watched(threading.Thread):
+        """Stands for the collector, which may run a finalizer at any allocation."""
+
+        def __init__(self, *arguments: Any, **keywords: Any) -> None:
+            nonlocal ended
+            super().__init__(*arguments, **keywords)
+            if ended < 3:
+                ended += 1
+                client.start_observation(name="finalizer").end()
+
+    monkeypatch.setattr(_stage, "_thread", _stage._Thread())
+    monkeypatch.setattr(_stage, "threading", types.SimpleNamespace(**{**vars(threading), "Thread": Watched}))
+    caller = threading.Timer(0.0, client.start_observation(name="mine").end)
+    caller.daemon = True
+    caller.start()
+    caller.join(5.0)
+    assert not caller.is_alive()
+    assert client.flush(5.0)["complete"] and lane(client)["delivered"] == ended + 1 == 4
+
+
+def test_an_exporter_that_flushes_its_client_does_not_wait_for_itself(make: Make) -> None:
+    class Flushing(Keeping):
+        def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+            self.client.flush(5.0)
+            return super().export(spans)
+
+    exporter = Flushing()
+    exporter.client = make(span_exporter=exporter)
+    exporter.client.start_observation(name="mine").end()
+    started = time.monotonic()
+    assert exporter.client.flush(10.0)["complete"] and time.monotonic() - started < 3
+    assert [made.name for made in exporter.spans] == ["mine"]
+
+
+def test_flushes_of_all_and_clean_ups_wait_for_masks(make: Make, collector: Collector) -> None:
+    import asyncio
+
+    one, two = make(mask_otel_spans=lambda *, params: time.sleep(0.2)), make(mask_otel_spans=lambda *, params: time.sleep(0.2))
+    one.start_observation(name="mine").end()
+    asyncio.run(tracespool.aflush_all(2.0))
+    assert set(collector.observations(one.public_key)) == {"mine"}
+    two.start_observation(name="mine").end()
+    assert tracespool.cleanup_client(two.public_key, timeout=5.0)["complete"]
+    assert set(collector.observations(two.public_key)) == {"mine"}

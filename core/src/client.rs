@@ -371,11 +371,19 @@ impl Client {
     /// handle used again brings the destination back.
     #[must_use]
     pub fn shutdown(&self, timeout: Duration) -> Report {
-        let Some(bound) = self.bound() else {
-            return Report::of(Vec::new());
-        };
+        match self.begin_shutdown(timeout) {
+            Some((process, ticket)) => ticket.join(&process),
+            None => Report::of(Vec::new()),
+        }
+    }
+
+    /// Begins to do so and returns at once.
+    #[must_use]
+    pub fn begin_shutdown(&self, timeout: Duration) -> Option<(Arc<Process>, Ticket)> {
+        let bound = self.bound()?;
         let key = bound.destination.key;
-        bound.process.cleanup(|destination| destination.key == key, timeout).join(&bound.process)
+        let ticket = bound.process.cleanup(|destination| destination.key == key, timeout);
+        Some((bound.process.clone(), ticket))
     }
 
     /// The counters of one lane of its destination.

@@ -254,6 +254,7 @@ pub struct ClientSettings {
     /// Whether observations go out as gzip.
     pub gzip: bool,
     /// Whether media are taken out of values and uploaded, `LANGFUSE_MEDIA_UPLOAD_ENABLED`; only `false` and `0` say no.
+    /// Never for another backend than Langfuse, which has no place for them: there they stay in the value.
     pub media: bool,
     /// How long a prompt is fresh, `LANGFUSE_PROMPT_CACHE_DEFAULT_TTL_SECONDS`.
     pub prompt_ttl: Duration,
@@ -378,6 +379,9 @@ impl ClientSettings {
                 problems,
             )
         };
+        let media = asked.is_none()
+            && set("LANGFUSE_MEDIA_UPLOAD_ENABLED")
+                .is_none_or(|text| !matches!(text.trim().to_ascii_lowercase().as_str(), "false" | "0"));
         let (endpoint, key) = match endpoint {
             Some((endpoint, key)) => (Some(endpoint), key),
             None => (
@@ -407,8 +411,7 @@ impl ClientSettings {
             release: given(options.release).or_else(|| RELEASE_VARIABLES.into_iter().find_map(set)),
             sampler: sample_rate.and_then(|rate| Sampler::new(rate).ok()).unwrap_or(Sampler::ALL),
             gzip: gzip.unwrap_or(true),
-            media: set("LANGFUSE_MEDIA_UPLOAD_ENABLED")
-                .is_none_or(|text| !matches!(text.trim().to_ascii_lowercase().as_str(), "false" | "0")),
+            media,
             prompt_ttl: prompt_ttl.map_or(PROMPT_TTL, Duration::from_secs_f64),
         }
     }

@@ -182,10 +182,13 @@ CLIENTS = """
     assert http(client(4, additional_headers={"x-team": "a"}).api).headers["x-team"] == "a"
     assert one.api is one.api and one._get_project_id() == "pk-1"
     assert asyncio.run(two.async_api.projects.get()).data[0].id == "pk-2"
-    child = os.fork()
-    if child == 0:
-        os._exit(0 if http(client(5).api) is not http(one.api) and client(5).api.projects.get().data[0].id == "pk-5" else 1)
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    before = http(one.api)
+    for of, key in (lambda: client(5), "pk-5"), (lambda: one, "pk-1"):
+        child = os.fork()
+        if child == 0:
+            os._exit(0 if http(of().api) is not before and of().api.projects.get().data[0].id == key else 1)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0, "no connection is shared, whenever the client was made"
+    assert not hasattr(client(7, additional_headers={"authorization": "Bearer a"}), "api"), "nobody else's keys stand in"
     off = client(6, tracing_enabled=False)
     assert off.api.projects.get().data[0].id == "pk-6", "switched off is the tracing"
     one.api = "replaced"

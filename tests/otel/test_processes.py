@@ -125,3 +125,29 @@ def test_the_documented_programs_run(receiver: Receiver, program: Callable[[str]
         ended = program(block).run(environment(receiver.url))
         assert ended.code == 0 and not ended.err, ended.err
     assert names(receiver) == ["answer", "chat", "here", "there"]
+
+
+def test_an_exporter_is_shut_down_where_no_thread_can_be_started(receiver: Receiver, program: Callable[[str], Program]) -> None:
+    ended = program("""
+        import threading
+        import tracespool
+        from tracespool import _stage
+
+        class Printing:
+            def export(self, spans):
+                print("export", len(spans), flush=True)
+                client.start_observation(name="export").end()
+
+            def shutdown(self):
+                print("shutdown", flush=True)
+
+        def refused(self):
+            raise RuntimeError("can't start new thread at interpreter shutdown")
+
+        _stage.ALONE = 0.1
+        threading.Thread.start = refused
+        client = tracespool.Client(span_exporter=Printing())
+        client.start_observation(name="last").end()
+    """).run(environment(receiver.url))
+    assert ended.code == 0 and ended.seconds < 5, ended.err
+    assert ended.out.splitlines()[0] == "export 1" and "shutdown" in ended.out, (ended.out, ended.err)

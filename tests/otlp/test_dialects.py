@@ -17,6 +17,7 @@ from backend import Backend, attributes, check
 from program import Program, environment
 
 import tracespool
+import tracespool.errors
 from tracespool.langfuse import Langfuse
 
 DIALECTS = ["openinference", "gen_ai", "langfuse"]
@@ -222,6 +223,7 @@ def test_bad_arguments_are_told_and_nothing_is_raised(caplog: pytest.LogCaptureF
 
 PROGRAM = """
 import tracespool
+import tracespool.errors
 @tracespool.observe()
 def work(x):
     return x
@@ -270,6 +272,7 @@ def test_clients_are_found_and_cleaned_up_by_address_or_name(backend: Backend) -
 FORK = """
 import os
 import tracespool
+import tracespool.errors
 client = tracespool.Client(otlp_endpoint=os.environ["BACKEND"], dialect="openinference", service_name="forks")
 client.start_observation(name="parent").end()
 child = os.fork()
@@ -310,3 +313,30 @@ def test_the_documented_example_runs(backend: Backend) -> None:
     assert {received.headers["x-mlflow-experiment-id"] for received in backend.requests} == {"0"}
     resource = backend.requests[-1].request.resource_spans[0].resource
     assert attributes(resource.attributes)["service.name"] == "support-desk"
+
+
+PICTURE = "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJ"
+
+
+def test_what_only_langfuse_has_is_refused_and_nothing_of_it_is_asked(backend: Backend) -> None:
+    client = Langfuse(otlp_endpoint=backend.url, dialect="openinference", headers={"X-Key": "vendor"})
+    with pytest.raises(tracespool.errors.Error, match="prompts need a Langfuse server"):
+        client.get_prompt("p")
+    with pytest.raises(tracespool.errors.Error, match="prompts need a Langfuse server"):
+        client.create_prompt(name="p", prompt="text")
+    assert client.get_prompt("p", fallback="mine").prompt == "mine"
+    with pytest.raises(AttributeError, match="needs a Langfuse server"):
+        client.api  # noqa: B018
+    reference = "@@@langfuseMedia:type=image/png|id=abc|source=bytes@@@"
+    assert client.resolve_media_references(obj=reference) == reference
+    client.start_observation(name="seen", input={"url": PICTURE}).end()
+    delivered(client, 1)
+    assert PICTURE in str(backend.named("seen")), "no server would give it back"
+    assert [received.path for received in backend.requests] == ["/v1/traces"]
+
+
+def test_a_shutdown_closes_no_other_client_of_the_host(backend: Backend) -> None:
+    one, other = (tracespool.Client(otlp_endpoint=f"{backend.url}/{tenant}/v1/traces") for tenant in "ab")
+    other.start_observation(name="kept").end()
+    one.shutdown(0.0)
+    delivered(other, 1)

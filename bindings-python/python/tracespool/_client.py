@@ -40,7 +40,7 @@ class Client(_native.Client):
     async def _staged(self, timeout: float) -> float:
         """Waits for the client's own mask or exporter; returns what is left of the time."""
         stage = self._stage
-        return timeout if stage is None else await _waiting.drained(stage, timeout)
+        return timeout if stage is None else await _waiting.drained(lambda deadline: [stage.begin_drain(deadline)], timeout)
 
     async def ashutdown(self, timeout: float = 3.0) -> dict[str, Any]:
         """`shutdown` for asyncio and trio."""
@@ -215,6 +215,9 @@ def flush_all(timeout: float = 5.0) -> dict[str, Any]:
 
 async def aflush_all(timeout: float = 5.0) -> dict[str, Any]:
     """`flush_all` for asyncio and trio."""
+    stages = sys.modules.get("tracespool._stage")
+    if stages is not None:
+        timeout = await _waiting.drained(stages.begin_drain_all, timeout)
     return await _waiting.wait(_native.begin_flush_all(timeout), timeout)
 
 

@@ -249,6 +249,8 @@ class Observation:
 
 @final
 class Held:
+    @property
+    def waits(self) -> bool: ...
     def read(
         self,
     ) -> tuple[str, int, int, int, int, int, int, int, str, dict[str, Any]] | None: ...

@@ -13,6 +13,7 @@ import threading
 import time
 import weakref
 from collections import deque
+from queue import Empty, SimpleQueue
 
 TYPE_CHECKING = False  # importing `typing` for annotations costs a megabyte
 if TYPE_CHECKING:
@@ -33,11 +34,13 @@ IDLE = 30.0
 """Seconds without work after which the thread ends."""
 STUCK = 30.0
 """Seconds after which a call counts as one that does not come back."""
+ALONE = 1.5
+"""Seconds after which no further batch is begun at exit, where no thread can be started any more."""
 MAX_STUCK = 4
 """Threads that may be left behind; beyond, the remaining one waits."""
 
 
-_exporting: weakref.WeakSet[Stage] = weakref.WeakSet()
+_stages: weakref.WeakSet[Stage] = weakref.WeakSet()
 
 
 class Stage:
@@ -52,9 +55,10 @@ class Stage:
         self.stuck = False
         self.delivered = 0
         self.dropped = 0
-        self.jobs: deque[Callable[[], None]] = deque()
-        if exporter is not None:
-            _exporting.add(self)
+        self.passed = 0
+        self.jobs: deque[tuple[int, Callable[[], None]]] = deque()
+        with _thread.lock:
+            _stages.add(self)
 
     def take(self, held: Held, span: Any = None) -> None:
         """Takes a finished span; never waits. `span` is another tracer's."""
@@ -75,7 +79,8 @@ class Stage:
     def begin_drain(self, deadline: float, last: bool = False) -> threading.Event:
         """Asks for it and returns at once. The exporter is flushed too, within the same deadline; and shut down at last."""
         done = threading.Event()
-        if self.stuck or (self.exporter is None and self.idle()):
+        # Whoever asks from inside a mask or exporter would wait for itself.
+        if self.stuck or (self.exporter is None and self.idle()) or _thread.is_current():
             done.set()
             return done
 
@@ -91,7 +96,12 @@ class Stage:
             finally:
                 done.set()
 
-        self.jobs.append(finish)
+        # After what was taken until now; an exporter that traces what it does would keep others away for ever. Counted from
+        # the end of the way to its begin, so that nothing that moves on meanwhile is left out.
+        mark = len(self.waiting)
+        mark += self.running
+        mark += self.passed
+        self.jobs.append((mark, finish))
         _thread.wake(self, full=True)
         return done
 
@@ -109,10 +119,10 @@ class Stage:
             if entries:
                 self.pass_on(entries)
         finally:
+            self.passed += len(entries)
             self.running = 0
-        if not self.waiting:
-            while self.jobs:
-                self.jobs.popleft()()
+        while self.jobs and (self.jobs[0][0] <= self.passed or not self.waiting):
+            self.jobs.popleft()[1]()
 
     def pass_on(self, entries: list[_Entry]) -> None:
         if self.mask is not None:
@@ -131,6 +141,8 @@ class Stage:
         try:
             from opentelemetry.sdk.trace.export import SpanExportResult
 
+            # One that was handed over already (Ctrl-C while it was taken) is counted.
+            entries = [entry for entry in entries if entry[0].waits]
             spans = [_spans.readable(held, self.public_key, span) for held, span in entries]
             taken = self.exporter.export(spans) is SpanExportResult.SUCCESS
         except Exception:
@@ -149,49 +161,89 @@ class Stage:
 
 
 class _Thread:
-    """The one thread, and those that were left behind."""
+    """The one thread, and those that were left behind.
+
+    Spans also end in finalizers and signal handlers, which run at any allocation and between any two lines of whoever holds
+    the lock: so it may be taken again by the same thread, and the thread is woken by what may be entered again.
+    """
 
     def __init__(self) -> None:
-        self.lock = threading.Lock()
-        self.woken = threading.Event()
+        self.lock = threading.RLock()
+        self.wakes: SimpleQueue[None] = SimpleQueue()
+        self.woken = False
         self.due: dict[int, Stage] = {}
         self.thread: threading.Thread | None = None
-        self.current: tuple[Stage, float] | None = None
+        # Whose call is under way, since when, in which thread.
+        self.current: tuple[Stage, float, int] | None = None
         self.left_behind = 0
         self.hurry = False
         self.pid = os.getpid()
 
+    def is_current(self) -> bool:
+        """Whether this is called by a mask or exporter."""
+        current = self.current
+        return current is not None and current[2] == threading.get_ident()
+
     def wake(self, stage: Stage, *, full: bool) -> None:
+        alone = False
         with self.lock:
             self.due[id(stage)] = stage
             self.hurry |= full
-            self._watch()
+            given_up = self._watch()
             thread = self.thread
-            if thread is None or not thread.is_alive():
-                self.thread = thread = threading.Thread(target=self.run, name="tracespool-stage", daemon=True)
-                try:
-                    thread.start()
-                except RuntimeError:  # the interpreter is on its way out
-                    self.thread = None
-        self.woken.set()
+            if thread is None or (thread.ident is not None and not thread.is_alive()):
+                made = threading.Thread(target=self.run, name="tracespool-stage", daemon=True)
+                if self.thread is thread:  # no finalizer has come in between
+                    self.thread = made
+                    try:
+                        made.start()
+                    except RuntimeError:  # the interpreter is on its way out
+                        self.thread = None
+                        alone = True
+            if not self.woken:
+                self.woken = True
+                self.wakes.put(None)
+        if given_up is not None:
+            _log.warning("a mask_otel_spans or span_exporter has not come back for %d s: its client's spans are dropped", STUCK)
+            given_up.give_up([given_up.waiting.popleft() for _ in range(len(given_up.waiting))])
+        if alone:
+            self._alone(stage)
 
-    def _watch(self) -> None:
-        """Leaves a call behind that does not come back."""
+    def _alone(self, stage: Stage) -> None:
+        """No thread can be started any more (Python 3.12, at exit): who asks does the work."""
+        with self.lock:
+            self.due.pop(id(stage), None)
+            if self.current is not None:  # the work itself asks
+                return
+            self.current = (stage, time.monotonic(), threading.get_ident())
+        try:
+            # An exporter may trace what it does, and would never be done.
+            until = time.monotonic() + ALONE
+            while not stage.idle() and time.monotonic() < until:
+                stage.work()
+        except Exception:
+            _log.warning("a mask_otel_spans or span_exporter failed", exc_info=True)
+        finally:
+            with self.lock:
+                self.current = None
+
+    def _watch(self) -> Stage | None:
+        """Leaves a call behind that does not come back; returns whose it is."""
         if self.current is None or time.monotonic() - self.current[1] < STUCK or self.left_behind >= MAX_STUCK:
-            return
+            return None
         stage = self.current[0]
         stage.stuck = True
         self.current = None
         self.thread = None
         self.left_behind += 1
-        _log.warning("a mask_otel_spans or span_exporter has not come back for %d s: its client's spans are dropped", STUCK)
-        stage.give_up(list(stage.waiting))
-        stage.waiting.clear()
+        return stage
 
     def run(self) -> None:
         me = threading.current_thread()
         while True:
-            if not self.woken.wait(IDLE):
+            try:
+                self.wakes.get(timeout=IDLE)
+            except Empty:
                 with self.lock:
                     if not self.due and self.thread is me:
                         self.thread = None
@@ -201,11 +253,10 @@ class _Thread:
             with self.lock:
                 if self.thread is not me:
                     return
-                self.woken.clear()
+                self.woken = False
                 self.hurry = False
-                due = list(self.due.values())
-                self.due.clear()
-            for stage in due:
+                due, self.due = self.due, {}
+            for stage in due.values():
                 if not self._one(stage, me):
                     return
 
@@ -214,7 +265,7 @@ class _Thread:
         with self.lock:
             if stage.stuck:
                 return True
-            self.current = (stage, time.monotonic())
+            self.current = (stage, time.monotonic(), threading.get_ident())
         try:
             stage.work()
         except BaseException:
@@ -227,7 +278,9 @@ class _Thread:
             self.current = None
             if not stage.idle():
                 self.due[id(stage)] = stage
-                self.woken.set()
+                if not self.woken:
+                    self.woken = True
+                    self.wakes.put(None)
         return True
 
 
@@ -245,22 +298,26 @@ def _wait(done: threading.Event, deadline: float) -> None:
 def drain_all(timeout: float, last: bool = False) -> None:
     """What waits for masks and exporters of any client; at exit exporters are shut down too."""
     deadline = time.monotonic() + timeout
-    with _thread.lock:
-        stages = set(_thread.due.values()) | set(_exporting)
-        if _thread.current is not None:
-            stages.add(_thread.current[0])
-    for over in [stage.begin_drain(deadline, last) for stage in stages]:
+    for over in begin_drain_all(deadline, last):
         _wait(over, deadline)
+
+
+def begin_drain_all(deadline: float, last: bool = False) -> list[threading.Event]:
+    """Asks all of them for it and returns at once."""
+    with _thread.lock:
+        stages = list(_stages)
+    return [stage.begin_drain(deadline, last) for stage in stages]
 
 
 def _after_fork_in_child() -> None:
     """The parent's thread and what waits for it are the parent's."""
     global _thread
-    for stage in _thread.due.values():
+    _thread = _Thread()
+    for stage in list(_stages):
         stage.waiting.clear()
         stage.jobs.clear()
         stage.running = 0
-    _thread = _Thread()
+        stage.stuck = False
 
 
 if hasattr(os, "register_at_fork"):

@@ -8,10 +8,10 @@ import time
 TYPE_CHECKING = False  # importing `typing` for annotations costs a megabyte
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from threading import Event
     from typing import Any
 
     from tracespool._native import Ticket
-    from tracespool._stage import Stage
 
 _SHORTEST = 0.001
 _LONGEST = 0.02
@@ -33,12 +33,12 @@ async def wait(ticket: Ticket, timeout: float) -> dict[str, Any]:
     return report
 
 
-async def drained(stage: Stage, timeout: float) -> float:
-    """Waits until a client's own mask or exporter has passed everything on; returns what is left of the time."""
+async def drained(begin: Callable[[float], list[Event]], timeout: float) -> float:
+    """Waits until clients' own masks or exporters have passed everything on; returns what is left of the time."""
     deadline = time.monotonic() + max(0.0, timeout)
     sleep = _sleeper()
-    over = stage.begin_drain(deadline)
-    while not over.is_set() and (left := deadline - time.monotonic()) > 0:
+    over = begin(deadline)
+    while not all(done.is_set() for done in over) and (left := deadline - time.monotonic()) > 0:
         await sleep(min(_LONGEST, left))
     return max(0.0, deadline - time.monotonic())
 

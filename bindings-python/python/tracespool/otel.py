@@ -11,6 +11,7 @@ Needs `opentelemetry-sdk`. See docs/opentelemetry.md.
 
 from __future__ import annotations
 
+import time
 import weakref
 
 from opentelemetry.sdk.trace import SpanProcessor
@@ -27,6 +28,11 @@ if TYPE_CHECKING:
     from tracespool import Client
 
 __all__ = ["TracespoolSpanProcessor", "attach"]
+
+_SHUTDOWN = 3.0
+"""Seconds that the processors of a provider have to send what is pending when it is shut down."""
+_spent, _last = 0.0, float("-inf")
+"""What a row of shutdowns has taken of that, and when its last one was over."""
 
 
 class TracespoolSpanProcessor(SpanProcessor):
@@ -56,18 +62,30 @@ class TracespoolSpanProcessor(SpanProcessor):
         return bool(self.client.flush(timeout_millis / 1000)["complete"])
 
     def shutdown(self) -> None:
-        """Sends what this client has pending, for 3 s at most. The client works on."""
-        self.client.flush(3.0)
+        """Sends what this client has pending. The client works on. A provider shuts its processors down one after the other:
+        they have 3 s together, however many clients it serves.
+        """
+        global _spent, _last
+        began = time.monotonic()
+        if began > _last + 1.0:
+            _spent = 0.0
+        try:
+            self.client.flush(max(0.0, _SHUTDOWN - _spent))
+        finally:
+            _last = time.monotonic()
+            _spent += _last - began
 
 
-_attached: weakref.WeakKeyDictionary[Any, dict[tuple[str, str], TracespoolSpanProcessor]] = weakref.WeakKeyDictionary()
+_attached: weakref.WeakKeyDictionary[Any, dict[tuple[Any, ...], TracespoolSpanProcessor]] = weakref.WeakKeyDictionary()
 
 
 def attach(provider: Any, client: Client) -> TracespoolSpanProcessor:
     """Attaches a processor of this client to a provider, once: another client of the same keys takes the processor over,
     since providers let none go. What `Client(tracer_provider=...)` does."""
     processors = _attached.setdefault(provider, {})
-    key = (client.base_url, client.public_key)
+    key: tuple[Any, ...] = (client.base_url, client.public_key)
+    if client.otlp_endpoint is not None:  # tenants of such a backend are told apart by headers
+        key = (client.otlp_endpoint, client.public_key, client.dialect, *client._headers)
     processor = processors.get(key)
     if processor is None:
         processor = processors[key] = TracespoolSpanProcessor(client)

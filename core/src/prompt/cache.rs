@@ -223,6 +223,7 @@ impl PromptCache {
             entry.prompt = Some(prompt.clone());
             entry.fresh_until = now.saturating_add(nanos(ttl));
             self.bytes = self.bytes - before + entry.cost();
+            self.make_room(key);
         }
     }
 

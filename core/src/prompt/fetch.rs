@@ -144,11 +144,23 @@ fn send(
 }
 
 impl Client {
+    /// The answer of a client whose server has no prompts, where this is one.
+    fn without_prompts(&self, process: &Arc<Process>) -> Option<PromptTicket> {
+        let sentence = self.settings().langfuse_only("prompts").err()?;
+        let now = process.now().mono;
+        let flight = Flight::new(now, Duration::ZERO);
+        flight.land(Err(PromptError::Refused { status: 400, body: sentence.into() }));
+        Some(PromptTicket { flight, deadline: now, process: process.clone() })
+    }
+
     /// Looks a prompt up, and fetches it where it is not known. Returns at once; `None` for a client without usable keys.
     #[must_use]
     pub fn prompt(&self, asked: &PromptRequest) -> Option<PromptTicket> {
         let bound = self.bound()?;
         let (process, destination) = (&bound.process, &bound.destination);
+        if let Some(told) = self.without_prompts(process) {
+            return Some(told);
+        }
         let now = process.now().mono;
         destination.last_used.store(now, Ordering::Relaxed);
         let ttl = asked.ttl.unwrap_or(bound.settings.prompt_ttl);
@@ -222,6 +234,9 @@ impl Client {
     fn write_prompt(&self, name: &str, method: Method, path: String, body: Vec<u8>) -> Option<PromptTicket> {
         let bound = self.bound()?;
         let (process, destination) = (&bound.process, &bound.destination);
+        if let Some(told) = self.without_prompts(process) {
+            return Some(told);
+        }
         let (now, allowance) = (process.now().mono, bound.settings.timeout);
         let flight = Flight::new(now, allowance);
         let request =

@@ -24,7 +24,11 @@ _left: dict[Thread, dict[str, str]] = {}
 def thread_of(client: Client, metadata: Any) -> Thread | None:
     """A graph's thread: of the same destination, since an id says nothing about whose it is."""
     thread = metadata.get("thread_id") if metadata else None
-    return None if thread is None else (client.public_key, client.base_url, str(thread))
+    if thread is None:
+        return None
+    # Tenants of another backend than Langfuse may be told apart by headers alone.
+    place = client.base_url if client.otlp_endpoint is None else f"{client.otlp_endpoint} {hash(tuple(client._headers))}"
+    return (client.public_key, place, str(thread))
 
 
 def resumes(inputs: Any) -> bool:

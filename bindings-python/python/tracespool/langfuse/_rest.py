@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from base64 import b64decode
+from http.cookiejar import DefaultCookiePolicy
 
 from tracespool.langfuse import _fallthrough
 
@@ -24,8 +25,11 @@ _OWN = ("authorization", "content-type", "user-agent", "accept")
 def destination(client: Langfuse) -> tuple[str, str, str]:
     """Base URL, public key and secret key; empty where unknown. Also of a client whose tracing is switched off."""
     for name, value in client._headers:
-        if name == "authorization":
-            public_key, _, secret_key = b64decode(value.split()[-1]).decode().partition(":")
+        if name == "authorization" and client.otlp_endpoint is None:
+            try:
+                public_key, _, secret_key = b64decode(value.split()[-1]).decode().partition(":")
+            except ValueError:  # the application's own, for a proxy: nobody else's keys stand in
+                return client.base_url, client.public_key, ""
             return client.base_url, public_key, secret_key
     asked = client._asked or {}
     environ = os.environ
@@ -37,7 +41,9 @@ def destination(client: Langfuse) -> tuple[str, str, str]:
 
 
 def additional_headers(client: Langfuse) -> dict[str, str]:
-    """What the application wants to be sent with every request."""
+    """What the application wants to be sent with every request. What another backend asks for is sent to that one alone."""
+    if client.otlp_endpoint is not None:
+        return {}
     sent = {name: value for name, value in client._headers if not name.startswith("x-langfuse-") and name not in _OWN}
     return sent or dict((client._asked or {}).get("additional_headers") or {})
 
@@ -61,6 +67,10 @@ def _class(name: str, before: str) -> Any:
 
 
 def _settings(of: Langfuse) -> dict[str, Any]:
+    if of.otlp_endpoint is not None:
+        raise AttributeError(
+            f"the REST client needs a Langfuse server; this client sends traces to {of.otlp_endpoint} over OTLP and to nothing else"
+        )
     base_url, public_key, secret_key = destination(of)
     if not public_key or not secret_key:
         # As in Langfuse's SDK.
@@ -90,5 +100,7 @@ def http(of: Langfuse) -> Any:
 
     made = httpx.Client(timeout=of._timeout, headers=headers)
     if not headers:
+        # One tenant's cookies are not another's.
+        made.cookies.jar.set_policy(DefaultCookiePolicy(allowed_domains=[]))
         _shared = (os.getpid(), made)
     return made

@@ -276,5 +276,11 @@ fn entries_and_bytes_are_bounded_and_the_oldest_goes() {
     desk.ask(&key("huge"));
     desk.land(&key("huge"), Ok(sized(1, MAX_BYTES)));
     assert!(desk.cache.bytes() <= MAX_BYTES);
+    for name in ["d", "e"] {
+        desk.ask(&key(name));
+        desk.land(&key(name), Ok(prompt(1)));
+        desk.cache.renew(&key(name), &sized(2, MAX_BYTES * 2 / 3), TTL, desk.now);
+        assert!(desk.cache.bytes() <= MAX_BYTES);
+    }
     assert!(matches!(desk.flights.last().unwrap().answer(), Some(Ok(_))));
 }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from tracespool import _native
 from tracespool._client import Client
 from tracespool.langfuse import _fallthrough
@@ -25,8 +27,9 @@ class Langfuse(Client):
     _asked: dict[str, Any] | None = None
     _httpx_client: Any = None
     _project: str | None = None
-    _rest: Any = None
-    _async_rest: Any = None
+    # With the process that each was made in: connections are not to be shared with a forked child.
+    _rest: tuple[int, Any] = (0, None)
+    _async_rest: tuple[int, Any] = (0, None)
 
     def __init__(
         self,
@@ -56,7 +59,7 @@ class Langfuse(Client):
         blocked_instrumentation_scopes: list[str] | None = None,
         **unknown: Any,
     ) -> None:
-        super().__init__()  # the native class has read the arguments already
+        super().__init__(tracer_provider=tracer_provider)  # the native class has read the others already
         if httpx_client is not None:
             self._httpx_client = httpx_client
         if not self.enabled:
@@ -78,28 +81,28 @@ class Langfuse(Client):
     @property
     def api(self) -> Any:
         """The REST client of the installed langfuse package, with this client's keys and address."""
-        if self._rest is None:
+        if self._rest[0] != os.getpid():
             from tracespool.langfuse import _rest
 
-            self._rest = _rest.client(self)
-        return self._rest
+            self._rest = (os.getpid(), _rest.client(self))
+        return self._rest[1]
 
     @api.setter
     def api(self, value: Any) -> None:
-        self._rest = value
+        self._rest = (os.getpid(), value)
 
     @property
     def async_api(self) -> Any:
         """The same for asyncio."""
-        if self._async_rest is None:
+        if self._async_rest[0] != os.getpid():
             from tracespool.langfuse import _rest
 
-            self._async_rest = _rest.async_client(self)
-        return self._async_rest
+            self._async_rest = (os.getpid(), _rest.async_client(self))
+        return self._async_rest[1]
 
     @async_api.setter
     def async_api(self, value: Any) -> None:
-        self._async_rest = value
+        self._async_rest = (os.getpid(), value)
 
     def _get_project_id(self) -> str | None:
         if self._project is None:
