@@ -11,6 +11,8 @@ Needs `opentelemetry-sdk`. See docs/opentelemetry.md.
 
 from __future__ import annotations
 
+import os
+import threading
 import weakref
 
 from opentelemetry.sdk.trace import SpanProcessor
@@ -56,8 +58,11 @@ class TracespoolSpanProcessor(SpanProcessor):
         return bool(self.client.flush(timeout_millis / 1000)["complete"])
 
     def shutdown(self) -> None:
-        """Sends what this client has pending, for 3 s at most. The client works on."""
-        self.client.flush(3.0)
+        """Sends what this client has pending, for 3 s at most. The client works on. While the process exits nothing waits
+        here: providers close one after the other then, and the goodbye has one deadline for all clients.
+        """
+        if threading.main_thread().is_alive() or os.environ.get("TRACESPOOL_ATEXIT") == "0":
+            self.client.flush(3.0)
 
 
 _attached: weakref.WeakKeyDictionary[Any, dict[tuple[str, str], TracespoolSpanProcessor]] = weakref.WeakKeyDictionary()

@@ -56,7 +56,7 @@ class Langfuse(Client):
         blocked_instrumentation_scopes: list[str] | None = None,
         **unknown: Any,
     ) -> None:
-        super().__init__()  # the native class has read the arguments already
+        super().__init__(tracer_provider=tracer_provider)  # the native class has read the other arguments already
         if httpx_client is not None:
             self._httpx_client = httpx_client
         if not self.enabled:
