@@ -13,6 +13,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 COLLECTOR := $(TARGET)/release/tracespool-collector
 INTEGRATIONS := $(VENV)/integrations
 LIMIT ?= 40
+FRAMEWORKS := langflow litellm agents
 RECEIVERS := .venv-receivers
 TIMEOUT ?= 180
 
@@ -28,7 +29,7 @@ PYTHON_SOURCES := pyproject.toml $(shell find bindings-python/python -name '*.py
 
 # ---------------------------------------------------------------------------------------------- what people ask for
 .PHONY: help demo test build check fmt lint audit test-core test-wasm test-collector test-python test-blackbox
-.PHONY: compatibility test-dropin test-integrations test-instrumentations test-receivers
+.PHONY: compatibility test-dropin test-integrations test-instrumentations test-langflow test-receivers
 .PHONY: bench bench-hotpath bench-scopes bench-langchain bench-otel bench-clients bench-import bench-flush bench-tenants dist clean
 
 help: ## this list
@@ -67,7 +68,7 @@ test-python: build ## the Python package: stubs against the module, and its test
 	@$(PYTEST) bindings-python/tests
 
 test-blackbox: build ## the promises, from outside: real processes, a real collector, a short demo
-	@$(PYTEST) tests --ignore tests/receivers --ignore tests/integrations
+	@$(PYTEST) tests --ignore tests/receivers --ignore tests/integrations --ignore tests/frameworks
 
 test-receivers: build ## other backends, really: Arize Phoenix and MLflow (fetches 2 GB once)
 	@$(MAKE) -j2 $(RECEIVERS)/.phoenix $(RECEIVERS)/.mlflow
@@ -82,6 +83,9 @@ compatibility: build ## docs/compatibility-signatures.md: our signatures beside 
 test-dropin: build ## frameworks of others that trace to langfuse, unchanged on tracespool (installs 100 MB)
 	@test -d $(VENV)/frameworks || $(BIN)/python -m pip install -q --disable-pip-version-check --target $(VENV)/frameworks -r tests/frameworks.txt
 	@$(PYTEST) tests/dropin/test_frameworks.py
+
+test-langflow: build $(FRAMEWORKS:%=$(VENV)/%/.ready) ## Langflow, LiteLLM, Dify's calls, LlamaIndex and agents on tracespool (installs 1 GB)
+	@$(PYTEST) tests/frameworks --timeout 1800
 
 test-instrumentations: build ## real OpenTelemetry instrumentation against a fake OpenAI server (installs 60 MB)
 	@test -d $(VENV)/instrumentations || $(BIN)/python -m pip install -q --disable-pip-version-check --target $(VENV)/instrumentations -r tests/otel/instrumentations.txt
@@ -158,6 +162,12 @@ $(RECEIVERS)/.%: tests/receivers/%.txt
 	@echo "installing $*"
 	@test -x $(RECEIVERS)/$*/bin/python || $(PYTHON) -m venv $(RECEIVERS)/$*
 	@$(RECEIVERS)/$*/bin/python -m pip install -q --no-compile --disable-pip-version-check -r $<
+	@touch $@
+
+$(FRAMEWORKS:%=$(VENV)/%/.ready): $(VENV)/%/.ready: tests/%.txt | $(VENV)/.tools
+	@echo "installing $*"
+	@test -x $(VENV)/$*/bin/python || $(BIN)/python -m venv $(VENV)/$*
+	@$(VENV)/$*/bin/python -m pip install -q --no-compile --no-deps --disable-pip-version-check -r $<
 	@touch $@
 
 Cargo.lock:

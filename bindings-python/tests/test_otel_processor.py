@@ -250,6 +250,17 @@ def test_tracer_provider_is_attached_once_for_each_client(make: Make, collector:
     assert len(provider._active_span_processor._span_processors) == 1
 
 
+def test_tracer_provider_of_the_face_of_langfuse(make: Make, collector: Collector, key: str) -> None:
+    from tracespool.langfuse import Langfuse
+
+    provider = TracerProvider()
+    client = Langfuse(public_key=make().public_key, secret_key="sk", host=collector.url, tracer_provider=provider)
+    with provider.get_tracer("openinference").start_as_current_span("span"):
+        pass
+    assert set(stored(collector, client)) == {"span"}
+    assert [processor.client for processor in provider._active_span_processor._span_processors] == [client]
+
+
 def test_id_generators_are_each_clients_own(make: Make, collector: Collector) -> None:
     class Counting:
         def __init__(self, first: int) -> None:

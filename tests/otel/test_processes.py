@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from program import PUBLIC_KEY, Program, environment
-from receiver import Receiver
+from receiver import TRACES, Receiver
 
 
 def names(receiver: Receiver) -> list[str]:
@@ -45,6 +45,38 @@ def test_a_hanging_mask_does_not_hold_the_exit(receiver: Receiver, program: Call
     """).run(environment(receiver.url))
     assert ended.code == 0 and ended.seconds < 6, ended.err
     assert names(receiver) == []
+
+
+def test_providers_at_exit_do_not_wait_one_after_the_other(receiver: Receiver, program: Callable[[str], Program]) -> None:
+    receiver.fault("hang", path=TRACES)
+    ended = program("""
+        import os
+        from opentelemetry.sdk.trace import TracerProvider
+        from tracespool.langfuse import Langfuse
+
+        for number in range(5):
+            provider = TracerProvider()
+            Langfuse(public_key=f"pk-{number}", secret_key="sk", tracer_provider=provider)
+            provider.get_tracer("openinference").start_span("lost").end()
+    """).run(environment(receiver.url))
+    assert ended.code == 0 and ended.seconds < 6, ended.err
+
+
+def test_a_provider_that_is_shut_down_has_sent(receiver: Receiver, program: Callable[[str], Program]) -> None:
+    ended = program("""
+        import os
+        import tracespool
+        from opentelemetry.sdk.trace import TracerProvider
+
+        provider = TracerProvider()
+        client = tracespool.Client(tracer_provider=provider)
+        provider.get_tracer("openinference").start_span("sent").end()
+        provider.shutdown()
+        assert tracespool.stats()["observations"]["delivered"] == 1
+        os._exit(0)
+    """).run(environment(receiver.url))
+    assert ended.code == 0, ended.err
+    assert names(receiver) == ["sent"]
 
 
 def test_exporters_are_flushed_and_shut_down_at_exit(receiver: Receiver, program: Callable[[str], Program]) -> None:
