@@ -188,16 +188,19 @@ pub(crate) fn leave(mine: &Bound<'_, PyAny>, previous: &Bound<'_, PyAny>) -> PyR
     if current.0.is(mine) || ended() { set(previous) } else { Ok(()) }
 }
 
-/// Makes `observation` current until its record is `over`. For frameworks that tell of the begin and the end of work, but not
+/// Makes `observation` current instead of `current` until its record is `over`. For frameworks that tell of the begin and the end of work, but not
 /// always in the same context: where its end was seen elsewhere, what was current before is found again all the same.
-pub(crate) fn attach<'py>(observation: &Bound<'py, Observation>) -> PyResult<Bound<'py, Record>> {
+pub(crate) fn attach<'py>(
+    observation: &Bound<'py, Observation>,
+    current: Current<'py>,
+) -> PyResult<Bound<'py, Record>> {
     let py = observation.py();
     let this = observation.get();
     let record = Record {
         observation: Some(observation.clone().unbind()),
         propagated: this.propagated.clone(),
         handle: Some(this.handle.clone()),
-        before: Some(Current::read(py)?.into_value()),
+        before: Some(current.into_value()),
         over: AtomicBool::new(false),
     };
     let record = Bound::new(py, record)?;

@@ -189,7 +189,7 @@ impl Function for PropagateAttributes {
 }
 
 /// Tells what servers would not take, which is left out.
-fn told(outcome: Result<(), String>) {
+pub(crate) fn told(outcome: Result<(), String>) {
     if let Err(sentence) = outcome {
         problem("", sentence);
     }
@@ -258,7 +258,7 @@ fn tags(own: &mut Propagated, value: &Bound<'_, PyAny>) -> PyResult<()> {
 }
 
 /// A short text: a `str` as it is, another value as [`plain`] has it.
-fn short<'a>(value: &'a Bound<'_, PyAny>) -> PyResult<Cow<'a, str>> {
+pub(crate) fn short<'a>(value: &'a Bound<'_, PyAny>) -> PyResult<Cow<'a, str>> {
     match value.cast::<PyString>().ok().and_then(|text| text.to_str().ok()) {
         Some(text) => Ok(text.into()),
         None => plain(value).map(Cow::from),
@@ -267,19 +267,27 @@ fn short<'a>(value: &'a Bound<'_, PyAny>) -> PyResult<Cow<'a, str>> {
 
 fn metadata(own: &mut Propagated, dict: &Bound<'_, PyDict>) -> PyResult<()> {
     let scratch = &mut Scratch::take();
-    for_each_item(dict, |key, value| {
-        scratch.clear();
-        let value = match capture(value, scratch)? {
-            Captured::Absent => return Ok(()),
-            Captured::Text(text) => Propagation::Str(text.to_owned()),
-            Captured::Int(number) => Propagation::Int(number),
-            Captured::Double(number) => Propagation::Double(number),
-            Captured::Bool(flag) => Propagation::Bool(flag),
-            Captured::Encoded => Propagation::Str(scratch.text().to_owned()),
-        };
-        told(own.add_metadata(&metadata_key(key)?, value));
-        Ok(())
-    })
+    for_each_item(dict, |key, value| one_of_metadata(own, key, value, scratch))
+}
+
+/// One top-level key of the metadata.
+pub(crate) fn one_of_metadata(
+    own: &mut Propagated,
+    key: &Bound<'_, PyAny>,
+    value: &Bound<'_, PyAny>,
+    scratch: &mut Scratch,
+) -> PyResult<()> {
+    scratch.clear();
+    let value = match capture(value, scratch)? {
+        Captured::Absent => return Ok(()),
+        Captured::Text(text) => Propagation::Str(text.to_owned()),
+        Captured::Int(number) => Propagation::Int(number),
+        Captured::Double(number) => Propagation::Double(number),
+        Captured::Bool(flag) => Propagation::Bool(flag),
+        Captured::Encoded => Propagation::Str(scratch.text().to_owned()),
+    };
+    told(own.add_metadata(&metadata_key(key)?, value));
+    Ok(())
 }
 
 /// `update_trace` of Langfuse 3.x: trace-level attributes on one observation.
