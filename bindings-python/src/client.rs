@@ -11,6 +11,7 @@ use tracespool_core::encode::otlp::Value;
 use tracespool_core::id::{SpanId, TraceId};
 
 use crate::arguments::{plain, shown};
+use crate::block::Block;
 use crate::control;
 use crate::current::Current;
 use crate::flush::Ticket;
@@ -20,7 +21,6 @@ use crate::notices::{self, problem};
 use crate::observation::Observation;
 use crate::options::Options;
 use crate::prompts::{self, PromptTicket};
-use crate::propagation::Block;
 use crate::scoring;
 use crate::value::for_each_item;
 

@@ -194,7 +194,7 @@ fn ask<'py>(of: &Bound<'py, Recorder>, told: &Told<'_, 'py>, asked: Bound<'py, P
     let said = metadata.map(|metadata| metadata.get_item(&names.ls_model_name)).transpose()?.flatten();
     let model = match said {
         Some(said) if said.is_truthy()? => said,
-        _ => of.call_method1(&names.model_of, (serialized, called_with, &*name))?,
+        _ => of.call_method1(&names.model_of, (serialized, metadata, called_with, &*name))?,
     };
     let parameters = parameters(py, called_with)?;
     let prompt = match told.get(Argued::ParentRunId) {

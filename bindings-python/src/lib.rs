@@ -8,6 +8,7 @@ mod ahead;
 mod answers;
 mod arguments;
 mod attributes;
+mod block;
 mod calls;
 mod client;
 mod control;
@@ -68,6 +69,8 @@ mod _native {
     #[pymodule_export]
     use crate::answers::output;
     #[pymodule_export]
+    use crate::block::Block;
+    #[pymodule_export]
     use crate::client::{Client, create_trace_id};
     #[pymodule_export]
     use crate::flush::{Ticket, begin_flush_all, cleanup_all_clients, cleanup_client};
@@ -93,8 +96,6 @@ mod _native {
     };
     #[pymodule_export]
     use crate::prompts::PromptTicket;
-    #[pymodule_export]
-    use crate::propagation::Block;
     #[pymodule_export]
     use crate::recorder::Recorder;
     #[pymodule_export]

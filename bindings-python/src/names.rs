@@ -40,6 +40,8 @@ names! {
     status "status", status_code "status_code", timestamp "timestamp", to_json "to_json", tolist "tolist",
     trace_flags "trace_flags", trace_id "trace_id", trace_state "trace_state", tzinfo "tzinfo", value "_value_",
     version "version",
+    // Of `propagate_attributes`.
+    metadata "metadata", session_id "session_id", tags "tags", user_id "user_id",
     // LangChain's.
     additional_kwargs "additional_kwargs", answer_usage "_usage", bedrock_metrics "amazon-bedrock-invocationMetrics",
     bounds "_bounds", content "content", failed "_failed", generation_info "generation_info", generations "generations",

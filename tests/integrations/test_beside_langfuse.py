@@ -198,5 +198,5 @@ def test_model_names_are_found_where_langfuse_finds_them(serialized: Any, called
 
     from tracespool.integrations._langchain_model import name
 
-    assert name(serialized, called_with) == _extract_model_name(serialized, invocation_params=called_with)
+    assert name(serialized, {}, called_with) == _extract_model_name(serialized, invocation_params=called_with)
     assert name(serialized, {"ls_model_name": "said"}, called_with) == "said"

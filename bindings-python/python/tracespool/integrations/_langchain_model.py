@@ -1,4 +1,4 @@
-"""The name of the model that a LangChain run calls, where its metadata does not say it."""
+"""The name of the model that a LangChain run calls."""
 
 from __future__ import annotations
 
@@ -52,8 +52,10 @@ _SHOWN = {
 _UNSAID = {"Anthropic": "anthropic", "TextGen": "text-gen"}
 
 
-def name(serialized: Any, called_with: Any) -> str | None:
-    """What the class is known to say; else the first thing that looks like a model."""
+def name(serialized: Any, metadata: Any, called_with: Any) -> str | None:
+    """What `ls_model_name` says; else what the class is known to say; else the first thing that looks like a model."""
+    if metadata and (said := metadata.get("ls_model_name")):
+        return str(said)
     called_with = called_with if isinstance(called_with, dict) else {}
     serialized = serialized if isinstance(serialized, dict) else {}
     made_with = serialized.get("kwargs")

@@ -64,9 +64,9 @@ class Recording(_native.Recorder):
         )
         return thread, _langchain_threads.take(thread) if goes_on and thread is not None else None
 
-    def _model(self, serialized: Any, called_with: Any, name: str) -> str | None:
-        """The model of a run whose metadata does not name it."""
-        model = _langchain_model.name(serialized, called_with)
+    def _model(self, serialized: Any, metadata: Any, called_with: Any, name: str) -> str | None:
+        """The model of a run; asked only where its metadata does not name it."""
+        model = _langchain_model.name(serialized, metadata, called_with)
         if model is None:
             _warning.warn("model", "LangChain does not say which model %s calls: it is recorded without one", name)
         return model
