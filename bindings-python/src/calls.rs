@@ -28,6 +28,7 @@ macro_rules! methods {
                 struct This;
                 impl Method for This {
                     type Of = $class;
+                    type With<'a, 'py: 'a> = Keywords<'a, 'py>;
                     const NAME: &'static CStr = nul(concat!(stringify!($method), "\0"));
                     const DOC: &'static CStr = nul(concat!(stringify!($method), $signature, "\n--\n\n", $doc, "\0"));
 
@@ -44,7 +45,7 @@ macro_rules! methods {
 }
 
 /// A literal that ends with NUL as a C string.
-const fn nul(text: &'static str) -> &'static CStr {
+pub(crate) const fn nul(text: &'static str) -> &'static CStr {
     match CStr::from_bytes_with_nul(text.as_bytes()) {
         Ok(text) => text,
         Err(_) => c"",

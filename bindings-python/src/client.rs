@@ -11,6 +11,7 @@ use tracespool_core::encode::otlp::Value;
 use tracespool_core::id::{SpanId, TraceId};
 
 use crate::arguments::{plain, shown};
+use crate::block::Block;
 use crate::control;
 use crate::current::Current;
 use crate::flush::Ticket;
@@ -20,7 +21,6 @@ use crate::notices::{self, problem};
 use crate::observation::Observation;
 use crate::options::Options;
 use crate::prompts::{self, PromptTicket};
-use crate::propagation::Block;
 use crate::scoring;
 use crate::value::for_each_item;
 
@@ -509,10 +509,10 @@ fn take(
             _ => wrong("'gzip' or 'none'"),
         },
         "mask" => {
-            if value.is_callable() {
-                *mask = Some(value.clone().unbind());
-            } else {
-                wrong("callable");
+            // One that cannot be called fails like one that raises: nothing goes out unmasked.
+            *mask = Some(value.clone().unbind());
+            if !value.is_callable() {
+                problems.push("mask is no callable; every value that it would see is left out".to_owned());
             }
         }
         "additional_headers" | "headers" => match value.cast::<PyDict>() {

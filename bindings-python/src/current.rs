@@ -12,6 +12,7 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::PyDict;
 use tracespool_core::propagate::Propagated;
 
+use crate::block::Block;
 use crate::handle::Handle;
 use crate::observation::Observation;
 
@@ -79,14 +80,25 @@ pub(crate) fn init(py: Python<'_>) -> PyResult<()> {
 }
 
 /// What is current besides, or instead of, an observation.
-#[pyclass(frozen, module = "tracespool._native")]
-pub(crate) struct Record {
+pub(crate) struct Inside {
     pub(crate) observation: Option<Py<Observation>>,
     pub(crate) propagated: Option<Arc<Propagated>>,
     pub(crate) handle: Option<Arc<Handle>>,
+}
+
+/// The same as a value of the variable.
+#[pyclass(frozen, module = "tracespool._native")]
+pub(crate) struct Record {
+    inside: Inside,
     /// Of an attached observation: what is current again once it is over.
-    pub(crate) before: Option<Py<PyAny>>,
+    before: Option<Py<PyAny>>,
     pub(crate) over: AtomicBool,
+}
+
+impl Record {
+    pub(crate) fn new(inside: Inside) -> Self {
+        Self { inside, before: None, over: AtomicBool::new(false) }
+    }
 }
 
 /// The variable's value as it was read.
@@ -120,7 +132,7 @@ impl<'py> Current<'py> {
 
     /// What was current before an attached observation that is over.
     fn lapsed(&self) -> Option<Bound<'py, PyAny>> {
-        let record = self.record()?;
+        let record = self.0.cast_exact::<Record>().ok()?.get();
         let before = record.before.as_ref()?;
         record.over.load(Ordering::Relaxed).then(|| before.bind(self.0.py()).clone())
     }
@@ -130,14 +142,14 @@ impl<'py> Current<'py> {
         if let Ok(observation) = self.0.cast_exact::<Observation>() {
             return Some(observation);
         }
-        self.record()?.observation.as_ref().map(|observation| observation.bind(self.0.py()))
+        self.inside()?.observation.as_ref().map(|observation| observation.bind(self.0.py()))
     }
 
     /// The attributes that new observations carry.
     pub(crate) fn propagated(&self) -> Option<&Arc<Propagated>> {
         match self.0.cast_exact::<Observation>() {
             Ok(observation) => observation.get().propagated.as_ref(),
-            Err(_) => self.record()?.propagated.as_ref(),
+            Err(_) => self.inside()?.propagated.as_ref(),
         }
     }
 
@@ -145,12 +157,15 @@ impl<'py> Current<'py> {
     pub(crate) fn handle(&self) -> Option<&Arc<Handle>> {
         match self.0.cast_exact::<Observation>() {
             Ok(observation) => Some(&observation.get().handle),
-            Err(_) => self.record()?.handle.as_ref(),
+            Err(_) => self.inside()?.handle.as_ref(),
         }
     }
 
-    fn record(&self) -> Option<&Record> {
-        self.0.cast_exact::<Record>().ok().map(Bound::get)
+    fn inside(&self) -> Option<&Inside> {
+        match self.0.cast_exact::<Block>() {
+            Ok(block) => block.get().inside(),
+            Err(_) => self.0.cast_exact::<Record>().ok().map(|record| &record.get().inside),
+        }
     }
 
     /// The value, to be set back later.
@@ -188,18 +203,20 @@ pub(crate) fn leave(mine: &Bound<'_, PyAny>, previous: &Bound<'_, PyAny>) -> PyR
     if current.0.is(mine) || ended() { set(previous) } else { Ok(()) }
 }
 
-/// Makes `observation` current until its record is `over`. For frameworks that tell of the begin and the end of work, but not
+/// Makes `observation` current instead of `current` until its record is `over`. For frameworks that tell of the begin and the end of work, but not
 /// always in the same context: where its end was seen elsewhere, what was current before is found again all the same.
-pub(crate) fn attach<'py>(observation: &Bound<'py, Observation>) -> PyResult<Bound<'py, Record>> {
+pub(crate) fn attach<'py>(
+    observation: &Bound<'py, Observation>,
+    current: Current<'py>,
+) -> PyResult<Bound<'py, Record>> {
     let py = observation.py();
     let this = observation.get();
-    let record = Record {
+    let inside = Inside {
         observation: Some(observation.clone().unbind()),
         propagated: this.propagated.clone(),
         handle: Some(this.handle.clone()),
-        before: Some(Current::read(py)?.into_value()),
-        over: AtomicBool::new(false),
     };
+    let record = Record { before: Some(current.into_value()), ..Record::new(inside) };
     let record = Bound::new(py, record)?;
     set(record.as_any())?;
     Ok(record)

@@ -14,12 +14,27 @@ use pyo3::prelude::*;
 use pyo3::pyclass::PyClass;
 use pyo3::types::PyString;
 
-use crate::keywords::Keywords;
+/// A call's arguments, sorted.
+pub(crate) trait Passed<'a, 'py: 'a> {
+    /// Sorts them.
+    ///
+    /// # Safety
+    ///
+    /// `args` points to `count` objects and one more for each of `names`, a tuple of `str` or null; all live as long as `'a`.
+    unsafe fn sort(
+        py: Python<'py>,
+        args: *const *mut ffi::PyObject,
+        count: usize,
+        names: *mut ffi::PyObject,
+    ) -> Self;
+}
 
 /// One method of a class.
 pub(crate) trait Method {
     /// The class.
     type Of: PyClass;
+    /// What it is called with.
+    type With<'a, 'py: 'a>: Passed<'a, 'py>;
     const NAME: &'static CStr;
     /// `name($self, *, ...)`, a line of `--`, an empty line, and the documentation.
     const DOC: &'static CStr;
@@ -29,7 +44,7 @@ pub(crate) trait Method {
     /// # Errors
     ///
     /// Only what is no `Exception`, from the application's own code.
-    fn call<'py>(of: &Bound<'py, Self::Of>, keywords: Keywords<'_, 'py>) -> PyResult<Bound<'py, PyAny>>;
+    fn call<'py>(of: &Bound<'py, Self::Of>, with: Self::With<'_, 'py>) -> PyResult<Bound<'py, PyAny>>;
 }
 
 /// A function of the module.
@@ -138,8 +153,8 @@ unsafe fn enter<M: Method>(
     // SAFETY: as above; a method descriptor has checked `self`, and the caller holds all arguments during the call.
     unsafe {
         let of = Borrowed::from_ptr(py, of).cast_unchecked::<M::Of>();
-        let keywords = Keywords::new(py, args, count.unsigned_abs(), names);
-        M::call(&of, keywords).map(Bound::into_ptr)
+        let with = M::With::sort(py, args, count.unsigned_abs(), names);
+        M::call(&of, with).map(Bound::into_ptr)
     }
 }
 

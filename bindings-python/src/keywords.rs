@@ -10,6 +10,7 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::PyString;
 
 use crate::arguments::{Given, plain, shown};
+use crate::fastcall::Passed;
 use crate::notices::problem;
 
 type Argument<'a, 'py> = Option<Borrowed<'a, 'py, PyAny>>;
@@ -47,13 +48,8 @@ pub(crate) struct Keywords<'a, 'py> {
     surplus: bool,
 }
 
-impl<'a, 'py> Keywords<'a, 'py> {
-    /// Sorts a call's arguments.
-    ///
-    /// # Safety
-    ///
-    /// `args` points to `count` objects and one more for each of `names`, a tuple of `str` or null; all live as long as `'a`.
-    pub(crate) unsafe fn new(
+impl<'a, 'py: 'a> Passed<'a, 'py> for Keywords<'a, 'py> {
+    unsafe fn sort(
         py: Python<'py>,
         args: *const *mut ffi::PyObject,
         count: usize,
@@ -81,7 +77,9 @@ impl<'a, 'py> Keywords<'a, 'py> {
         }
         keywords
     }
+}
 
+impl<'a, 'py> Keywords<'a, 'py> {
     /// Tells of arguments that `function` does not have.
     #[inline]
     pub(crate) fn check(&self, function: &str, public_key: &str) {

@@ -5,12 +5,15 @@
 //! application's logger (`notices`) and left out.
 
 mod ahead;
+mod answers;
 mod arguments;
 mod attributes;
+mod block;
 mod calls;
 mod client;
 mod control;
 mod current;
+mod events;
 mod fastcall;
 mod flush;
 mod handle;
@@ -20,6 +23,7 @@ mod intake;
 mod keywords;
 mod lifecycle;
 mod media;
+mod messages;
 mod names;
 mod notices;
 mod observation;
@@ -29,12 +33,15 @@ mod origin;
 mod otel;
 mod prompts;
 mod propagation;
+mod recorder;
 mod runs;
+mod said;
 mod scope;
 mod scoring;
 mod stage;
 mod started;
 mod stream;
+mod told;
 mod value;
 mod waiting;
 
@@ -60,6 +67,10 @@ mod _native {
     #[pymodule_export]
     use super::encode;
     #[pymodule_export]
+    use crate::answers::output;
+    #[pymodule_export]
+    use crate::block::Block;
+    #[pymodule_export]
     use crate::client::{Client, create_trace_id};
     #[pymodule_export]
     use crate::flush::{Ticket, begin_flush_all, cleanup_all_clients, cleanup_client};
@@ -71,6 +82,8 @@ mod _native {
     use crate::intake::{Intake, is_known_scope, is_langfuse_scope};
     #[pymodule_export]
     use crate::lifecycle::{after_fork_child, after_fork_parent, before_fork, goodbye, stats};
+    #[pymodule_export]
+    use crate::messages::shown_message;
     #[pymodule_export]
     use crate::notices::on_drop;
     #[pymodule_export]
@@ -85,7 +98,7 @@ mod _native {
     #[pymodule_export]
     use crate::prompts::PromptTicket;
     #[pymodule_export]
-    use crate::propagation::Block;
+    use crate::recorder::Recorder;
     #[pymodule_export]
     use crate::runs::{OpenRun, OpenRuns};
     #[pymodule_export]
@@ -97,9 +110,13 @@ mod _native {
         let py = module.py();
         crate::names::init(py);
         crate::keywords::init(py);
+        crate::told::init(py);
+        crate::events::init(py);
+        crate::messages::init(py);
         crate::current::init(py)?;
         crate::otel::init(py)?;
         crate::calls::install_all(py)?;
+        crate::events::install_all(py)?;
         crate::fastcall::install_function::<crate::propagation::PropagateAttributes>(module)?;
         // Classes that the module does not export are made now too, for the same reason as the names.
         py.get_type::<crate::current::Record>();

@@ -82,6 +82,9 @@ fn reasons<'py>(py: Python<'py>, dropped: &BTreeMap<&'static str, u64>) -> PyRes
     Ok(out)
 }
 
+/// How long after the goodbye's deadline its report is waited for.
+const LATE: Duration = Duration::from_millis(200);
+
 /// Says goodbye: sends what all clients have pending, for `timeout` seconds at most, and logs what was lost. What the
 /// application traces afterwards has the rest of that time.
 #[pyfunction]
@@ -106,7 +109,12 @@ pub(crate) fn goodbye(py: Python<'_>, timeout: Option<f64>) {
                 break;
             }
             // Ctrl-C at exit means now; other handlers may raise what they like, there is nobody to catch it.
-            if py.check_signals().is_err() || left.is_zero() {
+            if py.check_signals().is_err() {
+                notices::problem("", "the goodbye was interrupted: items may still be unsent");
+                break;
+            }
+            // The report comes at the deadline whatever happens; this is for when it does not.
+            if Instant::now() > deadline + LATE {
                 break;
             }
         }

@@ -40,6 +40,19 @@ names! {
     status "status", status_code "status_code", timestamp "timestamp", to_json "to_json", tolist "tolist",
     trace_flags "trace_flags", trace_id "trace_id", trace_state "trace_state", tzinfo "tzinfo", value "_value_",
     version "version",
+    // Of `propagate_attributes`.
+    metadata "metadata", session_id "session_id", tags "tags", user_id "user_id",
+    // LangChain's.
+    additional_kwargs "additional_kwargs", answer_usage "_usage", bedrock_metrics "amazon-bedrock-invocationMetrics",
+    bounds "_bounds", content "content", failed "_failed", generation_info "generation_info", generations "generations",
+    id "id", input "input", input_tokens "input_tokens", invalid_tool_calls "invalid_tool_calls",
+    langfuse_prompt "langfuse_prompt", langfuse_session_id "langfuse_session_id", langfuse_tags "langfuse_tags",
+    langfuse_trace_name "langfuse_trace_name", langfuse_user_id "langfuse_user_id", leave "_leave",
+    llm_output "llm_output", ls_model_name "ls_model_name", message "message", model_of "_model", model_name "model_name",
+    mro "__mro__", output "output", output_tokens "output_tokens", response_metadata "response_metadata", role "role",
+    text "text", thread_id "thread_id", token_usage "token_usage", tool_call_id "tool_call_id", tool_calls "tool_calls",
+    tools "tools", total "total", total_tokens "total_tokens", type_name "__name__", usage "usage",
+    usage_metadata "usage_metadata",
 }
 
 static NAMES: PyOnceLock<Names> = PyOnceLock::new();

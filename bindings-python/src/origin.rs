@@ -185,6 +185,11 @@ impl<'py> Origin<'py> {
         place
     }
 
+    /// What our own variable holds.
+    pub(crate) fn into_current(self) -> Current<'py> {
+        self.current
+    }
+
     /// Makes `observation` the current one, here and for OpenTelemetry; returns what was.
     pub(crate) fn enter(self, observation: &Bound<'py, Observation>) -> PyResult<Before> {
         current::set(observation.as_any())?;

@@ -1,11 +1,9 @@
-//! `propagate_attributes` and `client.use()`: blocks that change what is current without starting an observation.
+//! `propagate_attributes` and what sets trace-level attributes on one observation.
 
 use std::borrow::Cow;
 use std::ffi::CStr;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
-use parking_lot::Mutex;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
 use tracespool_core::attr::{Field, Level, OBSERVATION_METADATA, TRACE_METADATA};
@@ -13,149 +11,13 @@ use tracespool_core::encode::otlp::Value;
 use tracespool_core::propagate::{Propagated, Propagation};
 
 use crate::arguments::{metadata_key, plain, prompt_link, shown};
-use crate::current::Record;
+use crate::block::Block;
 use crate::fastcall::{Function, Named};
-use crate::handle::{Handle, MASK_FAILED};
+use crate::handle::MASK_FAILED;
+use crate::names::names;
 use crate::notices::problem;
 use crate::observation::Observation;
-use crate::origin::Origin;
-use crate::otel::Before;
-use crate::scope::Ready;
 use crate::value::{Captured, Scratch, capture, for_each_item};
-
-/// A block: `with`, `async with`, or a decorator.
-#[pyclass(frozen, module = "tracespool._native")]
-pub(crate) struct Block {
-    /// What the block itself propagates, if anything.
-    own: Option<Arc<Propagated>>,
-    handle: Option<Arc<Handle>>,
-    /// What is said here also leaves the process.
-    as_baggage: bool,
-    runs: Mutex<Runs>,
-}
-
-/// What a run of a block made current, and what was before.
-type Run = (Py<Record>, Before);
-
-/// The runs of one block; more than one only where it is entered again inside itself.
-#[derive(Default)]
-struct Runs {
-    last: Option<Run>,
-    outer: Vec<Run>,
-}
-
-impl Block {
-    fn new(own: Propagated, handle: Option<Arc<Handle>>, as_baggage: bool) -> Self {
-        Self { own: (!own.is_empty()).then(|| own.into()), handle, as_baggage, runs: Mutex::default() }
-    }
-
-    /// A block inside which `handle` is the client of calls that name none.
-    pub(crate) fn using(handle: Arc<Handle>) -> Self {
-        Self::new(Propagated::default(), Some(handle), false)
-    }
-
-    fn enter(&self, py: Python<'_>) -> PyResult<()> {
-        let origin = Origin::read(py)?;
-        let observation = origin.observation().cloned();
-        let mut propagated = match (&self.own, origin.propagated()) {
-            (None, outer) => outer.cloned(),
-            (Some(own), None) => Some(own.clone()),
-            (Some(own), Some(outer)) => Some(Arc::new(own.within(outer))),
-        };
-        let mut baggage = Vec::new();
-        if self.as_baggage
-            && let Some(propagated) = &mut propagated
-        {
-            let leaving = Arc::make_mut(propagated);
-            leaving.to_baggage();
-            baggage.extend_from_slice(leaving.baggage());
-            // So that the other process does not take its part for a trace of its own.
-            let trace = origin.ids().map(|(trace, _)| ("langfuse_trace_id".to_owned(), trace.to_string()));
-            baggage.extend(trace);
-        }
-        if let (Some(_), Some(propagated), Some(observation)) = (&self.own, &propagated, &observation) {
-            observation.get().core.propagate(propagated);
-        }
-        let handle = self.handle.clone().or_else(|| origin.handle().cloned());
-        let record = Bound::new(
-            py,
-            Record {
-                observation: observation.map(Bound::unbind),
-                propagated,
-                handle,
-                before: None,
-                over: AtomicBool::new(false),
-            },
-        )?;
-        let before = origin.enter_block(record.as_any(), &baggage)?;
-        let run = (record.unbind(), before);
-        let mut runs = self.runs.lock();
-        if let Some(outer) = runs.last.replace(run) {
-            runs.outer.push(outer);
-        }
-        Ok(())
-    }
-
-    fn exit(&self, py: Python<'_>) -> PyResult<()> {
-        let run = {
-            let mut runs = self.runs.lock();
-            let run = runs.last.take();
-            runs.last = runs.outer.pop();
-            run
-        };
-        run.map_or(Ok(()), |(record, before)| before.leave(record.bind(py).as_any()))
-    }
-}
-
-#[pymethods]
-impl Block {
-    fn __enter__(&self, py: Python<'_>) -> PyResult<()> {
-        self.enter(py)
-    }
-
-    #[pyo3(signature = (_kind, _error, _traceback, /))]
-    fn __exit__(
-        &self,
-        py: Python<'_>,
-        _kind: &Bound<'_, PyAny>,
-        _error: &Bound<'_, PyAny>,
-        _traceback: &Bound<'_, PyAny>,
-    ) -> PyResult<bool> {
-        self.exit(py).map(|()| false)
-    }
-
-    fn __aenter__(&self, py: Python<'_>) -> PyResult<Ready> {
-        self.enter(py).map(|()| Ready::none(py))
-    }
-
-    #[pyo3(signature = (_kind, _error, _traceback, /))]
-    fn __aexit__(
-        &self,
-        py: Python<'_>,
-        _kind: &Bound<'_, PyAny>,
-        _error: &Bound<'_, PyAny>,
-        _traceback: &Bound<'_, PyAny>,
-    ) -> PyResult<Ready> {
-        self.exit(py).map(|()| Ready::none(py))
-    }
-
-    /// Another block of the same kind: a decorator takes one for each call.
-    fn again(&self) -> Self {
-        Self {
-            own: self.own.clone(),
-            handle: self.handle.clone(),
-            as_baggage: self.as_baggage,
-            runs: Mutex::default(),
-        }
-    }
-
-    /// Decorates a function: every call of it runs in a block of its own.
-    #[pyo3(signature = (function, /))]
-    fn __call__<'py>(slf: &Bound<'py, Self>, function: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
-        let py = slf.py();
-        py.import("tracespool._observe")?.call_method1("scoped", (slf, function))
-    }
-}
 
 /// See [`Function::DOC`].
 pub(crate) struct PropagateAttributes;
@@ -167,11 +29,20 @@ impl Function for PropagateAttributes {
     fn call<'py>(py: Python<'py>, named: Named<'_, 'py>) -> PyResult<Bound<'py, PyAny>> {
         let mut own = Propagated::default();
         let mut as_baggage = false;
+        let names = names(py);
         if named.positional > 0 {
             problem("", "propagate_attributes() takes keywords only; positional arguments are ignored");
         }
         for (name, value) in named.iter() {
-            let name = name.extract::<&str>().unwrap_or_default();
+            // By identity where a program wrote the name: its text is asked for otherwise.
+            let is = |known: &Py<PyString>| name.is(known);
+            let name = match () {
+                () if is(&names.user_id) => "user_id",
+                () if is(&names.session_id) => "session_id",
+                () if is(&names.tags) => "tags",
+                () if is(&names.metadata) => "metadata",
+                () => name.extract::<&str>().unwrap_or_default(),
+            };
             if value.is_none() || read(&mut own, name, &value)? {
                 continue;
             }
@@ -184,12 +55,13 @@ impl Function for PropagateAttributes {
                 );
             }
         }
+        let own = (!own.is_empty()).then(|| Arc::new(own));
         Bound::new(py, Block::new(own, None, as_baggage)).map(Bound::into_any)
     }
 }
 
 /// Tells what servers would not take, which is left out.
-fn told(outcome: Result<(), String>) {
+pub(crate) fn told(outcome: Result<(), String>) {
     if let Err(sentence) = outcome {
         problem("", sentence);
     }
@@ -258,7 +130,7 @@ fn tags(own: &mut Propagated, value: &Bound<'_, PyAny>) -> PyResult<()> {
 }
 
 /// A short text: a `str` as it is, another value as [`plain`] has it.
-fn short<'a>(value: &'a Bound<'_, PyAny>) -> PyResult<Cow<'a, str>> {
+pub(crate) fn short<'a>(value: &'a Bound<'_, PyAny>) -> PyResult<Cow<'a, str>> {
     match value.cast::<PyString>().ok().and_then(|text| text.to_str().ok()) {
         Some(text) => Ok(text.into()),
         None => plain(value).map(Cow::from),
@@ -267,19 +139,27 @@ fn short<'a>(value: &'a Bound<'_, PyAny>) -> PyResult<Cow<'a, str>> {
 
 fn metadata(own: &mut Propagated, dict: &Bound<'_, PyDict>) -> PyResult<()> {
     let scratch = &mut Scratch::take();
-    for_each_item(dict, |key, value| {
-        scratch.clear();
-        let value = match capture(value, scratch)? {
-            Captured::Absent => return Ok(()),
-            Captured::Text(text) => Propagation::Str(text.to_owned()),
-            Captured::Int(number) => Propagation::Int(number),
-            Captured::Double(number) => Propagation::Double(number),
-            Captured::Bool(flag) => Propagation::Bool(flag),
-            Captured::Encoded => Propagation::Str(scratch.text().to_owned()),
-        };
-        told(own.add_metadata(&metadata_key(key)?, value));
-        Ok(())
-    })
+    for_each_item(dict, |key, value| one_of_metadata(own, key, value, scratch))
+}
+
+/// One top-level key of the metadata.
+pub(crate) fn one_of_metadata(
+    own: &mut Propagated,
+    key: &Bound<'_, PyAny>,
+    value: &Bound<'_, PyAny>,
+    scratch: &mut Scratch,
+) -> PyResult<()> {
+    scratch.clear();
+    let value = match capture(value, scratch)? {
+        Captured::Absent => return Ok(()),
+        Captured::Text(text) => Propagation::Str(text.to_owned()),
+        Captured::Int(number) => Propagation::Int(number),
+        Captured::Double(number) => Propagation::Double(number),
+        Captured::Bool(flag) => Propagation::Bool(flag),
+        Captured::Encoded => Propagation::Str(scratch.text().to_owned()),
+    };
+    told(own.add_metadata(&metadata_key(key)?, value));
+    Ok(())
 }
 
 /// `update_trace` of Langfuse 3.x: trace-level attributes on one observation.

@@ -5,38 +5,42 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyList, PyString};
-use tracespool_core::attr::Level;
+use pyo3::types::{PyDict, PyList};
 
-use crate::arguments::{Given, Sink, kind_of, put_metadata};
+use crate::arguments::Given;
 use crate::current::{self, Current, Record};
 use crate::names::names;
-use crate::observation::{Observation, begun};
-use crate::value::{Scratch, for_each_item};
-
-/// Keys that steer the integration and are not recorded.
-const STEERING: [&str; 5] =
-    ["langfuse_prompt", "langfuse_session_id", "langfuse_user_id", "langfuse_tags", "langfuse_trace_name"];
-/// The tag of runs that are of no interest to readers.
-const HIDDEN: &str = "langsmith:hidden";
+use crate::observation::Observation;
 
 /// One open run, and what the integration notes on it.
 #[pyclass(frozen, module = "tracespool._native")]
 pub(crate) struct OpenRun {
-    observation: Py<Observation>,
+    pub(crate) observation: Py<Observation>,
     record: Py<Record>,
-    parent: Option<Py<Self>>,
+    pub(crate) parent: Option<Py<Self>>,
     held: usize,
     streams: AtomicBool,
     interrupted: AtomicBool,
     prompt: Mutex<Option<Py<PyAny>>>,
-    thread: Mutex<Option<Py<PyAny>>>,
+    thread: Option<Py<PyAny>>,
 }
 
-/// Replaces a note; what it was is let go outside of the lock.
-fn note(place: &Mutex<Option<Py<PyAny>>>, value: Option<Py<PyAny>>) {
-    let before = std::mem::replace(&mut *place.lock(), value);
-    drop(before);
+impl OpenRun {
+    /// The prompt that the next model below it links to.
+    pub(crate) fn prompt(&self, py: Python<'_>) -> Option<Py<PyAny>> {
+        self.prompt.lock().as_ref().map(|prompt| prompt.clone_ref(py))
+    }
+
+    /// The same, and it has it no more.
+    pub(crate) fn take_prompt(&self) -> Option<Py<PyAny>> {
+        self.prompt.lock().take()
+    }
+
+    /// Replaces it; what it was is let go outside of the lock.
+    pub(crate) fn note_prompt(&self, prompt: Option<Py<PyAny>>) {
+        let before = std::mem::replace(&mut *self.prompt.lock(), prompt);
+        drop(before);
+    }
 }
 
 #[pymethods]
@@ -64,58 +68,48 @@ impl OpenRun {
         self.interrupted.store(value, Ordering::Relaxed);
     }
 
-    /// The prompt that the next model below it links to.
-    #[getter]
-    fn prompt(&self, py: Python<'_>) -> Option<Py<PyAny>> {
-        self.prompt.lock().as_ref().map(|prompt| prompt.clone_ref(py))
-    }
-
-    #[setter]
-    fn set_prompt(&self, value: Option<Py<PyAny>>) {
-        note(&self.prompt, value);
-    }
-
     /// The thread of conversation that it belongs to.
     #[getter]
     fn thread(&self, py: Python<'_>) -> Option<Py<PyAny>> {
-        self.thread.lock().as_ref().map(|thread| thread.clone_ref(py))
-    }
-
-    #[setter]
-    fn set_thread(&self, value: Option<Py<PyAny>>) {
-        note(&self.thread, value);
+        self.thread.as_ref().map(|thread| thread.clone_ref(py))
     }
 }
 
-/// Open runs by id, oldest first. Each step is one operation on a dict, so threads need no lock.
+/// Open runs by the number of their id, which hashes faster than the id; oldest first. Each step is one operation on a dict,
+/// so threads need no lock.
 #[pyclass(frozen, module = "tracespool._native")]
 pub(crate) struct OpenRuns {
     open: Py<PyDict>,
     bytes: AtomicUsize,
+    max_runs: AtomicUsize,
+    max_bytes: AtomicUsize,
 }
 
 impl OpenRuns {
-    /// A run by the number of its id, which hashes faster than the id.
-    fn find<'py>(&self, id: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, OpenRun>>> {
+    /// The run of this id.
+    pub(crate) fn find<'py>(&self, id: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, OpenRun>>> {
         let py = id.py();
-        let found = self.open.bind(py).get_item(id.getattr(names(py).int.bind(py))?)?;
+        let found = self.open.bind(py).get_item(id.getattr(&names(py).int)?)?;
         Ok(found.and_then(|run| run.cast_into::<OpenRun>().ok()))
     }
 
-    fn insert(
+    /// Remembers an observation as the run of this id and makes it current instead of `current`.
+    pub(crate) fn insert<'py>(
         &self,
-        id: &Bound<'_, PyAny>,
-        observation: Bound<'_, Observation>,
+        id: &Bound<'py, PyAny>,
+        observation: Bound<'py, Observation>,
         parent: Option<Py<OpenRun>>,
-    ) -> PyResult<()> {
+        thread: Option<Py<PyAny>>,
+        current: Current<'py>,
+    ) -> PyResult<Bound<'py, OpenRun>> {
         let py = id.py();
-        let key = id.getattr(names(py).int.bind(py))?;
+        let key = id.getattr(&names(py).int)?;
         // A handler that was registered twice hears of each run twice.
         let before = self.take(py, &key)?;
         if let Some(before) = &before {
             before.get().observation.get().finish(py, None);
         }
-        let record = current::attach(&observation)?.unbind();
+        let record = current::attach(&observation, current)?.unbind();
         let held = observation.get().core.held_bytes();
         self.bytes.fetch_add(held, Ordering::Relaxed);
         let run = OpenRun {
@@ -126,9 +120,17 @@ impl OpenRuns {
             streams: AtomicBool::new(false),
             interrupted: AtomicBool::new(false),
             prompt: Mutex::new(None),
-            thread: Mutex::new(None),
+            thread,
         };
-        self.open.bind(py).set_item(key, Bound::new(py, run)?)
+        let run = Bound::new(py, run)?;
+        self.open.bind(py).set_item(key, &run)?;
+        Ok(run)
+    }
+
+    /// Whether more is open than may be.
+    pub(crate) fn is_full(&self, py: Python<'_>) -> bool {
+        self.open.bind(py).len() > self.max_runs.load(Ordering::Relaxed)
+            || self.bytes() > self.max_bytes.load(Ordering::Relaxed)
     }
 
     fn take<'py>(&self, py: Python<'py>, key: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, OpenRun>>> {
@@ -143,13 +145,43 @@ impl OpenRuns {
         self.bytes.fetch_sub(run.get().held, Ordering::Relaxed);
         Ok(Some(run))
     }
+
+    /// Ends a run with what is given; what was current before it is so again. Returns it where it has no parent.
+    pub(crate) fn finish<'py>(
+        &self,
+        id: &Bound<'py, PyAny>,
+        given: &Given<'_, 'py>,
+    ) -> PyResult<Option<Bound<'py, OpenRun>>> {
+        let py = id.py();
+        let Some(run) = self.take(py, &id.getattr(&names(py).int)?)? else { return Ok(None) };
+        let this = run.get().observation.bind(py).get();
+        let applied = given.apply(&this.handle, &mut &this.core);
+        let detached = current::detach(run.get().record.bind(py));
+        this.finish(py, None);
+        applied.and(detached)?;
+        Ok(run.get().parent.is_none().then_some(run))
+    }
+
+    /// The observation of a run at the first call for it, `None` at all others: for the first token of an answer.
+    pub(crate) fn first<'py>(&self, id: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, Observation>>> {
+        let run = self.find(id)?;
+        Ok(run.and_then(|run| {
+            let first = !run.get().streams.swap(true, Ordering::Relaxed);
+            first.then(|| run.get().observation.bind(id.py()).clone())
+        }))
+    }
 }
 
 #[pymethods]
 impl OpenRuns {
     #[new]
-    fn new(py: Python<'_>) -> Self {
-        Self { open: PyDict::new(py).unbind(), bytes: AtomicUsize::new(0) }
+    pub(crate) fn new(py: Python<'_>) -> Self {
+        Self {
+            open: PyDict::new(py).unbind(),
+            bytes: AtomicUsize::new(0),
+            max_runs: AtomicUsize::new(usize::MAX),
+            max_bytes: AtomicUsize::new(usize::MAX),
+        }
     }
 
     fn __len__(&self, py: Python<'_>) -> usize {
@@ -162,100 +194,48 @@ impl OpenRuns {
         self.bytes.load(Ordering::Relaxed)
     }
 
+    /// How many may be open before the handler's bounds are asked to end some.
+    #[getter]
+    fn max_runs(&self) -> usize {
+        self.max_runs.load(Ordering::Relaxed)
+    }
+
+    #[setter]
+    fn set_max_runs(&self, value: usize) {
+        self.max_runs.store(value, Ordering::Relaxed);
+    }
+
+    /// The same in bytes.
+    #[getter]
+    fn max_bytes(&self) -> usize {
+        self.max_bytes.load(Ordering::Relaxed)
+    }
+
+    #[setter]
+    fn set_max_bytes(&self, value: usize) {
+        self.max_bytes.store(value, Ordering::Relaxed);
+    }
+
     /// The run of this id, `None` where it is not open.
     #[pyo3(signature = (id, /))]
     fn get<'py>(&self, id: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, OpenRun>>> {
         self.find(id)
     }
 
-    /// Begins a run below an open one and makes it current. `None` where the parent is not open or what is recorded goes
-    /// through a mask: `adopt` what was begun in the usual way then.
-    #[pyo3(signature = (id, parent, name, kind, input, tags, metadata, /))]
-    #[allow(clippy::too_many_arguments)]
-    fn begin<'py>(
-        &self,
-        id: &Bound<'py, PyAny>,
-        parent: &Bound<'py, PyAny>,
-        name: &Bound<'py, PyAny>,
-        kind: &Bound<'py, PyAny>,
-        input: &Bound<'py, PyAny>,
-        tags: &Bound<'py, PyAny>,
-        metadata: &Bound<'py, PyAny>,
-    ) -> PyResult<Option<Bound<'py, Observation>>> {
-        let py = id.py();
-        let Some(above) = self.find(parent)? else { return Ok(None) };
-        let parent = above.get().observation.bind(py).get();
-        if parent.handle.masked() {
-            return Ok(None);
-        }
-        let kind = kind_of(Some(kind), parent.public_key());
-        let current = Current::read(py)?;
-        let other;
-        let name = match name.cast::<PyString>().ok().and_then(|name| name.to_str().ok()) {
-            Some(name) => name,
-            None => {
-                other = crate::arguments::plain(name)?;
-                &other
-            }
-        };
-        let observation = Observation::start(&parent.handle, name, kind, parent.inside(&current));
-        if observation.core.is_recording() {
-            describe(&observation, tags, metadata)?;
-        }
-        let given = Given { input: Some(input.as_borrowed()), ..Given::default() };
-        let observation = begun(py, observation, kind, &given)?.cast_into::<Observation>()?;
-        self.insert(id, observation.clone(), Some(above.unbind()))?;
-        Ok(Some(observation))
-    }
-
-    /// Remembers an observation as the run of this id and makes it current.
-    #[pyo3(signature = (id, parent, observation, /))]
-    fn adopt(
-        &self,
-        id: &Bound<'_, PyAny>,
-        parent: &Bound<'_, PyAny>,
-        observation: Bound<'_, Observation>,
-    ) -> PyResult<()> {
-        let above = if parent.is_none() { None } else { self.find(parent)? };
-        self.insert(id, observation, above.map(Bound::unbind))
-    }
-
     /// Ends a run with what is given; what was current before it is so again. Returns it where it has no parent.
-    #[pyo3(signature = (id, output, input, model=None, usage=None, /))]
+    #[pyo3(signature = (id, output, input, /))]
     fn end<'py>(
         &self,
         id: &Bound<'py, PyAny>,
         output: &Bound<'py, PyAny>,
         input: &Bound<'py, PyAny>,
-        model: Option<&Bound<'py, PyAny>>,
-        usage: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<Option<Bound<'py, OpenRun>>> {
-        let py = id.py();
-        let Some(run) = self.take(py, &id.getattr(names(py).int.bind(py))?)? else { return Ok(None) };
-        let observation = run.get().observation.bind(py);
-        let this = observation.get();
         let given = Given {
             output: Some(output.as_borrowed()),
             input: (!input.is_none()).then(|| input.as_borrowed()),
-            model: model.map(|model| model.as_borrowed()),
-            usage_details: usage.map(|usage| usage.as_borrowed()),
             ..Given::default()
         };
-        let applied = given.apply(&this.handle, &mut &this.core);
-        let detached = current::detach(run.get().record.bind(py));
-        this.finish(py, None);
-        applied.and(detached)?;
-        Ok(run.get().parent.is_none().then_some(run))
-    }
-
-    /// The observation of a run at the first call for it, `None` at all others: for the first token of an answer.
-    #[pyo3(signature = (id, /))]
-    fn first<'py>(&self, id: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, Observation>>> {
-        let run = self.find(id)?;
-        Ok(run.and_then(|run| {
-            let first = !run.get().streams.swap(true, Ordering::Relaxed);
-            first.then(|| run.get().observation.bind(id.py()).clone())
-        }))
+        self.finish(id, &given)
     }
 
     /// Takes out the oldest runs until at most `runs` of them and `bytes` are open, and returns their observations.
@@ -272,24 +252,4 @@ impl OpenRuns {
         }
         Ok(evicted)
     }
-}
-
-/// Tags and metadata, without what steers the integration.
-fn describe(observation: &Observation, tags: &Bound<'_, PyAny>, metadata: &Bound<'_, PyAny>) -> PyResult<()> {
-    let scratch = &mut Scratch::take();
-    let mut sink = &observation.core;
-    if tags.is_truthy()? {
-        if tags.contains(HIDDEN)? {
-            sink.level(Level::Debug);
-        }
-        put_metadata(&mut sink, "tags", tags, scratch)?;
-    }
-    let Ok(metadata) = metadata.cast::<PyDict>() else { return Ok(()) };
-    for_each_item(metadata, |key, value| {
-        match key.cast::<PyString>().ok().and_then(|key| key.to_str().ok()) {
-            Some(key) if key.starts_with("langfuse_") && STEERING.contains(&key) => Ok(()),
-            Some(key) => put_metadata(&mut sink, key, value, scratch),
-            None => put_metadata(&mut sink, &crate::arguments::plain(key)?, value, scratch),
-        }
-    })
 }

@@ -141,6 +141,25 @@ def test_propagated_attributes(client: tracespool.Client, sent: Sent) -> None:
     assert stored["outside"]["user"] is None
 
 
+def test_a_block_that_is_entered_again(client: tracespool.Client, sent: Sent) -> None:
+    block = tracespool.propagate_attributes(user_id="u")
+    with client.start_as_current_observation(name="first"), block:
+        client.start_observation(name="once").end()
+        with tracespool.propagate_attributes(user_id="v"), block:
+            client.start_observation(name="inside").end()
+        client.start_observation(name="still").end()
+    client.start_observation(name="between").end()
+    with client.start_as_current_observation(name="second"), block:
+        client.start_observation(name="later").end()
+    client.start_observation(name="after").end()
+    stored = sent()
+    users = {name: stored[name]["user"] for name in ("once", "inside", "still", "between", "later", "after")}
+    assert users == {"once": "u", "inside": "u", "still": "u", "between": None, "later": "u", "after": None}
+    assert stored["later"]["parent"] == stored["second"]["span_id"]
+    assert stored["inside"]["parent"] == stored["first"]["span_id"]
+    assert stored["after"]["parent"] is None
+
+
 def test_a_value_is_captured_by_the_call(client: tracespool.Client, sent: Sent) -> None:
     items = [1]
     scope = client.start_as_current_observation(name="scope", input=items)

@@ -289,8 +289,16 @@ impl ClientSettings {
         });
         let disabled = options.tracing_enabled == Some(false)
             || (options.tracing_enabled.is_none()
-                && set("LANGFUSE_TRACING_ENABLED")
-                    .is_some_and(|text| text.trim().eq_ignore_ascii_case("false")));
+                && set("LANGFUSE_TRACING_ENABLED").is_some_and(|text| {
+                    let text = text.trim().to_ascii_lowercase();
+                    if !["true", "false", "1", ""].contains(&text.as_str()) {
+                        let shown: String = text.chars().take(20).collect();
+                        problems.push(format!(
+                            "LANGFUSE_TRACING_ENABLED {shown:?} is neither true nor false; tracing is on"
+                        ));
+                    }
+                    text == "false"
+                }));
         let mut public_key = given(options.public_key).or_else(|| set("LANGFUSE_PUBLIC_KEY"));
         let secret_key = given(options.secret_key).or_else(|| set("LANGFUSE_SECRET_KEY"));
         let base_url = given(options.base_url)

@@ -246,7 +246,7 @@ impl Propagated {
         Ok(())
     }
 
-    fn put_tags(&mut self, tags: Vec<String>) {
+    fn put_tags(&mut self, mut tags: Vec<String>) {
         let held = self.fields.iter_mut().find_map(|(field, value)| match (field, value) {
             (Field::TraceTags, Propagation::Strs(tags)) => Some(tags),
             _ => None,
@@ -261,8 +261,15 @@ impl Propagated {
             }
             None if tags.is_empty() => {}
             None => {
-                self.fields.push((Field::TraceTags, Propagation::Strs(Vec::with_capacity(tags.len()))));
-                self.put_tags(tags);
+                let mut at = 1;
+                while at < tags.len() {
+                    if tags[..at].contains(&tags[at]) {
+                        tags.remove(at);
+                    } else {
+                        at += 1;
+                    }
+                }
+                self.fields.push((Field::TraceTags, Propagation::Strs(tags)));
             }
         }
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import gc
 import subprocess
 import sys
@@ -29,7 +30,7 @@ from langgraph.types import Command, interrupt
 from stored import Stored
 
 import tracespool
-from tracespool.integrations import _langchain_runs
+from tracespool.integrations import _langchain_runs, _warning
 from tracespool.langfuse.langchain import CallbackHandler
 
 METADATA = {
@@ -468,3 +469,53 @@ def test_a_prompt_for_a_completion_model(handler: CallbackHandler, stored: Any) 
     (PromptTemplate.from_template("say {q}") | Echo()).invoke({"q": "it"}, config={"callbacks": [handler]})
     row = stored().paths()["RunnableSequence/Echo"]
     assert (row["input"], row["output"]) == ("say it", "say it!")
+
+
+def test_a_mask_sees_all_that_a_run_says(collector: Any, key: str, chain: Any) -> None:
+    def mask(*, data: Any) -> Any:
+        return {"masked": sorted(data)} if isinstance(data, dict) else "masked"
+
+    client = tracespool.Client(public_key=key, secret_key="s", base_url=collector.url, mask=mask)
+    chain.invoke({"q": "secret"}, config={"callbacks": [CallbackHandler(client=client)], "metadata": METADATA, "tags": ["run"]})
+    assert client.flush(5.0)["complete"]
+    rows = Stored(collector, key).rows()
+    assert len(rows) == 4
+    root = next(row for row in rows if row["parent"] is None)
+    assert root.said("input") == {"masked": ["q"]}
+    assert root.said("metadata.masked") == ["is_langchain_root", "plan", "tags"]
+    for row in rows:
+        assert "secret" not in str({name: said for name, said in row["attributes"].items() if "observation" in name})
+    tracespool.cleanup_client(key)
+
+
+def test_events_by_keyword_and_without_an_id(handler: CallbackHandler, stored: Any, caplog: Any) -> None:
+    run = uuid4()
+    handler.on_chain_start(serialized={"name": "My Agent"}, inputs={"q": 1}, run_id=run, odd=1)
+    handler.on_chain_end(outputs={"a": 1}, run_id=run)
+    _warning._last.clear()  # a line of a kind comes once a minute
+    nameless: Any = {}
+    handler.on_chain_start(None, {}, **nameless)
+    row = stored().rows()[0]
+    assert (row["name"], row.said("type"), row.said("input"), row.said("output")) == ("My Agent", "agent", {"q": 1}, {"a": 1})
+    assert "the start of a LangChain run could not be recorded" in caplog.text
+
+
+def test_a_copy_of_a_handler_ends_what_it_began(handler: CallbackHandler, stored: Any) -> None:
+    run = uuid4()
+    handler.on_chain_start(None, {"q": 1}, run_id=run, name="copied")
+    copy.copy(handler).on_chain_end({"a": 1}, run_id=run)
+    assert copy.deepcopy({"callbacks": [handler]})["callbacks"][0] is handler
+    assert stored().rows()[0].said("output") == {"a": 1}
+
+
+def test_a_handler_that_adds_to_ours(client: tracespool.Client, chain: Any, stored: Any) -> None:
+    class Mine(CallbackHandler):
+        def __init__(self, label: str) -> None:
+            super().__init__(client=client)
+            self.label = label
+
+        def on_chain_start(self, serialized: Any, inputs: Any, **kwargs: Any) -> None:
+            super().on_chain_start(serialized, inputs, **{**kwargs, "name": f"{self.label} {kwargs['name']}"})
+
+    chain.invoke({"q": "x"}, config={"callbacks": [Mine("mine")]})
+    assert "mine RunnableSequence/GenericFakeChatModel" in stored().paths()

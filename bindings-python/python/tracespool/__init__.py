@@ -22,7 +22,7 @@ except ImportError as error:  # the wheel is of another platform: tracing is off
 else:
     available = True
 
-from tracespool import _lifecycle
+from tracespool import _lifecycle, _notices
 from tracespool._client import Client, aflush_all, flush_all, get_client, in_context
 from tracespool._native import (
     Observation,

@@ -195,7 +195,7 @@ class OpenRun:
 class OpenRuns:
     """Runs that are not recorded."""
 
-    bytes = 0
+    bytes = max_runs = max_bytes = 0
 
     def __len__(self) -> int:
         return 0
@@ -203,10 +203,33 @@ class OpenRuns:
     def _none(self, *_: Any) -> None:
         return None
 
-    get = begin = adopt = end = first = _none
+    get = end = _none
 
     def evict(self, runs: int, bytes: int) -> list[Any]:
         return []
+
+
+class Recorder:
+    """A handler that records nothing."""
+
+    last_trace_id: str | None = None
+    _interrupts = False
+
+    @property
+    def _runs(self) -> OpenRuns:
+        return OpenRuns()
+
+    def _open(self, *_: Any, **__: Any) -> None:
+        return None
+
+    _start = on_chain_start = on_chain_end = on_chat_model_start = on_llm_start = on_llm_new_token = on_llm_end = _open
+
+
+def shown_message(message: Any) -> Any:
+    return message
+
+
+shown_answer = shown_message
 
 
 _RUN = Run()

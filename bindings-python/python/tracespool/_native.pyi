@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from types import TracebackType
 from typing import Any, Final, Literal, TypedDict, TypeVar, final
+from uuid import UUID
 
 from typing_extensions import NotRequired, Self, disjoint_base
 
@@ -18,6 +19,7 @@ __all__ = [
     "PromptTicket",
     "OpenRun",
     "OpenRuns",
+    "Recorder",
     "Run",
     "Scope",
     "Ticket",
@@ -45,6 +47,8 @@ __all__ = [
     "propagate_attributes",
     "register_client_class",
     "set_current",
+    "shown_answer",
+    "shown_message",
     "stats",
 ]
 
@@ -330,13 +334,7 @@ class OpenRun:
     @interrupted.setter
     def interrupted(self, value: bool, /) -> None: ...
     @property
-    def prompt(self) -> Any: ...
-    @prompt.setter
-    def prompt(self, value: Any, /) -> None: ...
-    @property
     def thread(self) -> Any: ...
-    @thread.setter
-    def thread(self, value: Any, /) -> None: ...
 
 @final
 class OpenRuns:
@@ -344,14 +342,86 @@ class OpenRuns:
     def __len__(self) -> int: ...
     @property
     def bytes(self) -> int: ...
+    @property
+    def max_runs(self) -> int: ...
+    @max_runs.setter
+    def max_runs(self, value: int, /) -> None: ...
+    @property
+    def max_bytes(self) -> int: ...
+    @max_bytes.setter
+    def max_bytes(self, value: int, /) -> None: ...
     def get(self, id: Any, /) -> OpenRun | None: ...
-    def begin(
-        self, id: Any, parent: Any, name: Any, kind: str, input: Any, tags: Any, metadata: Any, /
-    ) -> Observation | None: ...
-    def adopt(self, id: Any, parent: Any, observation: Observation, /) -> None: ...
-    def end(self, id: Any, output: Any, input: Any, model: Any = None, usage: Any = None, /) -> OpenRun | None: ...
-    def first(self, id: Any, /) -> Observation | None: ...
+    def end(self, id: Any, output: Any, input: Any, /) -> OpenRun | None: ...
     def evict(self, runs: int, bytes: int, /) -> list[Observation]: ...
+
+@disjoint_base
+class Recorder:
+    def __new__(cls, *_args: Any, **_options: Any) -> Self: ...
+    def _open(self, public_key: Any, client: Any, placed: bool, /) -> None: ...
+    @property
+    def _runs(self) -> OpenRuns: ...
+    @property
+    def _interrupts(self) -> bool: ...
+    @_interrupts.setter
+    def _interrupts(self, value: bool, /) -> None: ...
+    @property
+    def last_trace_id(self) -> str | None: ...
+    @last_trace_id.setter
+    def last_trace_id(self, value: str | None, /) -> None: ...
+    def _start(
+        self,
+        id: Any,
+        parent: Any,
+        name: Any,
+        kind: str,
+        input: Any,
+        tags: Any,
+        metadata: Any,
+        more: dict[str, Any] | None = None,
+        /,
+    ) -> None: ...
+    def on_chain_start(
+        self,
+        serialized: Any,
+        inputs: Any,
+        *,
+        run_id: UUID,
+        parent_run_id: UUID | None = None,
+        tags: Any = None,
+        metadata: Any = None,
+        run_type: Any = None,
+        name: Any = None,
+        **kwargs: Any,
+    ) -> None: ...
+    def on_chain_end(self, outputs: Any, *, run_id: UUID, inputs: Any = None, **kwargs: Any) -> None: ...
+    def on_chat_model_start(
+        self,
+        serialized: Any,
+        messages: Any,
+        *,
+        run_id: UUID,
+        parent_run_id: UUID | None = None,
+        tags: Any = None,
+        metadata: Any = None,
+        invocation_params: Any = None,
+        name: Any = None,
+        **kwargs: Any,
+    ) -> None: ...
+    def on_llm_start(
+        self,
+        serialized: Any,
+        prompts: Any,
+        *,
+        run_id: UUID,
+        parent_run_id: UUID | None = None,
+        tags: Any = None,
+        metadata: Any = None,
+        invocation_params: Any = None,
+        name: Any = None,
+        **kwargs: Any,
+    ) -> None: ...
+    def on_llm_new_token(self, token: Any, *, run_id: UUID, **kwargs: Any) -> None: ...
+    def on_llm_end(self, response: Any, *, run_id: UUID, inputs: Any = None, **kwargs: Any) -> None: ...
 
 @final
 class Run:
@@ -674,3 +744,5 @@ def propagate_attributes(
     prompt: Any = None,
     as_baggage: bool = False,
 ) -> Block: ...
+def shown_answer(generation: Any, /) -> Any: ...
+def shown_message(message: Any, /) -> Any: ...

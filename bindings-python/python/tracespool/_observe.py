@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import types
 
+from tracespool import _notices
 from tracespool._native import Observer, Run
 
 TYPE_CHECKING = False  # importing `typing` for annotations costs a megabyte
@@ -39,6 +40,25 @@ if TYPE_CHECKING:
     ) -> Callable[[_F], _F]: ...
 
 
+_told: set[str] = set()
+
+
+def _tell(sentence: str) -> None:
+    """Says it once."""
+    if sentence not in _told:
+        _told.add(sentence)
+        _notices.deliver([("warning", sentence, 1)], [], ())
+
+
+def _captures() -> bool:
+    word = os.environ.get("LANGFUSE_OBSERVE_DECORATOR_IO_CAPTURE_ENABLED", "true").strip().lower()
+    if word not in ("true", "1", "false", "0", ""):
+        _tell(
+            f"LANGFUSE_OBSERVE_DECORATOR_IO_CAPTURE_ENABLED {word[:20]!r} is neither true nor false; arguments and results are recorded"
+        )
+    return word not in ("false", "0")
+
+
 def observe(
     func: Any = None,
     *,
@@ -55,7 +75,10 @@ def observe(
     they are text (or by `transform_to_string`). What the function raises is recorded and raised on. A call may pass
     `langfuse_trace_id`, `langfuse_parent_observation_id` and `langfuse_public_key`; the function does not see them.
     """
-    capture = os.environ.get("LANGFUSE_OBSERVE_DECORATOR_IO_CAPTURE_ENABLED", "true").strip().lower() not in ("false", "0")
+    capture = _captures()
+    if isinstance(func, str):
+        _tell(f"observe({func[:60]!r}): the name is a keyword; it is used as one")
+        func, name = None, name if name is not None else func
 
     def decorate(function: Any) -> Any:
         if isinstance(function, (staticmethod, classmethod)):

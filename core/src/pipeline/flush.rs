@@ -87,7 +87,13 @@ impl Flush {
     pub(crate) fn finish(&mut self, spool: u64, in_flight: u64) -> u64 {
         let Some(mut part) = self.parts.remove(&spool) else { return 0 };
         part.report.unconfirmed += in_flight;
-        part.report.pending += part.remaining - in_flight;
+        // Closing gives the rest up.
+        let left = part.remaining - in_flight;
+        if self.close {
+            part.report.dropped += left;
+        } else {
+            part.report.pending += left;
+        }
         self.done.push(part.report);
         part.remaining
     }

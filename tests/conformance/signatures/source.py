@@ -58,7 +58,7 @@ class Package:
 
     def _path(self, module: str) -> Path | None:
         base = self.folder.joinpath(*module.split(".")) if module else self.folder
-        for path in (base.with_suffix(".py") if module else base / "__init__.py", base / "__init__.py"):
+        for path in (base.with_suffix(".py") if module else base / "__init__.py", base / "__init__.py", base.with_suffix(".pyi")):
             if path.is_file():
                 return path
         return None
@@ -159,7 +159,9 @@ class Package:
     def _lineage(self, module: str, node: ast.ClassDef) -> list[tuple[str, ast.ClassDef]]:
         lineage = [(module, node)]
         for base in node.bases:
-            found = self._definition(module, ast.unparse(base).partition("[")[0])
+            owner, _, name = ast.unparse(base).partition("[")[0].rpartition(".")
+            tree = self._tree(module)
+            found = self._attribute(module, tree, owner, name, 0) if owner and tree is not None else self._definition(module, name)
             if found is not None and isinstance(found[1], ast.ClassDef):
                 lineage += self._lineage(found[0], found[1])
         return lineage

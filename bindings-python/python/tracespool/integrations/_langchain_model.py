@@ -1,4 +1,4 @@
-"""The name and the parameters of the model that a LangChain run calls."""
+"""The name of the model that a LangChain run calls."""
 
 from __future__ import annotations
 
@@ -8,19 +8,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-_PARAMETERS = dict.fromkeys((
-    "temperature",
-    "max_tokens",
-    "max_completion_tokens",
-    "top_p",
-    "frequency_penalty",
-    "presence_penalty",
-    "request_timeout",
-    "decoding_method",
-    "min_new_tokens",
-    "max_new_tokens",
-    "stop_sequences",
-))
 # Where a class keeps its model: keys of what it was made with, or of what it is called with.
 _MADE_WITH = {
     "ChatGoogleGenerativeAI": "model",
@@ -63,17 +50,6 @@ _SHOWN = {
     "DeepInfra": "model_id",
 }
 _UNSAID = {"Anthropic": "anthropic", "TextGen": "text-gen"}
-
-
-def parameters(called_with: Any) -> dict[str, Any]:
-    """Those of the invocation's parameters that say how the model answers."""
-    if not called_with:
-        return {}
-    if called_with.keys().isdisjoint(_PARAMETERS) and "params" not in called_with:
-        return {}
-    if called_with.get("_type") == "IBM watsonx.ai" and called_with.get("params"):
-        called_with = {**called_with, **called_with["params"]}
-    return {name: value for name in _PARAMETERS if (value := called_with.get(name)) is not None}
 
 
 def name(serialized: Any, metadata: Any, called_with: Any) -> str | None:

@@ -20,14 +20,33 @@ MAX_BYTES = 8 * 1024 * 1024
 class Bounds:
     """How many runs may be open, and how many had to be ended for that."""
 
-    __slots__ = ("_counting", "bytes", "evicted", "runs")
+    __slots__ = ("_counting", "_open", "evicted")
 
-    def __init__(self) -> None:
+    def __init__(self, open_runs: _native.OpenRuns | None = None) -> None:
+        self._open = open_runs if open_runs is not None else _native.OpenRuns()
         self.runs = MAX_RUNS
         self.bytes = MAX_BYTES
         self.evicted = 0
         # Ending an observation may run code of the application that begins a run of this very handler.
         self._counting = threading.RLock()
+
+    @property
+    def runs(self) -> int:
+        """Runs at most."""
+        return self._open.max_runs
+
+    @runs.setter
+    def runs(self, value: int) -> None:
+        self._open.max_runs = value
+
+    @property
+    def bytes(self) -> int:
+        """Bytes at most, as the runs began."""
+        return self._open.max_bytes
+
+    @bytes.setter
+    def bytes(self, value: int) -> None:
+        self._open.max_bytes = value
 
     def keep(self, open_runs: _native.OpenRuns) -> None:
         """Ends the oldest runs until a sixteenth of the room is free."""

@@ -22,8 +22,6 @@ _NAMES = (
     ("input_token_count", "input"),  # IBM watsonx
     ("generated_token_count", "output"),
 )
-# What LangChain's own models say most of the time.
-_PLAIN = {"input_tokens", "output_tokens", "total_tokens"}
 # Servers understand OpenAI's own shape as it is.
 _OPENAI = (
     {"prompt_tokens", "completion_tokens", "total_tokens"},
@@ -31,40 +29,11 @@ _OPENAI = (
 )
 
 
-def of_response(response: Any) -> dict[str, Any] | None:
-    """The usage of an `LLMResult`: what its last generations say, else what its `llm_output` says."""
-    usage = None
-    output = response.llm_output
-    if output:
-        usage = output.get("token_usage") or output.get("usage")
-    for generations in response.generations:
-        for generation in generations:
-            info = generation.generation_info
-            if info and info.get("usage_metadata"):
-                usage = info["usage_metadata"]
-                break
-            message = getattr(generation, "message", None)
-            if message is None:
-                continue
-            said = getattr(message, "response_metadata", None)
-            found = None
-            if type(said) is dict and said:
-                found = said.get("usage") or said.get("amazon-bedrock-invocationMetrics")
-            found = found or getattr(message, "usage_metadata", None)
-            if found:
-                usage = found
-                break
-    return counts(usage) if usage else None
-
-
 def counts(usage: Any) -> dict[str, Any] | None:
     """Renamed counts. Details become keys of their own (`input_cache_read`) and are taken out of the sum they are part of,
     since servers add all keys up; a priority tier is no part but a way of billing and stays in. `None` where nothing counts.
     """
     told: dict[str, Any] = dict(usage if isinstance(usage, dict) else vars(usage))
-    if told.keys() == _PLAIN:
-        told = {"input": told["input_tokens"], "output": told["output_tokens"], "total": told["total_tokens"]}
-        return {key: count for key, count in told.items() if isinstance(count, int)} or None
     if told.keys() in _OPENAI:
         return told
     for name, ours in _NAMES:

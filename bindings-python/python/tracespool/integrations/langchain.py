@@ -11,9 +11,7 @@ their parents by LangChain's run ids, so threads, batches and tasks may interlea
 
 from __future__ import annotations
 
-from datetime import datetime, timezone
-
-from tracespool.integrations import _langchain_message, _langchain_model, _langchain_usage, _warning
+from tracespool.integrations import _langchain_message, _warning
 from tracespool.integrations._langchain_recording import Recording
 
 try:
@@ -64,49 +62,9 @@ class CallbackHandler(Recording, BaseCallbackHandler):
         trace_context: Mapping[str, str] | None = None,
         client: Client | None = None,
     ) -> None:
-        self._open(public_key, trace_context, client)
+        self._open_at(public_key, trace_context, client)
 
     # ------------------------------------------------------------------------------------------------ chains
-
-    def on_chain_start(
-        self,
-        serialized: Any,
-        inputs: Any,
-        *,
-        run_id: UUID,
-        parent_run_id: UUID | None = None,
-        tags: Any = None,
-        metadata: Any = None,
-        run_type: Any = None,
-        name: Any = None,
-        **kwargs: Any,
-    ) -> None:
-        """A chain, a graph or a node of one begins."""
-        try:
-            if serialized:
-                if name is None:
-                    name = _name(serialized)
-                path = serialized.get("id") or ()
-                kind = "agent" if any("agent" in str(part).lower() for part in (name, *path)) else "chain"
-            else:
-                if name is None:
-                    name = "<unknown>"
-                kind = "agent" if "agent" in name.lower() else "chain"
-            self._start(run_id, parent_run_id, name, kind, inputs, tags, metadata)
-            prompt = metadata.get("langfuse_prompt") if metadata else None
-            if (prompt or self._prompts) and parent_run_id is not None:
-                self._note_prompt(run_id, parent_run_id, prompt)
-        except Exception as error:
-            _warning.failed("the start of a LangChain run", error)
-
-    def on_chain_end(self, outputs: Any, *, run_id: UUID, inputs: Any = None, **kwargs: Any) -> None:
-        """It ends with `outputs`; a streamed one knows its whole input only now."""
-        try:
-            root = self._runs.end(run_id, outputs, inputs)
-            if root is not None and self._interrupts:
-                self._leave(root)
-        except Exception as error:
-            _warning.failed("the end of a LangChain run", error)
 
     def on_chain_error(self, error: BaseException, *, run_id: UUID, inputs: Any = None, **kwargs: Any) -> None:
         """It ends with what it raised."""
@@ -128,75 +86,10 @@ class CallbackHandler(Recording, BaseCallbackHandler):
 
     # ------------------------------------------------------------------------------------------------ models
 
-    def on_chat_model_start(self, serialized: Any, messages: Any, *, run_id: UUID, **kwargs: Any) -> None:
-        """A chat model is asked."""
-        try:
-            shown = _langchain_message.shown
-            self._ask(serialized, [shown(message) for batch in messages for message in batch], run_id, **kwargs)
-        except Exception as error:
-            _warning.failed("the start of a LangChain run", error)
-
-    def on_llm_start(self, serialized: Any, prompts: Any, *, run_id: UUID, **kwargs: Any) -> None:
-        """A completion model is asked."""
-        try:
-            self._ask(serialized, prompts[0] if len(prompts) == 1 else list(prompts), run_id, **kwargs)
-        except Exception as error:
-            _warning.failed("the start of a LangChain run", error)
-
-    def _ask(
-        self,
-        serialized: Any,
-        asked: Any,
-        run_id: UUID,
-        parent_run_id: UUID | None = None,
-        tags: Any = None,
-        metadata: Any = None,
-        invocation_params: Any = None,
-        name: Any = None,
-        **kwargs: Any,
-    ) -> None:
-        called_with = invocation_params or {}
-        tools = called_with.get("tools")
-        if tools and isinstance(tools, list):
-            asked = asked if isinstance(asked, list) else [asked]
-            asked.extend({"role": "tool", "content": _langchain_message.tool(tool)} for tool in tools)
-        model = _langchain_model.name(serialized, metadata, called_with)
-        if model is None:
-            _warning.warn("model", "LangChain does not say which model %s calls: it is recorded without one", name)
-        fields: dict[str, Any] = {"model": model, "model_parameters": _langchain_model.parameters(called_with)}
-        if self._prompts and parent_run_id is not None:
-            fields["prompt"] = self._take_prompt(parent_run_id)
-        if name is None:
-            name = _name(serialized)
-        self._start(run_id, parent_run_id, name, "generation", asked, tags, metadata, fields)
-
-    def on_llm_new_token(self, token: Any, *, run_id: UUID, **kwargs: Any) -> None:
-        """The first token tells when the answer began."""
-        try:
-            observation = self._runs.first(run_id)
-            if observation is not None:
-                observation.update(completion_start_time=datetime.now(timezone.utc))
-        except Exception as error:
-            _warning.failed("the first token of a LangChain run", error)
-
     def on_stream_event(self, event: Any, *, run_id: UUID, **kwargs: Any) -> None:
         """The first content tells when the answer began, for models that stream by events."""
         if isinstance(event, dict) and event.get("event") != "message-start":
             self.on_llm_new_token(None, run_id=run_id)
-
-    def on_llm_end(self, response: Any, *, run_id: UUID, inputs: Any = None, **kwargs: Any) -> None:
-        """It has answered."""
-        output = model = usage = None
-        try:
-            output = _langchain_message.output(response.generations[-1][-1])
-            model = _langchain_message.model(response)
-            usage = _langchain_usage.of_response(response)
-        except Exception as error:
-            _warning.failed("the answer of a LangChain model", error)
-        try:
-            self._end(run_id, output, inputs, model, usage)
-        except Exception as error:
-            _warning.failed("the end of a LangChain run", error)
 
     def on_llm_error(
         self, error: BaseException, *, run_id: UUID, inputs: Any = None, response: Any = None, **kwargs: Any
@@ -241,7 +134,6 @@ class CallbackHandler(Recording, BaseCallbackHandler):
                 inputs if inputs is not None else input_str,
                 tags,
                 metadata,
-                None,
                 more,
             )
         except Exception as error:
