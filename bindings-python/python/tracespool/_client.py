@@ -215,6 +215,7 @@ def flush_all(timeout: float = 5.0) -> dict[str, Any]:
 
 async def aflush_all(timeout: float = 5.0) -> dict[str, Any]:
     """`flush_all` for asyncio and trio."""
+    timeout = await _waiting.all_drained(timeout)
     return await _waiting.wait(_native.begin_flush_all(timeout), timeout)
 
 

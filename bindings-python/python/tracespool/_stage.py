@@ -245,12 +245,17 @@ def _wait(done: threading.Event, deadline: float) -> None:
 def drain_all(timeout: float, last: bool = False) -> None:
     """What waits for masks and exporters of any client; at exit exporters are shut down too."""
     deadline = time.monotonic() + timeout
+    for over in begin_drain_all(deadline, last):
+        _wait(over, deadline)
+
+
+def begin_drain_all(deadline: float, last: bool = False) -> list[threading.Event]:
+    """Asks for it and returns at once."""
     with _thread.lock:
         stages = set(_thread.due.values()) | set(_exporting)
         if _thread.current is not None:
             stages.add(_thread.current[0])
-    for over in [stage.begin_drain(deadline, last) for stage in stages]:
-        _wait(over, deadline)
+    return [stage.begin_drain(deadline, last) for stage in stages]
 
 
 def _after_fork_in_child() -> None:

@@ -8,6 +8,7 @@ import time
 TYPE_CHECKING = False  # importing `typing` for annotations costs a megabyte
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from threading import Event
     from typing import Any
 
     from tracespool._native import Ticket
@@ -36,10 +37,23 @@ async def wait(ticket: Ticket, timeout: float) -> dict[str, Any]:
 async def drained(stage: Stage, timeout: float) -> float:
     """Waits until a client's own mask or exporter has passed everything on; returns what is left of the time."""
     deadline = time.monotonic() + max(0.0, timeout)
+    return await _over([stage.begin_drain(deadline)], deadline)
+
+
+async def all_drained(timeout: float) -> float:
+    """`drained` for the masks and exporters of every client that has some."""
+    stages = sys.modules.get("tracespool._stage")
+    if stages is None:
+        return timeout
+    deadline = time.monotonic() + max(0.0, timeout)
+    return await _over(stages.begin_drain_all(deadline), deadline)
+
+
+async def _over(events: list[Event], deadline: float) -> float:
     sleep = _sleeper()
-    over = stage.begin_drain(deadline)
-    while not over.is_set() and (left := deadline - time.monotonic()) > 0:
-        await sleep(min(_LONGEST, left))
+    for over in events:
+        while not over.is_set() and (left := deadline - time.monotonic()) > 0:
+            await sleep(min(_LONGEST, left))
     return max(0.0, deadline - time.monotonic())
 
 
