@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 
 __all__ = ["TracespoolMiddleware"]
 
-_WITHOUT_BODY = (204, 304)
+WITHOUT_BODY = (204, 304)
+"""Statuses of answers that are whole with their headers."""
 
 
 class TracespoolMiddleware:
@@ -91,20 +92,21 @@ class TracespoolMiddleware:
         try:
             await self.app(scope, receive, answer.send if self.observation or seconds else send)
         except Exception as error:
-            request.end(error)
+            request.leave(error)
+            answer.close()
             if not answer.over:
                 # The server, or a middleware around this one, answers in its place; then the process is frozen.
                 await _bounded.aflush(self.client, seconds)
             raise
         except BaseException as error:  # cancelled: it must not take longer
-            request.end(error)
+            request.leave(error)
+            answer.close()
             if seconds and not answer.over:
                 _bounded.begin(self.client, seconds)
             raise
-        over = answer.over
+        request.leave()
         answer.close()
-        request.end()
-        if not over:  # the client is gone, and the application has not said the last word
+        if not answer.over:  # the client is gone, and the application has not said the last word
             await _bounded.aflush(self.client, seconds)
 
     def _saying_goodbye(self, send: _Send) -> _Send:
@@ -172,7 +174,7 @@ class _Answer:
 
     def _length(self, message: _Message) -> int | None:
         """Bytes of the body, where that is known before it comes."""
-        if self._scope.get("method") == "HEAD" or self.status in _WITHOUT_BODY:
+        if self._scope.get("method") == "HEAD" or self.status in WITHOUT_BODY:
             return 0
         for name, value in message.get("headers", ()):
             if name.lower() == b"content-length":
@@ -181,18 +183,9 @@ class _Answer:
 
     def close(self) -> None:
         """Ends the request's observation, with what is known about the answer."""
-        request = self.request
-        if request.observation is None:
-            return
-        last: dict[str, Any] = {}
         route = getattr(self._scope.get("route"), "path", None)
-        if isinstance(route, str):
-            last["name"] = f"{self._scope.get('method', 'WEBSOCKET')} {route}"
-        if self.status is not None:
-            last["metadata"] = {"status": self.status}
-            if self.status >= 500:
-                last["level"] = "ERROR"
-        request.close(**last)
+        name = f"{self._scope.get('method', 'WEBSOCKET')} {route}" if isinstance(route, str) else None
+        self.request.answered(self.status, name)
 
 
 def _headers_of(scope: _Message) -> dict[str, str]:

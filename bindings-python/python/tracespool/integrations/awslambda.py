@@ -76,12 +76,12 @@ def tracespool_handler(
             try:
                 result = function(event, context, *rest)
             except BaseException as error:
-                request.end(error)
+                request.leave(error)
+                request.close()
                 _bounded.flush(client, _left(context, seconds))
                 raise
-            if capture_io:
-                request.close(output=result)
-            request.end()
+            request.leave()
+            request.close(**({"output": result} if capture_io else {}))
             _bounded.flush(client, _left(context, seconds))
             return result
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from tracespool import Client, Observation
 
-    _Outside = tuple[str | None, dict[str, str] | None]
+    _State = tuple[object, str | None, dict[str, str] | None]
 
 __all__ = ["correlation_id", "trace_context"]
 
@@ -47,16 +47,23 @@ def trace_context() -> dict[str, str] | None:
     return _incoming.get()
 
 
-class Request:
-    """What one request makes current. `begin` and `end` in one context; `close` anywhere. None of them raises."""
+def forget() -> None:
+    """Of a forked worker: nothing of what its parent was in the middle of is current any more."""
+    _set((None, None, None))
 
-    __slots__ = ("_block", "_outside", "_scope", "observation")
+
+class Request:
+    """What one request makes current. `begin` and `leave` in one context; the others anywhere. None of them raises."""
+
+    __slots__ = ("_block", "_inside", "_outside", "_scope", "error", "observation")
 
     def __init__(self) -> None:
         self.observation: Observation | None = None
+        self.error: BaseException | None = None
         self._scope: Any = None
         self._block: Any = None
-        self._outside: _Outside | None = None
+        self._outside: _State | None = None
+        self._inside: _State | None = None
 
     def begin(
         self,
@@ -74,7 +81,7 @@ class Request:
         starts the observation of the request. `headers` have lower-case names."""
         try:
             incoming = _headers.trace_context(headers) if continue_trace else None
-            self._outside = (_correlation.get(), _incoming.get())
+            self._outside = _state()
             _correlation.set(_usable(correlation) or _from_headers(headers, correlation_headers) or os.urandom(16).hex())
             _incoming.set(incoming)
             if continue_trace and (attributes := _headers.attributes(headers)):
@@ -84,41 +91,76 @@ class Request:
             if name is not None:
                 client = _native.get_client() if client is None else client  # type: ignore[assignment]
                 scope = client.start_as_current_observation(  # type: ignore[union-attr]
-                    name=name, input=input, metadata=metadata, trace_context=incoming
+                    name=name, input=input, metadata=metadata, trace_context=incoming, end_on_exit=False
                 )
                 self.observation = scope.__enter__()
                 self._scope = scope
+            self._inside = _state()
         except Exception as raised:
             failed("a request", raised)
 
+    def leave(self, error: BaseException | None = None) -> None:
+        """Sets back what was current before, and records what was raised. The observation goes on until `close`."""
+        error = error or self.error
+        kind = None if error is None else type(error)
+        trace = None if error is None else error.__traceback__
+        for block in (self._scope, self._block):
+            if block is not None:
+                try:
+                    block.__exit__(kind, error, trace)
+                except Exception as raised:
+                    failed("a request's end", raised)
+        self._scope = self._block = self.error = None
+        if self._outside is not None:
+            _correlation.set(self._outside[1])
+            _incoming.set(self._outside[2])
+
     def close(self, **last: Any) -> None:
-        """Ends the observation; what is current stays so until `end`."""
-        observation = self.observation
+        """Ends the observation, with what is known at last; what is current stays so until `leave`."""
+        observation, self.observation = self.observation, None
         if observation is None:
             return
-        self.observation = None
         try:
-            observation.update(**last)
+            if last:
+                observation.update(**last)
+            error, self.error = self.error, None
+            if error is not None:  # raised after `leave`, while parts of the answer were made
+                observation.__exit__(type(error), error, error.__traceback__)
             observation.end()
         except Exception as raised:
             failed("a request's end", raised)
 
-    def end(self, error: BaseException | None = None) -> None:
-        """Sets back what was current before, and records what was raised."""
-        kind = None if error is None else type(error)
-        trace = None if error is None else error.__traceback__
-        for block in (self._scope, self._block):
-            if block is None:
-                continue
-            try:
-                block.__exit__(kind, error, trace)
-            except Exception as raised:
-                failed("a request's end", raised)
-        self._scope = self._block = self.observation = None
-        if self._outside is not None:
-            _correlation.set(self._outside[0])
-            _incoming.set(self._outside[1])
-            self._outside = None
+    def answered(self, status: int | None, name: str | None) -> None:
+        """`close`, with an answer's status and the name of its route."""
+        last: dict[str, Any] = {}
+        if name is not None:
+            last["name"] = name
+        if status is not None:
+            last["metadata"] = {"status": status}
+            if status >= 500:
+                last["level"] = "ERROR"
+        self.close(**last)
+
+    def resume(self) -> _State:
+        """Makes the request current again, for a part of its answer; returns what `suspend` sets back."""
+        before = _state()
+        if self._inside is not None:
+            _set(self._inside)
+        return before
+
+    def suspend(self, before: _State) -> None:
+        """Ends what `resume` began."""
+        _set(before)
+
+
+def _state() -> _State:
+    return _native.current(), _correlation.get(), _incoming.get()
+
+
+def _set(state: _State) -> None:
+    _native.set_current(state[0])
+    _correlation.set(state[1])
+    _incoming.set(state[2])
 
 
 def _from_headers(headers: Mapping[str, str], names: tuple[str, ...]) -> str | None:
