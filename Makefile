@@ -28,7 +28,7 @@ PYTHON_SOURCES := pyproject.toml $(shell find bindings-python/python -name '*.py
 
 # ---------------------------------------------------------------------------------------------- what people ask for
 .PHONY: help demo test build check fmt lint audit test-core test-wasm test-collector test-python test-blackbox
-.PHONY: compatibility test-dropin test-integrations test-instrumentations test-receivers
+.PHONY: compatibility test-dropin test-integrations test-instrumentations test-receivers test-frameworks
 .PHONY: bench bench-hotpath bench-scopes bench-langchain bench-otel bench-clients bench-import bench-flush bench-tenants dist clean
 
 help: ## this list
@@ -67,7 +67,7 @@ test-python: build ## the Python package: stubs against the module, and its test
 	@$(PYTEST) bindings-python/tests
 
 test-blackbox: build ## the promises, from outside: real processes, a real collector, a short demo
-	@$(PYTEST) tests --ignore tests/receivers --ignore tests/integrations
+	@$(PYTEST) tests --ignore tests/receivers --ignore tests/integrations --ignore tests/frameworks
 
 test-receivers: build ## other backends, really: Arize Phoenix and MLflow (fetches 2 GB once)
 	@$(MAKE) -j2 $(RECEIVERS)/.phoenix $(RECEIVERS)/.mlflow
@@ -86,6 +86,10 @@ test-dropin: build ## frameworks of others that trace to langfuse, unchanged on 
 test-instrumentations: build ## real OpenTelemetry instrumentation against a fake OpenAI server (installs 60 MB)
 	@test -d $(VENV)/instrumentations || $(BIN)/python -m pip install -q --disable-pip-version-check --target $(VENV)/instrumentations -r tests/otel/instrumentations.txt
 	@$(PYTEST) tests/otel
+
+test-frameworks: build ## Django, Flask and Celery with tracespool's integrations (installs 40 MB)
+	@test -d $(VENV)/frameworks-own/celery || timeout 600 $(BIN)/python -m pip install -q --disable-pip-version-check --target $(VENV)/frameworks-own -r tests/requirements-frameworks.txt
+	@$(PYTEST) tests/frameworks
 
 bench-otel: $(VENV)/.wheel-shipped $(COLLECTOR) ## cost of an observation with and without OpenTelemetry imported
 	@$(BIN)/python -m bench.otel
