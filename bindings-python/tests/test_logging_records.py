@@ -81,7 +81,10 @@ CYCLE: dict[str, Any] = {}
 CYCLE["self"] = CYCLE
 
 
-@pytest.mark.parametrize("value", [float("nan"), CYCLE, {(1, 2): 3}, Awkward(), {"deep": Awkward()}, object(), b"\xff", "a\nb", "\ud800", "ü\u2028"])
+AWKWARD = [float("nan"), CYCLE, {(1, 2): 3}, Awkward(), {"deep": Awkward()}, object(), b"\xff", "a\nb", "\ud800", "ü\u2028"]
+
+
+@pytest.mark.parametrize("value", AWKWARD)
 def test_whatever_is_logged_is_one_line_of_json(lines: Any, value: Any) -> None:
     lines.info("m", extra={"value": value, "level": "replaced?"})
     (line,) = lines.written()

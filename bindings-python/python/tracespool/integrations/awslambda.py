@@ -54,7 +54,7 @@ def tracespool_handler(
     def wrap(function: _F) -> _F:
         code = getattr(function, "__code__", None)
         if code is not None and code.co_flags & _COROUTINE:
-            _log.warning("tracespool_handler: %r is a coroutine function, which AWS Lambda does not call; it stays as it is", function)
+            _log.warning("tracespool_handler: %r stays as it is: AWS Lambda calls no coroutine functions", function)
             return function
         seconds = _bounded.chosen(timeout, _bounded.ON_LAMBDA, "timeout")
 

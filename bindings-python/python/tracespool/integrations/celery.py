@@ -3,7 +3,9 @@
     from tracespool.integrations.celery import install
 
     app = Celery(...)
-    install(observation=True, continue_trace=True)    # in the module that makes the application: senders and workers import it
+    install(observation=True, continue_trace=True)
+
+In the module that makes the application, which senders and workers import.
 """
 
 from __future__ import annotations
@@ -41,10 +43,10 @@ def install(
 ) -> None:
     """Connects to Celery's signals, once for the process; a later call changes the settings.
 
-    `continue_trace`: a task carries `traceparent`, what was propagated `as_baggage`, and the correlation id; the worker goes on
-    with them. Who can write to the broker is then trusted.
+    `continue_trace`: a task carries `traceparent`, what was propagated `as_baggage`, and the correlation id; the worker goes
+    on with them. Who can write to the broker is then trusted.
     `observation`: each run of a task is one, named after the task, with its id; an error is recorded in it.
-    `flush_timeout`: seconds that the end of each task may wait for what was traced, for workers that may be killed at any time.
+    `flush_timeout`: seconds that the end of each task may wait for what was traced, for workers that may be killed any time.
     `goodbye_timeout`: seconds for that when a worker ends.
     `client`: the one that observations go to and that is flushed; default: the current one, and all are flushed.
     """

@@ -26,7 +26,7 @@ def post_fork(server: Any, worker: Any) -> None:
 
 
 def worker_exit(server: Any, worker: Any) -> None:
-    """In a worker that ends, also by an error of its application: says goodbye, within the bound. The one at exit, which follows
-    where the worker gets that far, then has nothing to wait for."""
+    """In a worker that ends, also by an error of its application: says goodbye, within the bound. The one at exit, which
+    follows where the worker gets that far, has what is left of it."""
     graceful = getattr(getattr(worker, "cfg", None), "graceful_timeout", None)
     _lifecycle.last_goodbye(min(GOODBYE, graceful / 2) if isinstance(graceful, (int, float)) and graceful > 0 else GOODBYE)

@@ -26,9 +26,9 @@ _KNOWN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "ta
 
 
 class TraceFilter(logging.Filter):
-    """Lets every record pass and adds `trace_id`, `observation_id`, `correlation_id` and `worker_pid` to it; `""` where there is
-    none. On a handler it sees the records of all loggers. Where records cross a thread (QueueHandler) it belongs before the queue.
-    A record that has these fields already, from a filter before the queue, keeps them.
+    """Lets every record pass and adds `trace_id`, `observation_id`, `correlation_id` and `worker_pid` to it; `""` where there
+    is none. On a handler it sees the records of all loggers. Where records cross a thread (QueueHandler) it belongs before
+    the queue. A record that has these fields already, from a filter before the queue, keeps them.
     """
 
     def filter(self, record: logging.LogRecord) -> bool:
@@ -42,9 +42,9 @@ class TraceFilter(logging.Filter):
 
 
 class JsonFormatter(logging.Formatter):
-    """One JSON object in one line: `timestamp` (UTC, RFC 3339), `level`, `logger`, `message`, what `TraceFilter` added, `exception`
-    and `stack` where there are some, and each `extra`. What JSON has no word for becomes text. An `extra` of one of these names
-    does not replace it. All in ASCII, so that any stream takes it.
+    """One JSON object in one line: `timestamp` (UTC, RFC 3339), `level`, `logger`, `message`, what `TraceFilter` added,
+    `exception` and `stack` where there are some, and each `extra`. What JSON has no word for becomes text. An `extra` of one
+    of these names does not replace it. All in ASCII, so that any stream takes it.
     """
 
     def format(self, record: logging.LogRecord) -> str:
