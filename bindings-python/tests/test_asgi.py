@@ -276,3 +276,26 @@ def test_a_bad_timeout_is_one_warning_and_the_default(caplog, monkeypatch):
     monkeypatch.delenv("AWS_LAMBDA_RUNTIME_API", raising=False)
     assert TracespoolMiddleware(None, flush_timeout="soon").flush_timeout == 0.0  # type: ignore[arg-type]
     assert "flush_timeout: 'soon'" in caplog.text
+
+
+def test_what_waits_for_a_mask_of_spans_is_sent_too(collector, key):
+    """`aflush_all` waits for it, as the client's own `aflush` does."""
+
+    def mask(*, params: Any) -> None:
+        time.sleep(0.05)
+
+    masked = tracespool.Client(public_key=key, secret_key="sk-x", base_url=collector.url, mask_otel_spans=mask)
+    wire = Wire()
+    run(TracespoolMiddleware(answering(masked, start(), body(b"x")), flush_timeout=5.0), scope(), wire)
+    assert collector.counts(key)["observations"] == 1
+    tracespool.cleanup_client(key, timeout=0.0)
+
+
+def test_one_name_of_a_header_is_not_taken_for_many(client):
+    seen = []
+
+    async def app(_scope: Any, _receive: Any, _send: Any) -> None:
+        seen.append(request.correlation_id())
+
+    run(TracespoolMiddleware(app, correlation_headers="X-Amzn-Trace-Id"), scope(x_amzn_trace_id="Root=1-5e"), Wire())
+    assert seen == ["Root=1-5e"]

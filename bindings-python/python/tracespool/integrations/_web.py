@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tracespool.integrations import _bounded
-from tracespool.integrations.request import CORRELATION_HEADERS, Request
+from tracespool.integrations.request import CORRELATION_HEADERS, Request, header_names
 
 TYPE_CHECKING = False  # importing `typing` for annotations costs a megabyte
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ class Settings:
         self.flush_timeout = _bounded.chosen(flush_timeout)
         self.continue_trace = bool(continue_trace)
         self.observation = bool(observation)
-        self.correlation_headers = tuple(name.lower() for name in correlation_headers)
+        self.correlation_headers = header_names(correlation_headers)
 
     def begin(self, headers: Mapping[str, str], method: str, path: str) -> Request:
         """A request under way. `headers` by lower-case name."""

@@ -10,7 +10,7 @@ frozen as soon as the answer is out.
 from __future__ import annotations
 
 from tracespool.integrations import _bounded
-from tracespool.integrations.request import CORRELATION_HEADERS, Request
+from tracespool.integrations.request import CORRELATION_HEADERS, Request, header_names
 
 TYPE_CHECKING = False  # importing `typing` for annotations costs a megabyte
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ class TracespoolMiddleware:
         self.flush_timeout = _bounded.chosen(flush_timeout)
         self.continue_trace = continue_trace
         self.observation = observation
-        self.correlation_headers = tuple(name.lower() for name in correlation_headers)
+        self.correlation_headers = header_names(correlation_headers)
         self.shutdown_timeout = _bounded.chosen(shutdown_timeout, 3.0, "shutdown_timeout")
 
     async def __call__(self, scope: _Message, receive: _Receive, send: _Send) -> None:

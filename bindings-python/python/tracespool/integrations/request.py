@@ -19,7 +19,7 @@ from tracespool.integrations._warning import failed
 
 TYPE_CHECKING = False  # importing `typing` for annotations costs a megabyte
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from typing import Any
 
     from tracespool import Client, Observation
@@ -161,6 +161,11 @@ def _set(state: _State) -> None:
     _native.set_current(state[0])
     _correlation.set(state[1])
     _incoming.set(state[2])
+
+
+def header_names(names: Iterable[str]) -> tuple[str, ...]:
+    """As they are looked up; one name may come without a list around it."""
+    return tuple(name.lower() for name in ((names,) if isinstance(names, str) else names))
 
 
 def _from_headers(headers: Mapping[str, str], names: tuple[str, ...]) -> str | None:
