@@ -29,7 +29,7 @@ PYTHON_SOURCES := pyproject.toml $(shell find bindings-python/python -name '*.py
 
 # ---------------------------------------------------------------------------------------------- what people ask for
 .PHONY: help demo test build check fmt lint audit test-core test-wasm test-collector test-python test-blackbox
-.PHONY: compatibility test-dropin test-integrations test-instrumentations test-langflow test-receivers
+.PHONY: compatibility test-dropin test-frameworks test-integrations test-instrumentations test-langflow test-receivers
 .PHONY: bench bench-hotpath bench-scopes bench-langchain bench-otel bench-clients bench-import bench-flush bench-tenants dist clean
 
 help: ## this list
@@ -90,6 +90,10 @@ test-langflow: build $(FRAMEWORKS:%=$(VENV)/%/.ready) ## Langflow, LiteLLM, Dify
 test-instrumentations: build ## real OpenTelemetry instrumentation against a fake OpenAI server (installs 60 MB)
 	@test -d $(VENV)/instrumentations || $(BIN)/python -m pip install -q --disable-pip-version-check --target $(VENV)/instrumentations -r tests/otel/instrumentations.txt
 	@$(PYTEST) tests/otel
+
+test-frameworks: build ## Django, Flask and Celery with tracespool's integrations (installs 40 MB)
+	@test -d $(VENV)/frameworks-own/celery || timeout 600 $(BIN)/python -m pip install -q --disable-pip-version-check --target $(VENV)/frameworks-own -r tests/requirements-frameworks.txt
+	@$(PYTEST) tests/frameworks
 
 bench-otel: $(VENV)/.wheel-shipped $(COLLECTOR) ## cost of an observation with and without OpenTelemetry imported
 	@$(BIN)/python -m bench.otel

@@ -20,6 +20,7 @@ class _Marker:
 
 _marker = _Marker()
 _known: set[str] = set()
+_ends: float | None = None
 
 
 def install() -> None:
@@ -40,15 +41,24 @@ def install() -> None:
         _in_worker()
 
 
-def _goodbye() -> None:
+def _goodbye(seconds: float = 3.0) -> None:
     """What masks and exporters of clients still have goes first, for half of the time."""
+    if _ends is not None:
+        seconds = min(seconds, max(0.0, _ends - time.monotonic()))
     stages = sys.modules.get("tracespool._stage")
     if stages is None:
-        _native.goodbye()
+        _native.goodbye(seconds)
         return
-    deadline = time.monotonic() + 3.0
-    stages.drain_all(1.5, last=True)
+    deadline = time.monotonic() + seconds
+    stages.drain_all(seconds / 2, last=True)
     _native.goodbye(deadline - time.monotonic())
+
+
+def last_goodbye(seconds: float) -> None:
+    """Says goodbye in a process that is about to end: the goodbye at its exit has the rest of this time, not another one."""
+    global _ends
+    _ends = time.monotonic() + seconds
+    _goodbye(seconds)
 
 
 def _say_goodbye_on_sigterm() -> None:
