@@ -1,0 +1,567 @@
+"""A long-lived resource that can be replaced while the service runs: an MCP session, a browser, a pool of connections.
+
+    browser = Restartable(open_browser, close_browser, name="browser", restart_after=500)
+
+    async with browser.borrow() as it:      # opens at the first borrow
+        await it.goto(url)
+    await browser.restart()                 # from any task, loop or thread
+
+The old resource is released before the new one is made, so memory never holds both. One task of its own opens and closes
+each: cancel scopes and task groups (anyio, trio) must be left by the task that entered them, which the caller of a
+restart never is.
+"""
+
+from __future__ import annotations
+
+import gc
+import logging
+import threading
+import time
+from collections import deque
+
+from tracespool.ops import _home
+from tracespool.ops.memory import MB, rss_bytes, trim
+
+TYPE_CHECKING = False  # importing `typing` for annotations costs a megabyte
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+    from types import TracebackType
+    from typing import Any
+
+_log = logging.getLogger("tracespool.ops")
+
+_SHORTEST = 0.001
+_LONGEST = 0.02
+_GRACE = 1.0
+"""Seconds that a cancelled open or close has to end, before its task is left to itself."""
+_RETRY = 1.0
+"""Seconds after a failed open in which borrowers are told of that failure instead of opening again."""
+
+_OPENING, _OPEN, _DRAINING, _CLOSED = "opening", "open", "draining", "closed"
+
+
+class Unavailable(RuntimeError):
+    """The resource could not be opened, or not in time. `__cause__` is what its `open` raised, if it raised."""
+
+
+class _Generation:
+    """One resource from its opening to its close, and who has borrowed it."""
+
+    __slots__ = ("borrowers", "borrows", "error", "finished", "job", "leave", "phase", "resource")
+
+    def __init__(self, leave: Any) -> None:
+        self.borrowers = 0
+        self.borrows = 0
+        self.error: BaseException | None = None
+        self.finished = False
+        self.job: _home.Job | None = None
+        self.leave = leave
+        self.phase = _OPENING
+        self.resource: Any = None
+
+
+class _Request:
+    """What the supervisor is asked for: `open` (where nothing is open), `restart` or `close`."""
+
+    __slots__ = ("done", "error", "kind")
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+        self.done = threading.Event()
+        self.error: BaseException | None = None
+
+
+class Restartable:
+    """Opens a resource at the first borrow, lends it, and replaces it on request.
+
+    - `open`: makes and returns the resource; a function or a coroutine function. Without `close` it returns an
+      asynchronous context manager, which is entered and left.
+    - `close`: takes the resource. One that raises, or takes longer than `close_deadline`, is logged and counted
+      (`close_failures`); it is cancelled then, and left behind (`abandoned`) where it does not end even so.
+    - `borrow_deadline`: seconds that a restart waits for those who have borrowed the old resource. Afterwards it is closed
+      under them and they are counted as `overstayed`. A borrower that awaits a restart waits for itself: call
+      `request_restart` there.
+    - `open_deadline`: seconds for `open`; a borrower waits that long in addition to what a running restart takes.
+    - `restart_after`: restarts after so many borrows; None: only on request.
+
+    After each close the garbage is collected and free memory given back (`trim=False` leaves that out), and one line of
+    INFO on the logger `tracespool.ops` says the RSS before, after and the difference. It works in asyncio (with anyio or
+    without) and in trio. The loop of the first borrow is its home; other loops and threads may borrow and ask as well, if
+    the resource itself can be used there.
+    """
+
+    def __init__(
+        self,
+        open: Callable[[], Any],
+        close: Callable[[Any], Any] | None = None,
+        *,
+        name: str,
+        borrow_deadline: float = 30.0,
+        open_deadline: float = 30.0,
+        close_deadline: float = 10.0,
+        restart_after: int | None = None,
+        trim: bool = True,
+    ) -> None:
+        self.name = name
+        self.restarts = 0
+        """Closes that were followed by another open."""
+        self.close_failures = 0
+        self.abandoned = 0
+        self.overstayed = 0
+        self.last_restart: dict[str, Any] | None = None
+        """Of the last close: `rss_before_mb`, `rss_after_mb`, `delta_mb`, `seconds`, `overstayed`, `reason`."""
+        self._open = open
+        self._close = close
+        self._borrow_deadline = borrow_deadline
+        self._open_deadline = open_deadline
+        self._close_deadline = close_deadline
+        self._restart_after = restart_after
+        self._trim = trim
+        self._lock = threading.Lock()
+        self._home: _home.Asyncio | _home.Trio | None = None
+        self._supervisor: _home.Job | None = None
+        self._wake: Any = None
+        self._requests: deque[_Request] = deque()
+        self._generation: _Generation | None = None
+        self._failed: tuple[float, BaseException] | None = None
+        self._replaced = False
+
+    # What applications call.
+
+    @property
+    def state(self) -> str:
+        """`closed`, `opening`, `open` or `draining`."""
+        generation = self._generation
+        return _CLOSED if generation is None else generation.phase
+
+    @property
+    def borrowers(self) -> int:
+        """Who has it now."""
+        generation = self._generation
+        return 0 if generation is None else generation.borrowers
+
+    def borrow(self) -> Borrow:
+        """`async with` in a task, `with` in a thread: the resource, opened where it is not. Raises `Unavailable`.
+
+        A thread can borrow once a task has started this (`start`, `async with`, or a borrow).
+        """
+        return Borrow(self)
+
+    async def start(self) -> None:
+        """Opens it now, in the running loop, instead of at the first borrow. Raises `Unavailable`."""
+        self._settle(_home.current())
+        await self._answered(self._ask("open"))
+
+    async def restart(self) -> None:
+        """Replaces the resource and returns when the new one is open. Raises `Unavailable` where it cannot be opened; the
+        next borrow tries again. Requests that arrive before the new one is being made share one restart.
+        """
+        home = _home.current()
+        if self._home is None or not self._home.alive():
+            self._settle(home)
+        await self._answered(self._ask("restart"))
+
+    def restart_sync(self, timeout: float | None = None) -> None:
+        """`restart` for threads. TimeoutError after `timeout` seconds (the restart goes on). Never in a loop's own thread."""
+        if _home.inside():
+            raise RuntimeError(f"{self.name}: restart_sync would block the event loop; await restart() there")
+        request = self._ask("restart")
+        deadline = None if timeout is None else time.monotonic() + timeout
+        while not request.done.wait(0.05):
+            self._still_home(request)
+            if deadline is not None and time.monotonic() >= deadline:
+                raise TimeoutError(f"{self.name} is not restarted after {timeout} s; it is still being done")
+        self._tell(request)
+
+    def request_restart(self) -> None:
+        """Asks for a restart and returns at once, from anywhere. Nothing happens where nothing is open."""
+        if self._generation is not None:
+            try:
+                self._ask("restart")
+            except RuntimeError:
+                return  # its loop has ended, and the resource with it
+
+    async def aclose(self) -> None:
+        """Waits for borrowers, closes the resource and ends the tasks. A later borrow opens it again."""
+        if self._home is None or not self._home.alive():
+            return
+        await self._answered(self._ask("close"))
+
+    async def __aenter__(self) -> Restartable:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, _kind: type[BaseException] | None, _error: BaseException | None, _traceback: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    def stats(self) -> dict[str, Any]:
+        """Counters, for a monitor or a page."""
+        return {
+            "state": self.state,
+            "borrowers": self.borrowers,
+            "restarts": self.restarts,
+            "overstayed": self.overstayed,
+            "close_failures": self.close_failures,
+            "abandoned": self.abandoned,
+        }
+
+    # Borrowers.
+
+    def _take(self) -> _Generation | None:
+        with self._lock:
+            generation = self._generation
+            if generation is None or generation.phase != _OPEN:
+                return None
+            generation.borrowers += 1
+            generation.borrows += 1
+            return generation
+
+    def _give_back(self, generation: _Generation) -> None:
+        with self._lock:
+            generation.borrowers -= 1
+            due = (
+                self._restart_after is not None
+                and generation.borrows >= self._restart_after
+                and generation.phase == _OPEN
+                and generation is self._generation
+            )
+        if due:
+            self.request_restart()
+
+    def _patience(self) -> float:
+        """Seconds after which a borrower gives up: everything that can come before the new resource is open."""
+        return self._borrow_deadline + self._close_deadline + self._open_deadline + 3 * _GRACE
+
+    # Between askers and the supervisor.
+
+    def _settle(self, home: _home.Asyncio | _home.Trio) -> None:
+        """Makes `home` the loop of the tasks, unless there is one."""
+        with self._lock:
+            if self._home is not None and self._home.alive():
+                if self._supervisor is not None:
+                    return
+                if not home.same(self._home):
+                    raise RuntimeError(f"{self.name} is closed; open it from the loop that it belongs to")
+            self._home = home
+            self._generation = None
+            self._requests.clear()
+            self._failed = None
+            self._wake = home.event()
+            self._supervisor = home.spawn(self._supervise, f"{self.name} supervisor")
+
+    def _ask(self, kind: str) -> _Request:
+        request = _Request(kind)
+        with self._lock:
+            if self._home is None or self._supervisor is None:
+                if kind == "close":
+                    request.done.set()
+                    return request
+                raise RuntimeError(f"{self.name} has no event loop yet: start or borrow it in a task first")
+            if kind == "restart":
+                for waiting in self._requests:
+                    if waiting.kind == kind:
+                        return waiting
+            self._requests.append(request)
+            self._home.soon(self._rouse)
+        return request
+
+    def _rouse(self) -> None:
+        self._wake.set()
+
+    async def _answered(self, request: _Request) -> None:
+        sleep, pause = _home.current().sleep, _SHORTEST
+        while not request.done.is_set():
+            await sleep(pause)
+            pause = min(pause * 1.5, _LONGEST)
+            self._still_home(request)
+        self._tell(request)
+
+    def _still_home(self, request: _Request) -> None:
+        home = self._home
+        if not request.done.is_set() and (home is None or not home.alive()):
+            raise Unavailable(f"the event loop of {self.name} has ended")
+
+    def _tell(self, request: _Request) -> None:
+        if request.error is not None:
+            raise Unavailable(f"{self.name} could not be opened: {_brief(request.error)}") from request.error
+
+    # The supervisor: one task, which does everything in turn.
+
+    async def _supervise(self) -> None:
+        home = self._home
+        assert home is not None
+        ended: BaseException | None = None
+        try:
+            while True:
+                await self._wake.wait()
+                self._wake = home.event()
+                if await self._work(home):
+                    return
+        except BaseException as error:
+            ended = error
+            self._leave_at_once()
+            raise
+        finally:
+            with self._lock:
+                self._supervisor = None
+                left = list(self._requests)
+                self._requests.clear()
+            for request in left:
+                request.error = None if request.kind == "close" else ended or RuntimeError("it was closed")
+                request.done.set()
+
+    async def _work(self, home: _home.Asyncio | _home.Trio) -> bool:
+        """Does what is asked for; whether that was to end."""
+        while True:
+            requests = self._next()
+            generation = self._generation
+            if not requests:
+                if generation is not None and generation.finished:
+                    await self._shut(home, generation, "it ended by itself")
+                return False
+            kinds = {request.kind for request in requests}
+            reason = "close" if "close" in kinds else "restart" if "restart" in kinds else None
+            try:
+                if generation is not None and generation.finished:
+                    reason = reason or "it ended by itself"
+                if generation is not None and reason is not None:
+                    await self._shut(home, generation, reason)
+                    requests += self._next()  # who asked meanwhile gets the new one
+                    if any(request.kind == "close" for request in requests):
+                        reason = "close"
+                if reason != "close" and self._generation is None:
+                    await self._make(home)
+                self._finish(requests, None)
+            except Exception as error:
+                self._finish(requests, error)
+            except BaseException as error:
+                self._finish(requests, error)
+                raise
+            if reason == "close":
+                return True
+
+    def _next(self) -> list[_Request]:
+        with self._lock:
+            requests = list(self._requests)
+            self._requests.clear()
+        return requests
+
+    def _finish(self, requests: list[_Request], error: BaseException | None) -> None:
+        for request in requests:
+            request.error = error
+            request.done.set()
+
+    async def _make(self, home: _home.Asyncio | _home.Trio) -> None:
+        failed = self._failed
+        if failed is not None and time.monotonic() - failed[0] < _RETRY:
+            raise failed[1].with_traceback(None)
+        generation = _Generation(home.event())
+        self._generation = generation
+        generation.job = home.spawn(lambda: self._own(generation, home.cancelled), self.name, shield=True)
+        opened = await _until(
+            home, lambda: generation.phase == _OPEN or generation.finished, self._open_deadline
+        )
+        if opened and generation.phase == _OPEN:
+            self._failed = None
+            if self._replaced:
+                self.restarts += 1
+                _log.info("%s opened again: rss %.1f MB", self.name, rss_bytes() / MB)
+            return
+        error = generation.error or TimeoutError(f"open took longer than {self._open_deadline} s")
+        generation.leave.set()
+        generation.job.cancel()
+        if not await _until(home, lambda: generation.finished, _GRACE):
+            self._abandon(generation)
+        self._generation = None
+        self._failed = (time.monotonic(), error.with_traceback(None))
+        raise error
+
+    async def _shut(self, home: _home.Asyncio | _home.Trio, generation: _Generation, reason: str) -> None:
+        began, before = time.monotonic(), rss_bytes()
+        with self._lock:
+            if not generation.finished:
+                generation.phase = _DRAINING
+        overstayed = 0
+        if not generation.finished:
+            # One that has ended by itself is of no use to anybody: nobody is waited for.
+            await _until(home, lambda: generation.borrowers == 0 or generation.finished, self._borrow_deadline)
+            overstayed = generation.borrowers
+        self.overstayed += overstayed
+        generation.leave.set()
+        job = generation.job
+        if not await _until(home, lambda: generation.finished, self._close_deadline):
+            self.close_failures += 1
+            _log.warning("%s: close took longer than %s s and is cancelled", self.name, self._close_deadline)
+            if job is not None:
+                job.cancel()
+            if not await _until(home, lambda: generation.finished, _GRACE):
+                self._abandon(generation)
+        with self._lock:
+            generation.resource = None
+            generation.job = None
+            self._generation = None
+        self._replaced = True
+        del generation, job
+        gc.collect()
+        if self._trim:
+            trim()
+        after = rss_bytes()
+        self.last_restart = {
+            "reason": reason,
+            "rss_before_mb": round(before / MB, 1),
+            "rss_after_mb": round(after / MB, 1),
+            "delta_mb": round((after - before) / MB, 1),
+            "seconds": round(time.monotonic() - began, 3),
+            "overstayed": overstayed,
+        }
+        _log.info(
+            "%s closed (%s): rss before %.1f MB, after %.1f MB, delta %+.1f MB; %.2f s, %d borrowers overstayed",
+            self.name, reason, before / MB, after / MB, (after - before) / MB, time.monotonic() - began, overstayed,
+        )  # fmt: skip
+
+    def _abandon(self, generation: _Generation) -> None:
+        self.abandoned += 1
+        _log.error(
+            "%s: its task does not end after being cancelled and is left behind (%d so far)", self.name, self.abandoned
+        )
+
+    def _leave_at_once(self) -> None:
+        """The loop ends: the owner closes its resource, for as long as a close may take."""
+        generation = self._generation
+        if generation is not None and not generation.finished and generation.job is not None:
+            generation.phase = _DRAINING
+            generation.leave.set()
+            generation.job.cancel_later(self._close_deadline)
+        self._generation = None
+
+    # The owner: one task for each resource, which opens and closes it.
+
+    async def _own(self, generation: _Generation, cancelled: type[BaseException]) -> None:
+        made = False
+        try:
+            resource = await _result(self._open())
+            if self._close is None:
+                manager, resource = resource, await resource.__aenter__()
+            made = True
+            with self._lock:
+                if not generation.leave.is_set():
+                    generation.resource = resource
+                    generation.phase = _OPEN
+            try:
+                await generation.leave.wait()
+            except cancelled:
+                # A task group inside has failed and cancels the task that entered it, or the loop ends.
+                if not generation.leave.is_set():
+                    _log.info("%s: its task was cancelled from inside; closing it", self.name)
+            generation.phase = _DRAINING
+            if self._close is None:
+                await manager.__aexit__(None, None, None)
+            else:
+                await _result(self._close(resource))
+        except cancelled as error:
+            if made:
+                self._close_failed(error)
+            else:
+                generation.error = TimeoutError("open was cancelled")
+        except Exception as error:
+            if made:
+                self._close_failed(error)
+            else:
+                generation.error = error
+        finally:
+            generation.resource = resource = manager = None
+            generation.finished = True
+            self._rouse()
+
+    def _close_failed(self, error: BaseException) -> None:
+        self.close_failures += 1
+        # No traceback in the record: handlers keep records, and its frames would keep the resource.
+        _log.warning("%s: close failed: %s", self.name, _brief(error))
+
+
+class Borrow:
+    """A loan of the resource: for one `with` or `async with` at a time."""
+
+    __slots__ = ("_generation", "_of")
+
+    def __init__(self, of: Restartable) -> None:
+        self._of = of
+        self._generation: _Generation | None = None
+
+    async def __aenter__(self) -> Any:
+        of = self._of
+        generation = of._take()
+        if generation is None:
+            home = _home.current()
+            of._settle(home)
+            deadline, pause = time.monotonic() + of._patience(), _SHORTEST
+            request = of._ask("open")
+            while (generation := of._take()) is None:
+                if request.done.is_set():
+                    of._tell(request)
+                    of._settle(home)
+                    request = of._ask("open")
+                of._still_home(request)
+                if time.monotonic() >= deadline:
+                    raise Unavailable(f"{of.name} is still {of.state} after {of._patience():.0f} s")
+                await home.sleep(pause)
+                pause = min(pause * 1.5, _LONGEST)
+        self._generation = generation
+        return generation.resource
+
+    async def __aexit__(
+        self, _kind: type[BaseException] | None, _error: BaseException | None, _traceback: TracebackType | None
+    ) -> None:
+        self._end()
+
+    def __enter__(self) -> Any:
+        of = self._of
+        generation = of._take()
+        if generation is None:
+            if _home.inside():
+                raise RuntimeError(f"{of.name} is {of.state}; in a task, `async with` waits for it without blocking")
+            deadline = time.monotonic() + of._patience()
+            request = of._ask("open")
+            while (generation := of._take()) is None:
+                if request.done.wait(_LONGEST):
+                    of._tell(request)
+                    if (generation := of._take()) is not None:
+                        break
+                    request = of._ask("open")
+                of._still_home(request)
+                if time.monotonic() >= deadline:
+                    raise Unavailable(f"{of.name} is still {of.state} after {of._patience():.0f} s")
+        self._generation = generation
+        return generation.resource
+
+    def __exit__(
+        self, _kind: type[BaseException] | None, _error: BaseException | None, _traceback: TracebackType | None
+    ) -> None:
+        self._end()
+
+    def _end(self) -> None:
+        generation, self._generation = self._generation, None
+        if generation is not None:
+            self._of._give_back(generation)
+
+
+async def _result(value: Any) -> Any:
+    return await value if hasattr(value, "__await__") else value
+
+
+async def _until(home: _home.Asyncio | _home.Trio, condition: Callable[[], bool], seconds: float) -> bool:
+    """Waits until `condition` holds, for `seconds` at most; whether it does."""
+    deadline, pause = time.monotonic() + seconds, _SHORTEST
+    while not condition():
+        left = deadline - time.monotonic()
+        if left <= 0:
+            return False
+        await home.sleep(min(pause, left))
+        pause = min(pause * 1.5, _LONGEST)
+    return True
+
+
+def _brief(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}"[:500]
