@@ -93,18 +93,23 @@ class Trio:
         scope = trio.CancelScope(shield=shield)
 
         async def scoped() -> None:
+            with scope:
+                await run()
+
+        async def contained() -> None:
             try:
-                with scope:
-                    await run()
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(scoped, name=name)
             except Exception as error:
-                # A close that was given up has left scopes open inside; trio ends them with ours and says so. An error
-                # that left a system task would end the whole run.
-                _log.warning("%s: its task ended with scopes that were never left: %s", name, error)
+                # A close that was given up has left scopes or nurseries open; trio ends them with ours and complains. A
+                # complaint that left a system task would end the whole run.
+                text = str(error).partition("\n")[0][:200]
+                _log.warning("%s: its task ended with scopes that were never left: %s", name, text)
 
         def later(seconds: float) -> None:
             scope.deadline = trio.current_time() + seconds
 
-        task = trio.lowlevel.spawn_system_task(scoped, name=name, context=contextvars.Context())
+        task = trio.lowlevel.spawn_system_task(contained, name=name, context=contextvars.Context())
         return Job(scope.cancel, later, task)
 
 
