@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import gc
 import logging
+import os
 import subprocess
 import sys
 import textwrap
@@ -277,6 +278,46 @@ def test_the_end_of_the_loop_closes_it_and_another_loop_opens_it_again() -> None
     assert sessions.opened == 3
     gc.collect()
     assert not Session.living
+
+
+def test_a_forked_child_opens_its_own() -> None:
+    async def main() -> None:
+        pids = []
+        it = Restartable(lambda: pids.append(os.getpid()) or os.getpid(), lambda _: None, name="it")
+        await it.start()
+        it._lock.acquire()  # a thread of the parent is in it
+        child = os.fork()
+        if child == 0:
+            ok = False
+            try:
+                asyncio._set_running_loop(None)
+
+                async def inside() -> int:
+                    async with it.borrow() as pid:
+                        return int(pid)
+
+                ok = asyncio.run(inside()) == os.getpid() and len(pids) == 2
+            finally:
+                os._exit(0 if ok else 1)
+        it._lock.release()
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        async with it.borrow() as pid:
+            assert pid == os.getpid()
+        await it.aclose()
+
+    asyncio.run(main())
+
+
+def test_an_ended_loop_is_told_to_threads() -> None:
+    it = Restartable(lambda: 1, lambda _: None, name="it")
+    with pytest.raises(RuntimeError, match="no event loop"):
+        it.restart_sync(1.0)
+    asyncio.run(it.start())
+    it.request_restart()  # nothing happens
+    with pytest.raises((Unavailable, RuntimeError)):
+        it.restart_sync(1.0)
+    with pytest.raises((Unavailable, RuntimeError)), it.borrow():
+        pass
 
 
 def test_nothing_of_the_first_borrower_is_kept() -> None:

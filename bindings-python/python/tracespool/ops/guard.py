@@ -113,7 +113,8 @@ class Guard:
             self._changed(before, state, rss)
         if early:
             _log.error(
-                "rss %.0f MB is above the hard limit of %g MB in the first %g s of pid %d: it is not recycled yet; the limit may be too low",
+                "rss %.0f MB is above the hard limit of %g MB in the first %g s of pid %d: it is not recycled yet; "
+                "the limit may be too low",
                 rss / MB, self.hard_mb, self._min_uptime, self._pid,
             )  # fmt: skip
         if relieve:
@@ -132,17 +133,19 @@ class Guard:
         return self._off.use()
 
     def _changed(self, before: str, state: str, rss: int) -> None:
+        limit, mb, pid = self.hard_mb if state == "recycling" else self.soft_mb, rss / MB, self._pid
         if state == "soft":
-            _log.warning("rss %.0f MB is above the soft limit of %g MB: new requests are not traced (pid %d)", rss / MB, self.soft_mb, self._pid)  # fmt: skip
+            _log.warning("rss %.0f MB is above the soft limit of %g MB: requests are not traced (pid %d)", mb, limit, pid)
         elif state == "ok":
-            _log.info("rss %.0f MB is below the soft limit of %g MB again: requests are traced (pid %d)", rss / MB, self.soft_mb, self._pid)  # fmt: skip
+            _log.info("rss %.0f MB is below the soft limit of %g MB: requests are traced again (pid %d)", mb, limit, pid)
+        else:
+            _log.warning("rss %.0f MB is above the hard limit of %g MB: pid %d finishes its requests and ends", mb, limit, pid)
         if self._on_soft is not None and (before == "ok") != (state == "ok"):
             try:
                 self._on_soft(state != "ok")
             except Exception:
                 _log.warning("on_soft failed", exc_info=True)
         if state == "recycling":
-            _log.warning("rss %.0f MB is above the hard limit of %g MB: pid %d finishes its requests and ends", rss / MB, self.hard_mb, self._pid)  # fmt: skip
             try:
                 self._recycle()
             except Exception:
@@ -154,7 +157,10 @@ class Guard:
         gc.collect()
         trim()
         after = rss_bytes()
-        _log.info("gave memory back: rss before %.1f MB, after %.1f MB, delta %+.1f MB", before / MB, after / MB, (after - before) / MB)  # fmt: skip
+        _log.info(
+            "gave memory back: rss before %.1f MB, after %.1f MB, delta %+.1f MB",
+            before / MB, after / MB, (after - before) / MB,
+        )  # fmt: skip
 
 
 class ASGIGuard:

@@ -157,7 +157,8 @@ class Monitor:
                     warnings.append(grown)
         for name, before, value, seconds in warnings:
             _log.warning(
-                "%s only grows: %s -> %s over %.0f s (pid %d)", name, _said(name, before), _said(name, value), seconds, self._pid
+                "%s only grows: %s -> %s over %.0f s (pid %d)",
+                name, _said(name, before), _said(name, value), seconds, self._pid,
             )  # fmt: skip
         self._latest = {
             "time": time.time(),

@@ -15,11 +15,13 @@ from __future__ import annotations
 
 import gc
 import logging
+import os
 import threading
 import time
 from collections import deque
 
 from tracespool.ops import _home
+from tracespool.ops._borrow import CLOSED, DRAINING, LONGEST, OPEN, SHORTEST, Borrow, Generation, Request, Unavailable
 from tracespool.ops.memory import MB, rss_bytes, trim
 
 TYPE_CHECKING = False  # importing `typing` for annotations costs a megabyte
@@ -30,46 +32,12 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("tracespool.ops")
 
-_SHORTEST = 0.001
-_LONGEST = 0.02
+__all__ = ["Restartable", "Unavailable"]
+
 _GRACE = 1.0
 """Seconds that a cancelled open or close has to end, before its task is left to itself."""
 _RETRY = 1.0
 """Seconds after a failed open in which borrowers are told of that failure instead of opening again."""
-
-_OPENING, _OPEN, _DRAINING, _CLOSED = "opening", "open", "draining", "closed"
-
-
-class Unavailable(RuntimeError):
-    """The resource could not be opened, or not in time. `__cause__` is what its `open` raised, if it raised."""
-
-
-class _Generation:
-    """One resource from its opening to its close, and who has borrowed it."""
-
-    __slots__ = ("borrowers", "borrows", "error", "finished", "job", "leave", "phase", "resource")
-
-    def __init__(self, leave: Any) -> None:
-        self.borrowers = 0
-        self.borrows = 0
-        self.error: BaseException | None = None
-        self.finished = False
-        self.job: _home.Job | None = None
-        self.leave = leave
-        self.phase = _OPENING
-        self.resource: Any = None
-
-
-class _Request:
-    """What the supervisor is asked for: `open` (where nothing is open), `restart` or `close`."""
-
-    __slots__ = ("done", "error", "kind")
-
-    def __init__(self, kind: str) -> None:
-        self.kind = kind
-        self.done = threading.Event()
-        self.error: BaseException | None = None
-
 
 class Restartable:
     """Opens a resource at the first borrow, lends it, and replaces it on request.
@@ -117,14 +85,25 @@ class Restartable:
         self._close_deadline = close_deadline
         self._restart_after = restart_after
         self._trim = trim
+        self._begin()
+
+    def _begin(self) -> None:
+        self._pid = os.getpid()
         self._lock = threading.Lock()
         self._home: _home.Asyncio | _home.Trio | None = None
         self._supervisor: _home.Job | None = None
         self._wake: Any = None
-        self._requests: deque[_Request] = deque()
-        self._generation: _Generation | None = None
+        self._requests: deque[Request] = deque()
+        self._generation: Generation | None = None
         self._failed: tuple[float, BaseException] | None = None
         self._replaced = False
+
+    def _here(self) -> None:
+        """The child of a fork begins with nothing open: the resource and its loop are the parent's, and its lock may have
+        been held during the fork.
+        """
+        if self._pid != os.getpid():
+            self._begin()
 
     # What applications call.
 
@@ -132,7 +111,7 @@ class Restartable:
     def state(self) -> str:
         """`closed`, `opening`, `open` or `draining`."""
         generation = self._generation
-        return _CLOSED if generation is None else generation.phase
+        return CLOSED if generation is None else generation.phase
 
     @property
     def borrowers(self) -> int:
@@ -149,6 +128,7 @@ class Restartable:
 
     async def start(self) -> None:
         """Opens it now, in the running loop, instead of at the first borrow. Raises `Unavailable`."""
+        self._here()
         self._settle(_home.current())
         await self._answered(self._ask("open"))
 
@@ -156,6 +136,7 @@ class Restartable:
         """Replaces the resource and returns when the new one is open. Raises `Unavailable` where it cannot be opened; the
         next borrow tries again. Requests that arrive before the new one is being made share one restart.
         """
+        self._here()
         home = _home.current()
         if self._home is None or not self._home.alive():
             self._settle(home)
@@ -165,6 +146,7 @@ class Restartable:
         """`restart` for threads. TimeoutError after `timeout` seconds (the restart goes on). Never in a loop's own thread."""
         if _home.inside():
             raise RuntimeError(f"{self.name}: restart_sync would block the event loop; await restart() there")
+        self._here()
         request = self._ask("restart")
         deadline = None if timeout is None else time.monotonic() + timeout
         while not request.done.wait(0.05):
@@ -175,6 +157,7 @@ class Restartable:
 
     def request_restart(self) -> None:
         """Asks for a restart and returns at once, from anywhere. Nothing happens where nothing is open."""
+        self._here()
         if self._generation is not None:
             try:
                 self._ask("restart")
@@ -183,6 +166,7 @@ class Restartable:
 
     async def aclose(self) -> None:
         """Waits for borrowers, closes the resource and ends the tasks. A later borrow opens it again."""
+        self._here()
         if self._home is None or not self._home.alive():
             return
         await self._answered(self._ask("close"))
@@ -209,22 +193,24 @@ class Restartable:
 
     # Borrowers.
 
-    def _take(self) -> _Generation | None:
+    def _take(self) -> Generation | None:
+        self._here()
         with self._lock:
             generation = self._generation
-            if generation is None or generation.phase != _OPEN:
+            if generation is None or generation.phase != OPEN:
                 return None
             generation.borrowers += 1
             generation.borrows += 1
             return generation
 
-    def _give_back(self, generation: _Generation) -> None:
+    def _give_back(self, generation: Generation) -> None:
+        self._here()
         with self._lock:
             generation.borrowers -= 1
             due = (
                 self._restart_after is not None
                 and generation.borrows >= self._restart_after
-                and generation.phase == _OPEN
+                and generation.phase == OPEN
                 and generation is self._generation
             )
         if due:
@@ -251,39 +237,45 @@ class Restartable:
             self._wake = home.event()
             self._supervisor = home.spawn(self._supervise, f"{self.name} supervisor")
 
-    def _ask(self, kind: str) -> _Request:
-        request = _Request(kind)
+    def _ask(self, kind: str) -> Request:
+        request = Request(kind)
         with self._lock:
             if self._home is None or self._supervisor is None:
                 if kind == "close":
                     request.done.set()
                     return request
-                raise RuntimeError(f"{self.name} has no event loop yet: start or borrow it in a task first")
+                raise RuntimeError(f"{self.name} has no event loop: start or borrow it in a task first")
             if kind == "restart":
                 for waiting in self._requests:
                     if waiting.kind == kind:
                         return waiting
+            try:
+                self._home.soon(self._rouse)
+            except RuntimeError as error:
+                raise Unavailable(f"the event loop of {self.name} has ended") from error
             self._requests.append(request)
-            self._home.soon(self._rouse)
         return request
 
     def _rouse(self) -> None:
         self._wake.set()
 
-    async def _answered(self, request: _Request) -> None:
-        sleep, pause = _home.current().sleep, _SHORTEST
+    async def _answered(self, request: Request) -> None:
+        sleep, pause = _home.current().sleep, SHORTEST
+        deadline = time.monotonic() + 2 * self._patience()  # one restart may be under way already
         while not request.done.is_set():
+            if time.monotonic() >= deadline:
+                raise Unavailable(f"{self.name} is still {self.state}: its event loop does not run")
             await sleep(pause)
-            pause = min(pause * 1.5, _LONGEST)
+            pause = min(pause * 1.5, LONGEST)
             self._still_home(request)
         self._tell(request)
 
-    def _still_home(self, request: _Request) -> None:
+    def _still_home(self, request: Request) -> None:
         home = self._home
         if not request.done.is_set() and (home is None or not home.alive()):
             raise Unavailable(f"the event loop of {self.name} has ended")
 
-    def _tell(self, request: _Request) -> None:
+    def _tell(self, request: Request) -> None:
         if request.error is not None:
             raise Unavailable(f"{self.name} could not be opened: {_brief(request.error)}") from request.error
 
@@ -342,13 +334,13 @@ class Restartable:
             if reason == "close":
                 return True
 
-    def _next(self) -> list[_Request]:
+    def _next(self) -> list[Request]:
         with self._lock:
             requests = list(self._requests)
             self._requests.clear()
         return requests
 
-    def _finish(self, requests: list[_Request], error: BaseException | None) -> None:
+    def _finish(self, requests: list[Request], error: BaseException | None) -> None:
         for request in requests:
             request.error = error
             request.done.set()
@@ -357,13 +349,13 @@ class Restartable:
         failed = self._failed
         if failed is not None and time.monotonic() - failed[0] < _RETRY:
             raise failed[1].with_traceback(None)
-        generation = _Generation(home.event())
+        generation = Generation(home.event())
         self._generation = generation
         generation.job = home.spawn(lambda: self._own(generation, home.cancelled), self.name, shield=True)
         opened = await _until(
-            home, lambda: generation.phase == _OPEN or generation.finished, self._open_deadline
+            home, lambda: generation.phase == OPEN or generation.finished, self._open_deadline
         )
-        if opened and generation.phase == _OPEN:
+        if opened and generation.phase == OPEN:
             self._failed = None
             if self._replaced:
                 self.restarts += 1
@@ -378,11 +370,11 @@ class Restartable:
         self._failed = (time.monotonic(), error.with_traceback(None))
         raise error
 
-    async def _shut(self, home: _home.Asyncio | _home.Trio, generation: _Generation, reason: str) -> None:
+    async def _shut(self, home: _home.Asyncio | _home.Trio, generation: Generation, reason: str) -> None:
         began, before = time.monotonic(), rss_bytes()
         with self._lock:
             if not generation.finished:
-                generation.phase = _DRAINING
+                generation.phase = DRAINING
         overstayed = 0
         if not generation.finished:
             # One that has ended by itself is of no use to anybody: nobody is waited for.
@@ -421,7 +413,7 @@ class Restartable:
             self.name, reason, before / MB, after / MB, (after - before) / MB, time.monotonic() - began, overstayed,
         )  # fmt: skip
 
-    def _abandon(self, generation: _Generation) -> None:
+    def _abandon(self, generation: Generation) -> None:
         self.abandoned += 1
         _log.error(
             "%s: its task does not end after being cancelled and is left behind (%d so far)", self.name, self.abandoned
@@ -431,14 +423,14 @@ class Restartable:
         """The loop ends: the owner closes its resource, for as long as a close may take."""
         generation = self._generation
         if generation is not None and not generation.finished and generation.job is not None:
-            generation.phase = _DRAINING
+            generation.phase = DRAINING
             generation.leave.set()
             generation.job.cancel_later(self._close_deadline)
         self._generation = None
 
     # The owner: one task for each resource, which opens and closes it.
 
-    async def _own(self, generation: _Generation, cancelled: type[BaseException]) -> None:
+    async def _own(self, generation: Generation, cancelled: type[BaseException]) -> None:
         made = False
         try:
             resource = await _result(self._open())
@@ -448,14 +440,14 @@ class Restartable:
             with self._lock:
                 if not generation.leave.is_set():
                     generation.resource = resource
-                    generation.phase = _OPEN
+                    generation.phase = OPEN
             try:
                 await generation.leave.wait()
             except cancelled:
                 # A task group inside has failed and cancels the task that entered it, or the loop ends.
                 if not generation.leave.is_set():
                     _log.info("%s: its task was cancelled from inside; closing it", self.name)
-            generation.phase = _DRAINING
+            generation.phase = DRAINING
             if self._close is None:
                 await manager.__aexit__(None, None, None)
             else:
@@ -481,85 +473,19 @@ class Restartable:
         _log.warning("%s: close failed: %s", self.name, _brief(error))
 
 
-class Borrow:
-    """A loan of the resource: for one `with` or `async with` at a time."""
-
-    __slots__ = ("_generation", "_of")
-
-    def __init__(self, of: Restartable) -> None:
-        self._of = of
-        self._generation: _Generation | None = None
-
-    async def __aenter__(self) -> Any:
-        of = self._of
-        generation = of._take()
-        if generation is None:
-            home = _home.current()
-            of._settle(home)
-            deadline, pause = time.monotonic() + of._patience(), _SHORTEST
-            request = of._ask("open")
-            while (generation := of._take()) is None:
-                if request.done.is_set():
-                    of._tell(request)
-                    of._settle(home)
-                    request = of._ask("open")
-                of._still_home(request)
-                if time.monotonic() >= deadline:
-                    raise Unavailable(f"{of.name} is still {of.state} after {of._patience():.0f} s")
-                await home.sleep(pause)
-                pause = min(pause * 1.5, _LONGEST)
-        self._generation = generation
-        return generation.resource
-
-    async def __aexit__(
-        self, _kind: type[BaseException] | None, _error: BaseException | None, _traceback: TracebackType | None
-    ) -> None:
-        self._end()
-
-    def __enter__(self) -> Any:
-        of = self._of
-        generation = of._take()
-        if generation is None:
-            if _home.inside():
-                raise RuntimeError(f"{of.name} is {of.state}; in a task, `async with` waits for it without blocking")
-            deadline = time.monotonic() + of._patience()
-            request = of._ask("open")
-            while (generation := of._take()) is None:
-                if request.done.wait(_LONGEST):
-                    of._tell(request)
-                    if (generation := of._take()) is not None:
-                        break
-                    request = of._ask("open")
-                of._still_home(request)
-                if time.monotonic() >= deadline:
-                    raise Unavailable(f"{of.name} is still {of.state} after {of._patience():.0f} s")
-        self._generation = generation
-        return generation.resource
-
-    def __exit__(
-        self, _kind: type[BaseException] | None, _error: BaseException | None, _traceback: TracebackType | None
-    ) -> None:
-        self._end()
-
-    def _end(self) -> None:
-        generation, self._generation = self._generation, None
-        if generation is not None:
-            self._of._give_back(generation)
-
-
 async def _result(value: Any) -> Any:
     return await value if hasattr(value, "__await__") else value
 
 
 async def _until(home: _home.Asyncio | _home.Trio, condition: Callable[[], bool], seconds: float) -> bool:
     """Waits until `condition` holds, for `seconds` at most; whether it does."""
-    deadline, pause = time.monotonic() + seconds, _SHORTEST
+    deadline, pause = time.monotonic() + seconds, SHORTEST
     while not condition():
         left = deadline - time.monotonic()
         if left <= 0:
             return False
         await home.sleep(min(pause, left))
-        pause = min(pause * 1.5, _LONGEST)
+        pause = min(pause * 1.5, LONGEST)
     return True
 
 
