@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Any
 
-    from tracespool.ops.restartable import Restartable
+    from tracespool.ops._supervised import Supervised
 
 SHORTEST = 0.001
 LONGEST = 0.02
@@ -28,7 +28,7 @@ class Unavailable(RuntimeError):
 class Generation:
     """One resource from its opening to its close, and who has borrowed it."""
 
-    __slots__ = ("borrowers", "borrows", "error", "finished", "job", "leave", "phase", "resource")
+    __slots__ = ("borrowers", "borrows", "error", "finished", "job", "late", "leave", "phase", "resource")
 
     def __init__(self, leave: Any) -> None:
         self.borrowers = 0
@@ -36,6 +36,7 @@ class Generation:
         self.error: BaseException | None = None
         self.finished = False
         self.job: _home.Job | None = None
+        self.late = False
         self.leave = leave
         self.phase = OPENING
         self.resource: Any = None
@@ -57,7 +58,7 @@ class Borrow:
 
     __slots__ = ("_generation", "_of")
 
-    def __init__(self, of: Restartable) -> None:
+    def __init__(self, of: Supervised) -> None:
         self._of = of
         self._generation: Generation | None = None
 

@@ -47,9 +47,6 @@ class Asyncio:
         self.event: Callable[[], Any] = asyncio.Event
         self.sleep: Callable[[float], Awaitable[Any]] = asyncio.sleep
 
-    def same(self, other: Asyncio | Trio) -> bool:
-        return isinstance(other, Asyncio) and other.loop is self.loop
-
     def alive(self) -> bool:
         return not self.loop.is_closed()
 
@@ -72,9 +69,6 @@ class Trio:
         self.cancelled: type[BaseException] = trio.Cancelled
         self.event: Callable[[], Any] = trio.Event
         self.sleep: Callable[[float], Awaitable[Any]] = trio.sleep
-
-    def same(self, other: Asyncio | Trio) -> bool:
-        return isinstance(other, Trio) and other.token is self.token
 
     def alive(self) -> bool:
         try:
