@@ -300,3 +300,12 @@ def test_ticks_sample_no_oftener_than_the_interval() -> None:
         task.cancel()
 
     asyncio.run(main())
+
+
+def test_requests_drive_the_monitor(rss: dict[str, float]) -> None:
+    watch = Monitor(interval=60)
+    log = MemoryLog(monitor=watch)
+    assert watch._latest is None
+    for _ in range(100):
+        log.end(log.begin(), "GET /")
+    assert watch._latest is not None and all(len(points) == 1 for points in watch._history.values())

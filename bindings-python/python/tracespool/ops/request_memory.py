@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
     from typing import Any
 
+    from tracespool.ops.monitor import Monitor
+
 _log = logging.getLogger("tracespool.ops")
 
 _MAX_ROUTES = 512
@@ -64,12 +66,14 @@ class MemoryLog:
     it, the pid and the correlation id, as text and as attributes of the record (`rss_before_mb`, ...).
 
     RSS belongs to the process, not to a request: what requests add that run at the same time is divided among them, and
-    `alone` counts those that had nobody beside them. Measuring costs some 20 µs a request.
+    `alone` counts those that had nobody beside them. Measuring costs some 20 µs a request. A `monitor` takes a sample after
+    a request where its interval is over.
     """
 
-    def __init__(self, *, threshold_mb: float = 20.0, one_in: int = 0) -> None:
+    def __init__(self, *, threshold_mb: float = 20.0, one_in: int = 0, monitor: Monitor | None = None) -> None:
         self.threshold_mb = threshold_mb
         self.one_in = one_in
+        self.monitor = monitor
         self._process = _Process()
 
     def _here(self) -> _Process:
@@ -133,6 +137,8 @@ class MemoryLog:
         if high or one:
             text = "request memory: " + " ".join(f"{name}={value}" for name, value in seen.items())
             _log.log(logging.WARNING if high else logging.INFO, "%s", text, extra=seen)
+        if self.monitor is not None:
+            self.monitor.tick()
         return seen
 
     def routes(self, top: int | None = 20) -> list[dict[str, Any]]:
