@@ -1,0 +1,180 @@
+"""What is reported, and what happens at the limits."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import sys
+from typing import Any
+from wsgiref.validate import validator
+
+import pytest
+import tracespool
+from prometheus_client.parser import text_string_to_metric_families
+from tracespool import ops
+from tracespool.ops import Guard, Health, MemoryLog, Monitor, guard, health, memory, metrics, monitor, request_memory
+
+MB = memory.MB
+
+
+@pytest.fixture
+def rss(monkeypatch: pytest.MonkeyPatch) -> dict[str, float]:
+    """The RSS that everything reads, in MB."""
+    level = {"mb": 100.0}
+    for module in (guard, health, monitor, request_memory, metrics):
+        monkeypatch.setattr(module, "rss_bytes", lambda: int(level["mb"] * MB))
+    return level
+
+
+# Health and metrics.
+
+
+def test_the_alert_is_logged_once_each_way(rss: dict[str, float], caplog: pytest.LogCaptureFixture) -> None:
+    it = Health()
+    seen = []
+    with caplog.at_level(logging.INFO, "tracespool.ops"):
+        for level in (100, 499, 501, 600, 495, 501, 480, 100):
+            rss["mb"] = level
+            report = it.report()
+            seen.append(report["memory"]["alert"])
+            assert report["memory"]["rss_mb"] == level and report["memory"]["alert_rss_mb"] == 500
+    assert seen == [False, False, True, True, True, True, False, False]
+    assert [record.levelno for record in caplog.records] == [logging.WARNING, logging.INFO]
+    assert Health(fail_on_alert=True, alert_rss_mb=1).check() and it.status_code() == 200
+
+
+def test_endpoints_answer_and_pass_the_rest(rss: dict[str, float]) -> None:
+    def app(environ: Any, start: Any) -> Any:
+        start("200 OK", [("Content-Type", "text/plain")])
+        return [b"app"]
+
+    wrapped = validator(ops.WSGIEndpoints(ops.WSGIMemory(app), health=Health(alert_rss_mb=50, fail_on_alert=True), monitor=Monitor()))
+
+    def get(path: str, method: str = "GET") -> tuple[str, bytes]:
+        from wsgiref.util import setup_testing_defaults
+
+        environ: dict[str, Any] = {"PATH_INFO": path, "REQUEST_METHOD": method, "QUERY_STRING": "", "SCRIPT_NAME": ""}
+        setup_testing_defaults(environ)
+        status = []
+        body = wrapped(environ, lambda line, headers, _=None: status.append(line) or (lambda _: None))
+        try:
+            return status[0] if status else "", b"".join(body)
+        finally:
+            body.close()
+
+    status, body = get("/health")
+    assert status.startswith("503") and json.loads(body)["status"] == "alert"
+    assert get("/metrics")[1].startswith(b"# HELP")
+    assert get("/")[1] == b"app" and get("/health", "POST")[1] == b"app"
+
+
+def test_prometheus_text_is_read_by_its_own_parser(dead_client: tracespool.Client) -> None:
+    watch = Monitor()
+    nasty = 'a"b\\c\nd{}=,'
+    watch.register(nasty, lambda: 3)
+    watch.register("not_a_number", lambda: float("nan"))
+    watch.register("endless", lambda: float("inf"))
+    watch.register("third", lambda: 1 / 3)
+    before = tracespool.stats()["observations"]["submitted"]
+    with dead_client.start_as_current_observation(name="x"):
+        pass
+    log = MemoryLog()
+    log.end(log.begin(), 'GET /"x"\\')
+    text = ops.prometheus(monitor=watch, memory=log, health=Health(), labels={"pid": "1"})
+    families = {family.name: family for family in text_string_to_metric_families(text)}
+    samples = {(sample.name, sample.labels.get("name"), sample.labels.get("lane")): sample for family in families.values() for sample in family.samples}
+    assert samples["tracespool_process_counted", nasty, None].value == 3
+    assert samples["tracespool_process_counted", "third", None].value == 1 / 3
+    assert samples["tracespool_process_counted", "endless", None].value == float("inf")
+    assert samples["tracespool_items_submitted_total", None, "observations"].value == before + 1
+    assert all(sample.labels["pid"] == "1" for sample in samples.values())
+    for family in families.values():
+        assert family.type in ("counter", "gauge") and family.documentation
+        assert all(sample.name.endswith("_total") == (family.type == "counter") for sample in family.samples)
+    headers = [line for line in text.splitlines() if line.startswith("# TYPE")]
+    assert len(headers) == len(set(headers)) == len(families)
+
+
+def test_opentelemetry_reads_the_same() -> None:
+    from opentelemetry.sdk.metrics import MeterProvider
+    from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+
+    reader = InMemoryMetricReader()
+    watch = Monitor()
+    watch.register("browser_contexts", lambda: 4)
+    assert ops.opentelemetry(monitor=watch, meter_provider=MeterProvider([reader]))
+    data = reader.get_metrics_data()
+    found = {metric.name: metric for resource in data.resource_metrics for scope in resource.scope_metrics for metric in scope.metrics}
+    (point,) = found["tracespool.process_counted"].data.data_points
+    assert point.value == 4 and dict(point.attributes) == {"name": "browser_contexts"}
+    assert found["tracespool.items_submitted"].data.is_monotonic
+    assert {dict(point.attributes)["lane"] for point in found["tracespool.items_submitted"].data.data_points} == {"observations", "scores", "media"}
+
+
+def test_without_opentelemetry_the_adapter_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "opentelemetry", None)
+    assert ops.opentelemetry() is False
+
+
+# The guard.
+
+
+def test_above_the_soft_limit_requests_are_not_traced(rss: dict[str, float], client: tracespool.Client, sent: Any, caplog: pytest.LogCaptureFixture) -> None:
+    switched, inside = [], []
+    limit = Guard(soft_mb=200, hard_mb=400, on_soft=switched.append, interval=0)
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        inside.append(tracespool.get_client().enabled)
+        with tracespool.get_client().start_as_current_observation(name=f"request-{len(inside)}"):
+            pass
+
+    asgi = ops.ASGIGuard(app, limit)
+    with caplog.at_level(logging.INFO, "tracespool.ops"):
+        for level in (100, 250, 195, 100):
+            rss["mb"] = level
+            asyncio.run(asgi({"type": "http"}, None, None))
+    assert inside == [True, False, False, True] and switched == [True, False] and limit.untraced == 2
+    assert {"request-1", "request-4"} == set(sent())
+    assert [record.levelno for record in caplog.records if "limit" in record.getMessage()] == [logging.WARNING, logging.INFO]
+
+
+def test_above_the_hard_limit_the_worker_is_recycled_once(rss: dict[str, float]) -> None:
+    recycled = []
+    limit = Guard(soft_mb=200, hard_mb=400, recycle=lambda: recycled.append(1), interval=0, min_uptime=0)
+    rss["mb"] = 500
+    assert [limit.check() for _ in range(3)] == ["recycling"] * 3 and recycled == [1]
+
+
+def test_a_limit_that_is_too_low_does_not_recycle_for_ever(rss: dict[str, float], caplog: pytest.LogCaptureFixture) -> None:
+    recycled = []
+    limit = Guard(soft_mb=20, hard_mb=40, recycle=lambda: recycled.append(1), interval=0)
+    with caplog.at_level(logging.ERROR, "tracespool.ops"):
+        assert [limit.check() for _ in range(3)] == ["soft"] * 3
+    assert not recycled and len(caplog.records) == 1 and "too low" in caplog.text
+
+
+def test_no_signal_where_nothing_handles_it(rss: dict[str, float], caplog: pytest.LogCaptureFixture) -> None:
+    limit = Guard(soft_mb=20, hard_mb=40, interval=0, min_uptime=0)
+    assert limit.check() == "recycling"  # and we live
+    assert "could not be recycled" in caplog.text
+
+
+def test_limits_that_make_no_sense_are_refused() -> None:
+    with pytest.raises(ValueError, match="soft_mb=500"):
+        Guard(soft_mb=500, hard_mb=400)
+
+
+def test_wsgi_responses_are_untraced_to_their_end(rss: dict[str, float], client: tracespool.Client) -> None:
+    rss["mb"] = 250
+    seen = []
+
+    def app(environ: Any, start: Any) -> Any:
+        seen.append(tracespool.get_client().enabled)
+        yield b"a"
+        seen.append(tracespool.get_client().enabled)
+
+    body = ops.WSGIGuard(app, Guard(soft_mb=200, hard_mb=400, interval=0))({}, None)
+    assert list(body) == [b"a"]
+    body.close()  # type: ignore[attr-defined]
+    assert seen == [False, False] and tracespool.get_client().enabled
