@@ -331,10 +331,12 @@ def test_a_client_that_is_switched_off_stands_for_its_key(key: str, collector: C
 
 
 def test_a_run_that_is_told_twice_holds_nothing_afterwards(client: tracespool.Client, sent: Sent) -> None:
-    runs, number = tracespool._native.OpenRuns(), uuid.uuid4()
+    recorder, number = tracespool._native.Recorder(), uuid.uuid4()
+    recorder._open(None, client, False)
+    runs = recorder._runs
     for name in ("first", "second"):
-        runs.adopt(number, None, client.start_observation(name=name))
-    runs.end(number, "out", None)
+        recorder.on_chain_start({"name": name}, "in", run_id=number, name=name)
+    recorder.on_chain_end("out", run_id=number)
     assert (len(runs), runs.bytes) == (0, 0)
     stored = sent()
     assert set(stored) == {"first", "second"} and stored["second"]["output"] == "out"
