@@ -7,19 +7,12 @@ import re
 from examples.demo.collector import ROOT
 from program import environment
 
-BEFORE = """
-question = "where is my parcel"
-def ask_the_model(question):
-    return "on its way"
-"""
-
-
 def blocks() -> list[str]:
     return re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
 
 
 def test_the_drop_in_import_is_there(receiver, program):
-    drop_in, _ = blocks()
+    drop_in, _, _ = blocks()
     source = drop_in + (
         "\n@observe()\ndef work(text):\n    return text.upper()\n"
         "with propagate_attributes(user_id='user-7'):\n    work('hello')\n"
@@ -31,9 +24,10 @@ def test_the_drop_in_import_is_there(receiver, program):
 
 
 def test_the_quick_start_traces(receiver, program):
-    _, start = blocks()
+    _, start, besides = blocks()
     assert "https://langfuse.example.com" in start
-    ended = program(BEFORE + start.replace("https://langfuse.example.com", receiver.url)).run(environment(receiver.url))
+    source = start.replace("https://langfuse.example.com", receiver.url) + besides
+    ended = program(source).run(environment(receiver.url))
     assert (ended.code, ended.out, ended.err) == (0, "", "")
     assert receiver.whole() == (2, 1, 0, 0)
 
