@@ -209,7 +209,7 @@ fn a_trace_is_found_by_its_id_alone() {
     let collector = Collector::start();
     let sent = span(1, vec![text("langfuse.observation.type", "span")]);
     let id: String = sent.trace_id.iter().map(|byte| format!("{byte:02x}")).collect();
-    collector.post(TRACES, "pk-a", &PROTOBUF, &request(vec![sent]));
+    collector.post(TRACES, "pk-a", PROTOBUF, &request(vec![sent]));
     let found = collector.get(&format!("/trace/{id}"));
     assert_eq!((found.status, found.header("location")), (303, Some(&*format!("/#/trace/alpha/{id}"))));
     assert_eq!(collector.get(&format!("/trace/{}", "0".repeat(32))).status, 404);
