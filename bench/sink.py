@@ -15,6 +15,8 @@ from collections import defaultdict
 from collections.abc import Iterator
 from typing import Any
 
+from bench.words import Sum
+
 ANSWER = b"HTTP/1.1 200 OK\r\ncontent-type: application/x-protobuf\r\ncontent-length: 0\r\n\r\n"
 
 
@@ -39,6 +41,16 @@ class Sink:
                     for span in scope.spans:
                         found = {a.key: a.value.string_value for a in span.attributes}
                         yield tuple(json.loads(found[f"langfuse.observation.{side}"]) for side in ("input", "output"))
+
+    def expect(self, public_key: str, figures: dict[str, Any]) -> None:
+        """Ends the bench where what arrived with this key is not what was sent, by content (`count` and `hash`)."""
+        arrived = Sum()
+        for given, returned in self.contents(public_key):
+            arrived.add(given, returned)
+        if (arrived.count, str(arrived)) != (figures["count"], figures["hash"]):
+            raise SystemExit(
+                f"{public_key}: sent {figures['count']} observations, {arrived.count} arrived or their content differs"
+            )
 
     def stop(self) -> None:
         """Takes no more."""

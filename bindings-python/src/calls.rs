@@ -1,5 +1,6 @@
 //! The calls on clients and observations that take an observation's values; see [`crate::fastcall`].
 
+use std::borrow::Cow;
 use std::ffi::CStr;
 
 use pyo3::prelude::*;
@@ -178,6 +179,16 @@ methods! {
     }
 }
 
+/// What is to be started: of the type that the method stands for or was told, by default under its type's name.
+fn kind_and_name<'a>(
+    keywords: &'a Keywords<'_, '_>,
+    kind: Option<ObservationType>,
+    public_key: &str,
+) -> PyResult<(ObservationType, Cow<'a, str>)> {
+    let kind = kind.unwrap_or_else(|| kind_of(keywords.as_type().as_deref(), public_key));
+    Ok((kind, keywords.name()?.unwrap_or(kind.as_str().into())))
+}
+
 /// Starts an observation below the current one.
 fn start<'py>(
     of: &Bound<'py, Client>,
@@ -186,8 +197,7 @@ fn start<'py>(
 ) -> PyResult<Bound<'py, PyAny>> {
     let handle = &of.get().handle;
     let key = handle.public_key();
-    let kind = kind.unwrap_or_else(|| kind_of(keywords.as_type().as_deref(), key));
-    let name = keywords.name()?.unwrap_or(kind.as_str().into());
+    let (kind, name) = kind_and_name(keywords, kind, key)?;
     let trace_context = trace_context_of(keywords.trace_context().as_deref(), key);
     let mut origin = Origin::read(of.py())?;
     let place = origin.place(handle, trace_context);
@@ -202,8 +212,7 @@ fn scope<'py>(
 ) -> PyResult<Bound<'py, PyAny>> {
     let handle = &of.get().handle;
     let key = handle.public_key();
-    let kind = kind.unwrap_or_else(|| kind_of(keywords.as_type().as_deref(), key));
-    let name = keywords.name()?.unwrap_or(kind.as_str().into());
+    let (kind, name) = kind_and_name(keywords, kind, key)?;
     let trace_context = trace_context_of(keywords.trace_context().as_deref(), key);
     let scope = Scope::plan(handle, &name, kind, trace_context, keywords.end_on_exit(), &keywords.given())?;
     Bound::new(of.py(), scope).map(Bound::into_any)
@@ -216,8 +225,7 @@ fn scope_inside<'py>(
     kind: Option<ObservationType>,
 ) -> PyResult<Bound<'py, PyAny>> {
     let this = of.get();
-    let kind = kind.unwrap_or_else(|| kind_of(keywords.as_type().as_deref(), this.public_key()));
-    let name = keywords.name()?.unwrap_or(kind.as_str().into());
+    let (kind, name) = kind_and_name(keywords, kind, this.public_key())?;
     let scope = Scope::plan(&this.handle, &name, kind, None, keywords.end_on_exit(), &keywords.given())?;
     Bound::new(of.py(), scope.below(of.clone().unbind())).map(Bound::into_any)
 }
@@ -229,8 +237,7 @@ fn start_inside<'py>(
     kind: Option<ObservationType>,
 ) -> PyResult<Bound<'py, PyAny>> {
     let this = of.get();
-    let kind = kind.unwrap_or_else(|| kind_of(keywords.as_type().as_deref(), this.public_key()));
-    let name = keywords.name()?.unwrap_or(kind.as_str().into());
+    let (kind, name) = kind_and_name(keywords, kind, this.public_key())?;
     let current = Current::read(of.py())?;
     begun(
         of.py(),

@@ -209,13 +209,7 @@ pub(crate) fn percent_decoded(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn resolve(options: ClientOptions, env: &[(&str, &str)]) -> (ClientSettings, Vec<String>) {
-        let mut problems = Vec::new();
-        let env: Vec<(String, String)> = env.iter().map(|(k, v)| ((*k).into(), (*v).into())).collect();
-        let get = move |name: &str| env.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone());
-        (ClientSettings::resolve(options, &get, &mut problems), problems)
-    }
+    use crate::config::tests::resolve;
 
     fn to(endpoint: &str) -> ClientOptions {
         ClientOptions { otlp_endpoint: Some(endpoint.into()), ..ClientOptions::default() }

@@ -500,10 +500,10 @@ pub(crate) fn checked_headers(
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
-    fn resolve(options: ClientOptions, env: &[(&str, &str)]) -> (ClientSettings, Vec<String>) {
+    pub(crate) fn resolve(options: ClientOptions, env: &[(&str, &str)]) -> (ClientSettings, Vec<String>) {
         let mut problems = Vec::new();
         let env: Vec<(String, String)> = env.iter().map(|(k, v)| ((*k).into(), (*v).into())).collect();
         let get = move |name: &str| env.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone());

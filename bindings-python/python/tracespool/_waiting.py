@@ -56,15 +56,21 @@ async def arrival(poll: Callable[[], dict[str, Any] | None]) -> dict[str, Any]:
     return answer
 
 
-def _sleeper() -> Any:
-    trio = sys.modules.get("trio")
-    if trio is not None:
+def trio() -> Any:
+    """The module where trio runs the calling task, else `None`."""
+    module = sys.modules.get("trio")
+    if module is not None:
         try:
-            trio.lowlevel.current_task()
+            module.lowlevel.current_task()
         except RuntimeError:
-            pass
-        else:
-            return trio.sleep
+            return None
+    return module
+
+
+def _sleeper() -> Any:
+    running = trio()
+    if running is not None:
+        return running.sleep
     import asyncio
 
     return asyncio.sleep

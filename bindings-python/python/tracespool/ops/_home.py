@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextvars
 import logging
-import sys
+
+from tracespool import _waiting
 
 TYPE_CHECKING = False  # importing `typing` for annotations costs a megabyte
 if TYPE_CHECKING:
@@ -16,15 +17,8 @@ _log = logging.getLogger("tracespool.ops")
 
 def current() -> Asyncio | Trio:
     """The library that runs the calling task. RuntimeError outside of one."""
-    trio = sys.modules.get("trio")
-    if trio is not None:
-        try:
-            trio.lowlevel.current_task()
-        except RuntimeError:
-            pass
-        else:
-            return Trio(trio)
-    return Asyncio()
+    running = _waiting.trio()
+    return Trio(running) if running is not None else Asyncio()
 
 
 def inside() -> bool:
