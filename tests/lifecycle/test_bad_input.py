@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from program import environment
+from program import PUBLIC_KEY, environment
 
 # What is wrong, what it looks like, a word that the warning must hold, and how many observations arrive all the same.
 MISTAKES = {
@@ -20,6 +20,11 @@ MISTAKES = {
         1,
     ),
     "a score without a trace": ("client.score_current_trace(name='worth', value=1.0)", "trace", 0),
+    "a name that observe takes by keyword": (
+        "import tracespool\ntracespool.observe('worker')(lambda: None)()",
+        "worker",
+        1,
+    ),
     "unknown setting": ("Client(nonsense=1)", "nonsense", 0),
 }
 BEFORE = "from tracespool import Client, flush_all\nclient = Client()\n"
@@ -45,6 +50,7 @@ SETTINGS = {
     "LANGFUSE_TIMEOUT": "soon",
     "TRACESPOOL_MAX_BYTES": "all",
     "LANGFUSE_OTEL_COMPRESSION": "brotli",
+    "LANGFUSE_TRACING_ENABLED": "flase",
 }
 
 
@@ -95,3 +101,25 @@ for number, value in enumerate(values):
     ).run(environment(receiver.url))
     assert (ended.code, ended.out) == (0, "went on\n"), ended.err
     assert receiver.whole() == (10, 10, 0, 0)
+
+
+def test_an_unreadable_capture_setting_is_a_warning_and_the_default(receiver, program):
+    name = "LANGFUSE_OBSERVE_DECORATOR_IO_CAPTURE_ENABLED"
+    source = BEFORE + "import tracespool\nfor _ in range(3):\n    tracespool.observe()(lambda: 'out')()" + AFTER
+    ended = program(source).run(environment(receiver.url, **{name: "flase"}))
+    assert (ended.code, ended.out) == (0, "went on\n"), ended.err
+    assert name in ended.err and len(ended.err.strip().splitlines()) == 1, ended.err
+    assert receiver.whole() == (3, 0, 0, 0)
+
+
+def test_a_mask_that_cannot_be_called_lets_nothing_out(receiver, program):
+    source = (
+        "from tracespool import Client, flush_all\nclient = Client(mask='nonsense')\n"
+        "with client.start_as_current_observation(name='step', input='a secret', metadata={'k': 'a secret'}) as step:\n"
+        "    step.update(output='a secret')" + AFTER
+    )
+    ended = program(source).run(environment(receiver.url))
+    assert (ended.code, ended.out) == (0, "went on\n"), ended.err
+    assert "mask is no callable" in ended.err
+    (step,) = receiver.all_observations(PUBLIC_KEY)
+    assert "secret" not in str(step)

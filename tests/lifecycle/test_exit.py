@@ -145,3 +145,16 @@ def test_ctrl_c_interrupts_a_flush(receiver, program):
     assert process.stdout.readline() == "interrupted\n"
     assert time.monotonic() - pressed < 0.5
     process.communicate(timeout=10)
+
+
+def test_ctrl_c_stays_what_ended_the_program_and_the_loss_is_told(program):
+    ended = program(TRACE + "raise KeyboardInterrupt\n").run(environment("http://127.0.0.1:9"))
+    assert ended.code == -signal.SIGINT, (ended.code, ended.err)
+    assert "at exit 10 items were still unsent" in ended.err, ended.err
+
+
+def test_the_loss_is_told_where_the_server_hangs(receiver, program):
+    receiver.fault("hang")
+    ended = program(TRACE).run(environment(receiver.url))
+    assert ended.code == 0 and ended.seconds < GOODBYE + 2.0
+    assert "at exit " in ended.err, ended.err
