@@ -85,7 +85,7 @@ export interface Backend {
   /** Begins to send what is pending; a ticket for the report. `handle` 0 means every client. */
   flush(handle: number, timeout: number, close: boolean): number;
 
-  /** Closes every destination that matches; a ticket for the report. @param which JSON `{publicKey?, baseUrl?, secretKey?}`; `{}` is all. */
+  /** Closes every destination that matches; a ticket for the report. @param which JSON `{public_key?, base_url?, secret_key?}`; `{}` is all. */
   cleanup(which: string, timeout: number): number;
 
   /** Begins to look a prompt up; a ticket. @param request JSON of {@link CorePromptRequest}. */
@@ -114,6 +114,15 @@ export interface Backend {
 
   /** Sends what every client has pending and waits, at most `timeout`; JSON of the report, or `""` where nothing was pending. */
   goodbye(timeout: number): string;
+
+  /**
+   * Says that this environment uses the core; `main` for the main thread's. Once, when the module is loaded. Where no main
+   * thread holds the module, the end of the last worker that does sends what is pending.
+   */
+  enter(main: boolean): void;
+
+  /** Whether the main thread holds the module: then a worker need not say goodbye. */
+  hasMain(): boolean;
 
   /** `traceId`, `spanId` and the sampled flag of a `traceparent` header: JSON, or `null` where W3C says to ignore it. */
   traceparent(header: string): string | null;
@@ -144,7 +153,6 @@ export interface CoreOptions {
   dialect?: string;
   service_name?: string;
   gzip?: boolean;
-  media?: boolean;
   /** The environment variables, on hosts where the core cannot read them. */
   env?: Record<string, string>;
 }

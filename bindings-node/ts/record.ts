@@ -1,14 +1,15 @@
 /**
  * An observation as text, the one thing of it that crosses into the core.
  *
- * A record is a head and fields. Text in it ends with `END` (U+001F) and so must not hold one; what does is written as
- * JSON. The core's `record.rs` reads it and is where each letter is defined; a test compares the two.
+ * A record is a head and fields; the head is written last, because name and type may change until then. Text ends with
+ * `END` (U+001F) and so must not hold one; what does is written as JSON. The core's `record.rs` reads it and is where each letter is defined; a test compares the two.
  *
- *     head    = origin trace-id(32 hex) span-id(16 hex) [parent-id(16 hex)] name END
+ *     head    = origin trace-id(32 hex) span-id(16 hex) [parent-id(16 hex)] type END name END
  *     origin  = "0" begins a trace | "1" has a parent, whose id follows
  *             | "2" was given a trace and a parent in it | "3" was given a trace only
  *     field   = letter value | ("m" | "x") key END value | "!" type END message END stack END
  *     value   = '"' text END            text, as it is
+ *             | "'" json-string END     text, as a JSON string: for text that holds an END
  *             | "{" json END END        JSON; inside it, END text END stands for a string, not empty, not yet escaped
  *             | "#" number END          an integer, or a number
  *             | "t" | "f"               a boolean
@@ -22,8 +23,6 @@ export const Origin = { Root: "0", Child: "1", GivenParent: "2", GivenTrace: "3"
 
 /** The letters of the fields, by the names that the core gives them. */
 export const Letter = {
-  type: "y",
-  name: "n",
   input: "i",
   output: "o",
   /** Metadata that is no mapping. */

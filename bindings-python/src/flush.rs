@@ -6,8 +6,7 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
-use tracespool_core::destination::Destination;
-use tracespool_core::endpoint::{BaseUrl, Endpoint, basic_auth};
+use tracespool_core::destination::{Destination, Wanted};
 use tracespool_core::process::{self, Process};
 use tracespool_core::report::{DestinationReport, Report};
 
@@ -170,23 +169,14 @@ pub(crate) fn cleanup_client<'py>(
     secret_key: Option<&str>,
     timeout: f64,
 ) -> PyResult<Bound<'py, PyDict>> {
-    let authorization = secret_key.map(|secret| basic_auth(public_key, secret));
-    let base_url =
-        base_url.map(|url| BaseUrl::parse(url).map_or_else(|_| url.to_owned(), |url| url.to_string()));
-    let matches = |key: &str, endpoint: &Endpoint| {
-        key == public_key
-            && base_url.as_ref().is_none_or(|url| *url == endpoint.url.to_string())
-            && authorization.as_ref().is_none_or(|wanted| {
-                endpoint.headers.iter().any(|(name, value)| name == "authorization" && value == wanted)
-            })
-    };
+    let wanted = Wanted::new(Some(public_key), base_url, secret_key);
     let is_meant = |handle: &Handle| {
         let settings = handle.core.settings();
-        settings.endpoint.as_ref().is_some_and(|endpoint| matches(&settings.public_key, endpoint))
+        settings.endpoint.as_ref().is_some_and(|endpoint| wanted.matches(&settings.public_key, endpoint))
     };
     let timeout = drain(py, is_meant, timeout)?;
     crate::handle::forget(is_meant);
-    Ticket::cleanup(|destination| matches(destination.public_key(), destination.endpoint()), timeout)
+    Ticket::cleanup(|destination| wanted.matches(destination.public_key(), destination.endpoint()), timeout)
         .wait(py, Some(timeout))
 }
 

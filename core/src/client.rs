@@ -14,6 +14,7 @@ use crate::destination::Destination;
 use crate::encode::otlp::Envelope;
 use crate::held::Held;
 use crate::id::{SpanId, TraceId};
+use crate::media::{Media, MediaField};
 use crate::notice::NoticeKind;
 use crate::observation::{Observation, SpanContext, Start};
 use crate::pipeline::{Item, Wrapper};
@@ -155,7 +156,13 @@ impl Client {
     /// The latest handle of each destination with this public key.
     #[must_use]
     pub fn find(process: &Process, public_key: &str) -> Vec<Self> {
-        process.registry.lock().handles(Some(public_key)).into_iter().map(|inner| Self { inner }).collect()
+        Self::find_all(process, Some(public_key))
+    }
+
+    /// The same, of all of them where no key is named.
+    #[must_use]
+    pub fn find_all(process: &Process, public_key: Option<&str>) -> Vec<Self> {
+        process.registry.lock().handles(public_key).into_iter().map(|inner| Self { inner }).collect()
     }
 
     /// The only handle there is; `None` where there are none or several.
@@ -339,6 +346,13 @@ impl Client {
     pub fn refuse_foreign(&self, reason: DropReason) {
         if let Some(bound) = self.bound() {
             bound.process.refuse(&bound.destination, Lane::Observations, reason, 0);
+        }
+    }
+
+    /// Uploads a content that a field of the observation refers to. Never waits.
+    pub fn attach(&self, context: &SpanContext, field: MediaField, content: Media) {
+        if let Some(bound) = self.bound().filter(|_| self.enabled()) {
+            bound.attach(context, field, content);
         }
     }
 

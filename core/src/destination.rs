@@ -11,7 +11,7 @@ use crate::budget::Budget;
 use crate::config::{ClientSettings, FIRST_LINGER, FIRST_OBSERVATIONS};
 use crate::control::Load;
 use crate::encode::otlp::Envelope;
-use crate::endpoint::Endpoint;
+use crate::endpoint::{BaseUrl, Endpoint, basic_auth};
 use crate::key::DestinationKey;
 use crate::report::{Counters, Lane, Tally};
 use crate::upload::{self, Contents};
@@ -47,6 +47,39 @@ pub struct Destination {
     refusing: AtomicBool,
     refused: Mutex<RefusedTraces>,
     retired: Arc<Counters>,
+}
+
+/// Which destinations a clean-up means. What is not said matches everything.
+#[derive(Clone, Debug, Default)]
+pub struct Wanted {
+    public_key: Option<String>,
+    base_url: Option<String>,
+    authorization: Option<String>,
+}
+
+impl Wanted {
+    /// Those with this public key, base URL (however it is spelled) and secret key; a secret says nothing without its
+    /// public key.
+    #[must_use]
+    pub fn new(public_key: Option<&str>, base_url: Option<&str>, secret_key: Option<&str>) -> Self {
+        Self {
+            public_key: public_key.map(str::to_owned),
+            base_url: base_url
+                .map(|url| BaseUrl::parse(url).map_or_else(|_| url.to_owned(), |url| url.to_string())),
+            authorization: public_key.zip(secret_key).map(|(key, secret)| basic_auth(key, secret)),
+        }
+    }
+
+    /// Whether it means this one.
+    #[must_use]
+    pub fn matches(&self, public_key: &str, endpoint: &Endpoint) -> bool {
+        let sends = |wanted: &String| {
+            endpoint.headers.iter().any(|(name, value)| name == "authorization" && value == wanted)
+        };
+        self.public_key.as_ref().is_none_or(|key| key == public_key)
+            && self.base_url.as_ref().is_none_or(|url| *url == endpoint.url.to_string())
+            && self.authorization.as_ref().is_none_or(sends)
+    }
 }
 
 impl Drop for Destination {

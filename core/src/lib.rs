@@ -20,6 +20,7 @@ pub mod filter;
 pub mod held;
 pub mod histogram;
 pub mod id;
+pub mod interchange;
 pub mod key;
 pub mod media;
 #[cfg(feature = "native")]

@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 use crate::attr::{Field, Level, ObservationType};
 use crate::budget::reserve;
 use crate::client::Bound;
-use crate::encode::dialect::{Dialect, Translator};
+use crate::encode::dialect::Dialect;
 use crate::encode::otlp::Value;
 use crate::held::Held;
 use crate::id::{SpanId, TraceId, Traceparent};
@@ -119,8 +119,9 @@ impl Observation {
         let settings = &bound.settings;
         let began = start.start_time.unwrap_or(now);
         let local_root = parent.is_none() || start.trace_context.is_some();
+        let given = start.trace_context.is_some();
         let mut record = Record {
-            values: Values::new(Translator::new(settings.dialect, start.kind, began)),
+            values: Values::begin(settings, start.name, start.kind, began, local_root, given),
             parent,
             start: began,
             reserved: 0,
@@ -131,20 +132,6 @@ impl Observation {
             record.refused = Some(DropReason::QueueFull);
         }
         let values = &mut record.values;
-        values.set_name(start.name);
-        values.set(Field::Type, Value::Str(start.kind.as_str()));
-        if local_root {
-            values.set(Field::AppRoot, Value::Bool(true));
-        }
-        if start.trace_context.is_some() {
-            values.set(Field::AsRoot, Value::Bool(true));
-        }
-        if let Some(environment) = &settings.environment {
-            values.set(Field::Environment, Value::Str(environment));
-        }
-        if let Some(release) = &settings.release {
-            values.set(Field::Release, Value::Str(release));
-        }
         if let Some(propagated) = start.propagated {
             values.propagate(propagated);
         }

@@ -190,7 +190,7 @@ impl Propagated {
         }
     }
 
-    fn put(&mut self, field: Field, value: Propagation) {
+    pub(crate) fn put(&mut self, field: Field, value: Propagation) {
         self.fields.retain(|(other, _)| *other != field);
         self.fields.push((field, value));
     }

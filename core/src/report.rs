@@ -252,6 +252,12 @@ pub struct DestinationReport {
 }
 
 impl Report {
+    /// As JSON.
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        serde_json::to_string(self).unwrap_or_default()
+    }
+
     /// Sums destinations up.
     #[must_use]
     pub fn of(destinations: Vec<DestinationReport>) -> Self {

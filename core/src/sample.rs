@@ -26,6 +26,13 @@ impl Sampler {
         Ok(Self { bound: (rate < 1.0).then_some(bound) })
     }
 
+    /// The share of traces that is kept.
+    #[must_use]
+    #[allow(clippy::cast_precision_loss)]
+    pub fn rate(self) -> f64 {
+        self.bound.map_or(1.0, |bound| bound as f64 / 18_446_744_073_709_551_616.0)
+    }
+
     /// Whether the trace is recorded.
     #[must_use]
     pub fn keeps(self, trace_id: TraceId) -> bool {

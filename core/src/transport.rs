@@ -42,6 +42,14 @@ pub enum Method {
 }
 
 impl Method {
+    /// Reads the word.
+    #[must_use]
+    pub fn parse(word: &str) -> Option<Self> {
+        [Self::Get, Self::Post, Self::Put, Self::Patch, Self::Delete]
+            .into_iter()
+            .find(|method| method.as_str() == word)
+    }
+
     /// The method as it stands in a request line.
     #[must_use]
     pub fn as_str(self) -> &'static str {

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use std::cell::Cell;
 
 use crate::attr::{Field, Level, OBSERVATION_METADATA, ObservationType, TRACE_METADATA};
-use crate::config::OBSERVATION_BYTES;
+use crate::config::{ClientSettings, OBSERVATION_BYTES};
 use crate::encode::dialect::{Dialect, Translator, as_json};
 use crate::encode::otlp::{self, SpanHead, Value};
 use crate::id::SpanId;
@@ -115,6 +115,34 @@ impl Values {
 
     pub(crate) fn new(translator: Option<Translator>) -> Self {
         Self { room: Room::take(), status: None, error: false, replaced: false, translator }
+    }
+
+    /// What every observation of a client begins with. `local_root` for the first one of this process in its trace, `given`
+    /// where the caller named the trace.
+    pub(crate) fn begin(
+        settings: &ClientSettings,
+        name: &str,
+        kind: ObservationType,
+        start: u64,
+        local_root: bool,
+        given: bool,
+    ) -> Self {
+        let mut values = Self::new(Translator::new(settings.dialect, kind, start));
+        values.set_name(name);
+        values.set(Field::Type, Value::Str(kind.as_str()));
+        if local_root {
+            values.set(Field::AppRoot, Value::Bool(true));
+        }
+        if given {
+            values.set(Field::AsRoot, Value::Bool(true));
+        }
+        if let Some(environment) = &settings.environment {
+            values.set(Field::Environment, Value::Str(environment));
+        }
+        if let Some(release) = &settings.release {
+            values.set(Field::Release, Value::Str(release));
+        }
+        values
     }
 
     /// The name.
@@ -276,6 +304,11 @@ impl Values {
     /// Sets one top-level key of the metadata, or replaces its value.
     pub fn set_metadata(&mut self, key: &str, value: Value<'_>) {
         self.set_key(OBSERVATION_METADATA, key, value, false);
+    }
+
+    /// The same, or one key of the trace's metadata.
+    pub(crate) fn set_any_metadata(&mut self, key: &str, value: Value<'_>, trace: bool) {
+        self.set_key(if trace { TRACE_METADATA } else { OBSERVATION_METADATA }, key, value, trace);
     }
 
     fn set_key(&mut self, prefix: &'static str, key: &str, value: Value<'_>, trace: bool) {

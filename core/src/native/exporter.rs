@@ -24,6 +24,8 @@ use crate::transport::{Outcome, Slot, Transport};
 const REST_AFTER: u64 = 30_000_000_000;
 /// Commands and actions handled before the sockets are looked at again: well below a millisecond's worth.
 const SLICE: usize = 128;
+/// And bytes of records that are encoded in one.
+const SLICE_BYTES: usize = 128 * 1024;
 /// How often the cache is searched for what nobody uses.
 const SWEEP: u64 = 60_000_000_000;
 /// After a panic the loop goes on, but not more often than this.
@@ -334,12 +336,14 @@ impl Work {
                 return End::Rest;
             };
             let mut more = false;
+            let mut work = 0;
             for taken in 0.. {
                 let Ok(command) = process.inbox().try_recv() else {
                     break;
                 };
+                work += command.work();
                 self.pipeline.handle_command(command, now);
-                if taken >= SLICE {
+                if taken >= SLICE || work >= SLICE_BYTES {
                     more = true;
                     break;
                 }

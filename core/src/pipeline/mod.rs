@@ -38,6 +38,7 @@ use self::timer::{Timer, Timers};
 use crate::config::CROWDED_LINGER;
 use crate::control::Control;
 use crate::destination::{Destination, nanos};
+use crate::interchange::record::read;
 use crate::notice::NoticeKind;
 use crate::report::{DropReason, Lane};
 use crate::shared::Shared;
@@ -64,6 +65,19 @@ pub enum Command {
     Flush(FlushRequest),
     /// Carry a request and hand its outcome back.
     Control(Box<Control>),
+}
+
+impl Command {
+    /// Bytes that have to be worked through when it is handled.
+    #[must_use]
+    pub fn work(&self) -> usize {
+        match self {
+            Self::Submit { item: Item { wrapper: Some(Wrapper::Unread(_)), payload, .. }, .. } => {
+                payload.len()
+            }
+            _ => 0,
+        }
+    }
 }
 
 /// What a driver has to do.
@@ -154,7 +168,11 @@ impl Pipeline {
     /// Takes what a caller asks for. Call [`Pipeline::poll_action`] afterwards.
     pub fn handle_command(&mut self, command: Command, now: Now) {
         match command {
-            Command::Submit { destination, lane, item } => self.submit(destination, lane, item, now),
+            Command::Submit { destination, lane, item } => {
+                if let Some(item) = read(&self.shared, &destination, item) {
+                    self.submit(destination, lane, item, now);
+                }
+            }
             Command::Flush(request) => self.begin_flush(&request, now),
             Command::Control(control) => self.begin_control(control, now),
         }

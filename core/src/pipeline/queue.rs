@@ -9,6 +9,7 @@ use bytes::Bytes;
 use crate::config::{REQUEST_BYTES, SCORE_FLUSH_AT, SCORE_REQUEST_BYTES};
 use crate::encode::otlp::Envelope;
 use crate::encode::scores;
+use crate::interchange::record::Unread;
 use crate::report::Lane;
 use crate::transport::Payload;
 use crate::upload::Content;
@@ -38,6 +39,8 @@ pub enum Wrapper {
     Event(Box<[u8]>),
     /// A span of another scope and resource than the process's own.
     Envelope(Arc<Envelope>),
+    /// The payload is a record that has yet to be encoded.
+    Unread(Box<Unread>),
 }
 
 impl Wrapper {
@@ -45,6 +48,7 @@ impl Wrapper {
         match self {
             Self::Event(head) => head.len() + 1,
             Self::Envelope(envelope) => envelope.overhead(),
+            Self::Unread(_) => size_of::<Unread>(),
         }
     }
 }

@@ -1,0 +1,439 @@
+//! An observation as text, handed over once, when it ends. It is read and encoded by the exporter, not by the call.
+//!
+//! ```text
+//! head    = origin trace-id(32 hex) span-id(16 hex) [parent-id(16 hex)] type END name END
+//! origin  = "0" begins a trace | "1" has a parent | "2" was given a trace and a parent in it | "3" was given a trace
+//! field   = letter value | ("m" | "x") key END value | "!" type END message END stack END
+//! value   = '"' text END            text, as it is
+//!         | "'" json-string END     text, as a JSON string: for text that holds an END
+//!         | "{" json END END        JSON; inside it END text END is a string that is not escaped yet, never empty
+//!         | "#" number END
+//!         | "t" | "f"
+//!         | "[" count END (text END)*
+//! ```
+//!
+//! `END` is U+001F, which JSON text never holds. A field that comes again replaces, as everywhere.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use bytes::Bytes;
+
+use crate::attr::{Field, Level, ObservationType};
+use crate::budget::reserve;
+use crate::client::{Bound, Client};
+use crate::config::ClientSettings;
+use crate::destination::Destination;
+use crate::encode::otlp::Value;
+use crate::id::{SpanId, TraceId};
+use crate::observation::{Raised, SpanContext};
+use crate::pipeline::{Item, Wrapper};
+use crate::report::{DropReason, Lane};
+use crate::shared::Shared;
+use crate::values::Values;
+
+/// Ends every piece of text.
+pub const END: char = '\u{1f}';
+/// Larger records are encoded by the call: the exporter's steps stay short, and whoever made such a value has spent far more
+/// on it.
+const ENCODED_LATER: usize = 64 * 1024;
+
+/// The letters of the fields.
+pub const LETTERS: [(u8, Field); 19] = [
+    (b'i', Field::Input),
+    (b'o', Field::Output),
+    (b'd', Field::Metadata),
+    (b'l', Field::Level),
+    (b's', Field::StatusMessage),
+    (b'M', Field::Model),
+    (b'P', Field::ModelParameters),
+    (b'u', Field::UsageDetails),
+    (b'c', Field::CostDetails),
+    (b'C', Field::CompletionStartTime),
+    (b'p', Field::PromptName),
+    (b'q', Field::PromptVersion),
+    (b'v', Field::Version),
+    (b'e', Field::Environment),
+    (b'U', Field::UserId),
+    (b'S', Field::SessionId),
+    (b'N', Field::TraceName),
+    (b'T', Field::TraceTags),
+    (b'B', Field::TracePublic),
+];
+/// The first of the letters for attributes that only the SDK itself writes, in the order of [`INTERNAL`].
+const FIRST_INTERNAL: u8 = b'0';
+/// What an experiment puts on everything below one of its items.
+const INTERNAL: [Field; 9] = [
+    Field::ExperimentId,
+    Field::ExperimentName,
+    Field::ExperimentDescription,
+    Field::ExperimentMetadata,
+    Field::ExperimentDatasetId,
+    Field::ExperimentItemId,
+    Field::ExperimentItemVersion,
+    Field::ExperimentItemExpectedOutput,
+    Field::ExperimentItemMetadata,
+];
+/// One top-level key of the metadata, of the trace's metadata, and what was raised.
+pub(super) const METADATA: u8 = b'm';
+pub(super) const TRACE_METADATA: u8 = b'x';
+const EXCEPTION: u8 = b'!';
+
+/// The field of a letter.
+pub(super) fn field(letter: u8) -> Option<Field> {
+    if let Some((_, field)) = LETTERS.iter().find(|(other, _)| *other == letter) {
+        return Some(*field);
+    }
+    INTERNAL.get(usize::from(letter.checked_sub(FIRST_INTERNAL)?)).copied()
+}
+
+/// The letter of a field.
+#[must_use]
+pub fn letter(field: Field) -> Option<u8> {
+    if let Some((letter, _)) = LETTERS.iter().find(|(_, other)| *other == field) {
+        return Some(*letter);
+    }
+    let at = INTERNAL.iter().position(|other| *other == field)?;
+    Some(FIRST_INTERNAL + u8::try_from(at).ok()?)
+}
+
+/// What the exporter needs to encode a record.
+#[derive(Clone, Debug)]
+pub struct Unread {
+    pub(crate) settings: Arc<ClientSettings>,
+    pub(crate) start: u64,
+    pub(crate) end: u64,
+}
+
+impl Unread {
+    /// The bytes of the span; `None` where the text is no record.
+    pub(crate) fn encode(&self, text: &[u8]) -> Option<Box<[u8]>> {
+        let mut rest = Rest(std::str::from_utf8(text).ok()?);
+        let head = Head::read(&mut rest)?;
+        let settings = &self.settings;
+        let mut values =
+            Values::begin(settings, head.name, head.kind, self.start, head.is_local_root(), head.is_given());
+        let mut scratch = Vec::new();
+        while let Some(letter) = rest.letter() {
+            match letter {
+                METADATA | TRACE_METADATA => {
+                    let key = rest.text()?;
+                    let trace = letter == TRACE_METADATA;
+                    rest.value(&mut scratch, |value| values.set_any_metadata(key, value, trace))?;
+                }
+                EXCEPTION => {
+                    let (kind, message, stack) = (rest.text()?, rest.text()?, rest.text()?);
+                    let status = if message.is_empty() { kind } else { message };
+                    values.set_exception(self.end, status, &Raised { kind, message, stack });
+                }
+                letter => {
+                    let field = field(letter)?;
+                    rest.value(&mut scratch, |value| values.set_word(field, value))?;
+                }
+            }
+        }
+        let context =
+            SpanContext { trace_id: head.trace_id, span_id: head.span_id, destination: 0, recorded: true };
+        Some(values.span(&context, head.parent, self.start, self.end))
+    }
+}
+
+impl Values {
+    /// Sets a field whose value may be one of a closed vocabulary.
+    fn set_word(&mut self, field: Field, value: Value<'_>) {
+        let text = match value {
+            Value::Str(text) => Some(Cow::Borrowed(text)),
+            Value::Utf8(text) => Some(String::from_utf8_lossy(text)),
+            _ => None,
+        };
+        match (field, text) {
+            (Field::Level, Some(word)) => {
+                if let Some(level) = Level::parse(&word) {
+                    self.set_level(level);
+                }
+            }
+            (Field::StatusMessage, Some(message)) => self.set_status_message(&message),
+            _ => self.set(field, value),
+        }
+    }
+}
+
+struct Head<'a> {
+    origin: u8,
+    trace_id: TraceId,
+    span_id: SpanId,
+    parent: Option<SpanId>,
+    kind: ObservationType,
+    name: &'a str,
+}
+
+impl<'a> Head<'a> {
+    fn read(rest: &mut Rest<'a>) -> Option<Self> {
+        let origin = rest.letter()?;
+        let trace_id = TraceId::parse(rest.take(32)?)?;
+        let span_id = SpanId::parse(rest.take(16)?)?;
+        let parent = match origin {
+            b'0' | b'3' => None,
+            b'1' | b'2' => Some(SpanId::parse(rest.take(16)?)?),
+            _ => return None,
+        };
+        let kind = ObservationType::parse(rest.text()?)?;
+        Some(Self { origin, trace_id, span_id, parent, kind, name: rest.text()? })
+    }
+
+    fn is_local_root(&self) -> bool {
+        self.origin != b'1'
+    }
+
+    fn is_given(&self) -> bool {
+        matches!(self.origin, b'2' | b'3')
+    }
+}
+
+/// What is still to be read.
+pub(super) struct Rest<'a>(pub(super) &'a str);
+
+impl<'a> Rest<'a> {
+    pub(super) fn letter(&mut self) -> Option<u8> {
+        let letter = *self.0.as_bytes().first()?;
+        self.0 = self.0.get(1..)?;
+        Some(letter)
+    }
+
+    fn take(&mut self, len: usize) -> Option<&'a str> {
+        let (taken, rest) = self.0.split_at_checked(len)?;
+        self.0 = rest;
+        Some(taken)
+    }
+
+    pub(super) fn text(&mut self) -> Option<&'a str> {
+        let (text, rest) = self.0.split_once(END)?;
+        self.0 = rest;
+        Some(text)
+    }
+
+    /// Reads a value and hands it on; `scratch` holds what has to be put together.
+    pub(super) fn value(&mut self, scratch: &mut Vec<u8>, take: impl FnOnce(Value<'_>)) -> Option<()> {
+        match self.letter()? {
+            b'"' => take(Value::Str(self.text()?)),
+            b'\'' => {
+                let text: String = serde_json::from_str(self.text()?).ok()?;
+                take(Value::Str(&text));
+            }
+            b'{' => self.json(scratch, take)?,
+            b'#' => {
+                let text = self.text()?;
+                match text.parse::<i64>() {
+                    Ok(number) => take(Value::Int(number)),
+                    Err(_) => take(Value::Double(text.parse().ok()?)),
+                }
+            }
+            b't' => take(Value::Bool(true)),
+            b'f' => take(Value::Bool(false)),
+            b'[' => {
+                let count: usize = self.text()?.parse().ok()?;
+                // Each takes a byte at least, so a wrong count asks for no more memory than the text has.
+                let texts: Option<Vec<String>> =
+                    (0..count.min(self.0.len())).map(|_| self.text().map(str::to_owned)).collect();
+                take(Value::Strs(&texts?));
+            }
+            _ => return None,
+        }
+        Some(())
+    }
+
+    fn json(&mut self, scratch: &mut Vec<u8>, take: impl FnOnce(Value<'_>)) -> Option<()> {
+        let first = self.text()?;
+        if self.0.starts_with(END) {
+            self.0 = self.0.get(1..)?;
+            take(Value::Str(first));
+            return Some(());
+        }
+        scratch.clear();
+        scratch.extend_from_slice(first.as_bytes());
+        loop {
+            serde_json::to_writer(&mut *scratch, self.text()?).ok()?;
+            scratch.extend_from_slice(self.text()?.as_bytes());
+            if self.0.starts_with(END) {
+                self.0 = self.0.get(1..)?;
+                break;
+            }
+        }
+        take(Value::Utf8(scratch));
+        Some(())
+    }
+}
+
+impl Client {
+    /// Hands an observation over that its binding has kept as text until it ended. Never waits; nanoseconds since 1970.
+    /// What is no record is counted as `encode_failed`.
+    pub fn take_record(&self, record: String, start: u64, end: u64) {
+        if !self.enabled() {
+            return;
+        }
+        let Some(bound) = self.bound() else { return };
+        bound.take_record(record, start, end);
+    }
+}
+
+impl Bound {
+    fn take_record(&self, record: String, start: u64, end: u64) {
+        let (process, destination) = (&self.process, &self.destination);
+        let refuse = |reason| process.refuse(destination, Lane::Observations, reason, 0);
+        // Where the ids stand is the same in every record.
+        let Some(trace) = record.get(1..33).and_then(TraceId::parse).map(TraceId::low) else {
+            return refuse(DropReason::EncodeFailed);
+        };
+        let root = !matches!(record.as_bytes().first(), Some(b'1' | b'2'));
+        if !root && destination.refuses(trace) {
+            return refuse(DropReason::QueueFull);
+        }
+        let unread = Unread { settings: self.settings.clone(), start, end };
+        let (payload, wrapper) = if record.len() > ENCODED_LATER {
+            let Some(payload) = unread.encode(record.as_bytes()) else {
+                return refuse(DropReason::EncodeFailed);
+            };
+            (Bytes::from(payload), None)
+        } else {
+            (Bytes::from(record), Some(Wrapper::Unread(Box::new(unread))))
+        };
+        let submitted = process.now().mono;
+        let item = Item { payload, wrapper, content: None, submitted, timeout: self.settings.timeout };
+        match reserve(&destination.budget, &process.shared.budget, item.cost(), root) {
+            Ok(()) => process.submit(destination, Lane::Observations, item),
+            Err(reason) => {
+                destination.refuse(trace);
+                refuse(reason);
+            }
+        }
+    }
+}
+
+/// Encodes what is still a record, on the exporter's side; `None` where it is none, which is counted.
+pub(crate) fn read(shared: &Shared, destination: &Destination, mut item: Item) -> Option<Item> {
+    let Some(Wrapper::Unread(unread)) = &item.wrapper else {
+        return Some(item);
+    };
+    let (before, len) = (item.cost(), item.payload.len());
+    let Some(payload) = unread.encode(&item.payload) else {
+        destination.waiting.fetch_sub(1, Ordering::Relaxed);
+        destination.waiting_bytes.fetch_sub(len, Ordering::Relaxed);
+        destination.budget.release(before);
+        shared.budget.release(before);
+        destination.counters.dropped(Lane::Observations, DropReason::EncodeFailed, 1);
+        return None;
+    };
+    (item.payload, item.wrapper) = (payload.into(), None);
+    let (now, grown) = (item.cost(), item.payload.len());
+    // What was taken in is kept, although it may have become somewhat larger.
+    for budget in [&shared.budget, &destination.budget] {
+        budget.take_always(now.saturating_sub(before));
+        budget.release(before.saturating_sub(now));
+    }
+    // Wraps where it has become smaller, and the sum is right all the same.
+    destination.waiting_bytes.fetch_add(grown.wrapping_sub(len), Ordering::Relaxed);
+    Some(item)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::ClientOptions;
+    use crate::config::Limits;
+    use crate::encode::otlp::Envelope;
+    use crate::process::{Clock, Process};
+    use crate::transport::Now;
+
+    #[derive(Debug)]
+    struct Still;
+    impl Clock for Still {
+        fn now(&self) -> Now {
+            Now { mono: 1, unix: 1 }
+        }
+    }
+
+    fn home() -> Arc<Process> {
+        static PROCESS: std::sync::OnceLock<Arc<Process>> = std::sync::OnceLock::new();
+        PROCESS
+            .get_or_init(|| {
+                Process::new(Limits::default(), Envelope::new(&[], "scope", "1"), Box::new(Still))
+            })
+            .clone()
+    }
+
+    fn client(key: &str) -> Client {
+        let options = ClientOptions {
+            public_key: Some(key.to_owned()),
+            secret_key: Some("sk".to_owned()),
+            base_url: Some("http://h".to_owned()),
+            ..ClientOptions::default()
+        };
+        Client::open(options, &|_| None, home)
+    }
+
+    const HEAD: &str =
+        "10af7651916cd43dd8448eb211c80319cb7ad6b716920333100f067aa0ba902b7generation\u{1f}chat\u{1f}";
+
+    fn encode(fields: &str) -> Option<String> {
+        let client = client("pk-record");
+        let unread = Unread { settings: Arc::new(client.settings().clone()), start: 5, end: 7 };
+        let span = unread.encode(format!("{HEAD}{fields}").replace('|', "\u{1f}").as_bytes())?;
+        Some(String::from_utf8_lossy(&span).into_owned())
+    }
+
+    #[test]
+    fn every_kind_of_value_is_read() {
+        let span = encode(
+            "i\"plain \"text\"|o{{\"a\":|say \"hi\"\n|,\"b\":[1,|two|]}||mkey|#12|mhalf|#0.5|myes|tM\"gpt|T[2|a|b|\
+             s'\"x\\u001fy\"|l\"ERROR|xtenant|\"acme|",
+        )
+        .unwrap();
+        for part in [
+            "plain \"text\"",
+            r#"{"a":"say \"hi\"\n","b":[1,"two"]}"#,
+            "langfuse.observation.metadata.key",
+            "langfuse.observation.metadata.half",
+            "langfuse.trace.metadata.tenant",
+            "acme",
+            "gpt",
+            "x\u{1f}y",
+            "ERROR",
+            "generation",
+        ] {
+            assert!(span.contains(part), "{part} in {span}");
+        }
+        assert!(!span.contains("is_app_root"));
+    }
+
+    #[test]
+    fn what_is_no_record_is_refused_and_counted() {
+        for bad in
+            ["i", "i\"never ended", "i{{\"a\":|x", "i#twelve|", "~\"x|", "m", "mkey|", "T[9|a|", "!a|b|"]
+        {
+            assert!(encode(bad).is_none(), "{bad}");
+        }
+        assert!(encode("").is_some());
+        let client = client("pk-record-bad");
+        client.take_record("nonsense".to_owned(), 1, 2);
+        client.take_record(format!("{HEAD}i\"x").replace('|', "\u{1f}"), 1, 2);
+        let process = home();
+        let mut pipeline = crate::pipeline::Pipeline::new(process.shared().clone(), process.now());
+        while let Ok(command) = process.inbox().try_recv() {
+            pipeline.handle_command(command, process.now());
+        }
+        let tally = client.tally(Lane::Observations);
+        assert_eq!((tally.submitted, tally.dropped[DropReason::EncodeFailed as usize]), (2, 2));
+    }
+
+    #[test]
+    fn letters_are_unique_and_lead_back() {
+        for (letter_, field_) in LETTERS {
+            assert_eq!((field(letter_), letter(field_)), (Some(field_), Some(letter_)));
+        }
+        for field_ in INTERNAL {
+            assert_eq!(letter(field_).and_then(field), Some(field_));
+        }
+        assert!(field(METADATA).is_none() && field(TRACE_METADATA).is_none() && field(EXCEPTION).is_none());
+    }
+}

@@ -1,0 +1,457 @@
+//! The handles and tickets of one environment (a thread of Node, an isolate of an edge host). Every method takes and gives
+//! numbers and text; a handle or ticket that is not there is no error, because it may have been given back just now.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use super::options::{Asked, Settings};
+use super::{answers, record, scope, score};
+use crate::attr::{OBSERVATION_METADATA, TRACE_METADATA};
+use crate::client::{Client, Home};
+use crate::config::ClientOptions;
+use crate::control::{ControlRequest, ControlTicket, Target};
+use crate::destination::Wanted;
+use crate::id::{SpanId, TraceId, Traceparent};
+use crate::media::{self, Media, MediaField, MediaSource, Place, Shape};
+use crate::notice::NoticeKind;
+use crate::observation::SpanContext;
+use crate::process::Ticket;
+use crate::prompt::fetch::{PromptRequest, PromptTicket, RETRIES, disabled};
+use crate::prompt::{Kind, Which};
+use crate::report::{DropReason, Report};
+use crate::transport::Method;
+
+/// Longest deadline that is taken.
+const FOREVER: Duration = Duration::from_secs(24 * 3600);
+
+/// Opens a client in the host's environment; the map holds its variables where the core cannot read them.
+pub type Open = fn(ClientOptions, Option<std::collections::HashMap<String, String>>) -> Client;
+
+/// See the module.
+#[derive(Debug)]
+pub struct Session {
+    home: Home,
+    open: Open,
+    clients: Table<Client>,
+    tickets: Table<Pending>,
+}
+
+/// What somebody waits for.
+#[derive(Debug)]
+enum Pending {
+    Report(Ticket),
+    Prompt(PromptTicket),
+    Request(ControlTicket),
+    /// It is known already.
+    Known(String),
+}
+
+/// Things by number, from 1.
+#[derive(Debug)]
+struct Table<T> {
+    places: Vec<Option<T>>,
+    free: Vec<u32>,
+}
+
+impl<T> Table<T> {
+    const EMPTY: Self = Self { places: Vec::new(), free: Vec::new() };
+
+    fn add(&mut self, thing: T) -> u32 {
+        if let Some(number) = self.free.pop() {
+            if let Some(place) = self.places.get_mut(number as usize - 1) {
+                *place = Some(thing);
+            }
+            return number;
+        }
+        self.places.push(Some(thing));
+        u32::try_from(self.places.len()).unwrap_or(u32::MAX)
+    }
+
+    #[inline]
+    fn get(&self, number: u32) -> Option<&T> {
+        self.places.get((number as usize).wrapping_sub(1))?.as_ref()
+    }
+
+    fn remove(&mut self, number: u32) -> Option<T> {
+        let thing = self.places.get_mut((number as usize).wrapping_sub(1))?.take()?;
+        self.free.push(number);
+        Some(thing)
+    }
+}
+
+/// Milliseconds since 1970 as nanoseconds, to the microsecond. What is no moment is 1970.
+#[must_use]
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // saturates
+pub(super) fn nanos(milliseconds: f64) -> u64 {
+    ((milliseconds * 1e3).round() as u64).saturating_mul(1_000)
+}
+
+fn duration(milliseconds: f64) -> Duration {
+    Duration::try_from_secs_f64(milliseconds.max(0.0) / 1e3).unwrap_or(FOREVER).min(FOREVER)
+}
+
+impl Session {
+    /// An empty one.
+    #[must_use]
+    pub const fn new(home: Home, open: Open) -> Self {
+        Self { home, open, clients: Table::EMPTY, tickets: Table::EMPTY }
+    }
+
+    /// A handle on a client; see [`Asked`] for the options.
+    pub fn open(&mut self, options: &str) -> u32 {
+        let mut problems = Vec::new();
+        let mut asked = Asked::read(options, &mut problems);
+        let env = asked.env.take();
+        let client = (self.open)(asked.options(&mut problems), env);
+        if !problems.is_empty() {
+            let process = (self.home)();
+            let now = process.now().mono;
+            for problem in problems {
+                let key = &client.settings().public_key;
+                process.shared().notices.add(NoticeKind::Configuration, key, 1, now, || problem.clone());
+            }
+        }
+        self.clients.add(client)
+    }
+
+    /// What a handle came to be: JSON, empty where there is none.
+    #[must_use]
+    pub fn settings(&self, handle: u32) -> String {
+        let settings = self.clients.get(handle).map(Settings::of);
+        settings.and_then(|settings| serde_json::to_string(&settings).ok()).unwrap_or_default()
+    }
+
+    /// New handles on what the cache holds under this public key, or on everything.
+    pub fn find(&mut self, public_key: Option<&str>) -> Vec<u32> {
+        let found = Client::find_all(&(self.home)(), public_key);
+        found.into_iter().map(|client| self.clients.add(client)).collect()
+    }
+
+    /// Gives a handle back.
+    pub fn release(&mut self, handle: u32) {
+        self.clients.remove(handle);
+    }
+
+    /// Whether a trace is kept by the client's sample rate.
+    #[must_use]
+    pub fn keeps(&self, handle: u32, trace_id: &str) -> bool {
+        let trace_id = TraceId::parse(trace_id);
+        self.clients.get(handle).zip(trace_id).is_none_or(|(client, id)| client.settings().sampler.keeps(id))
+    }
+
+    /// Takes an ended observation; see [`record`].
+    #[inline]
+    pub fn end(&self, handle: u32, start: f64, end: f64, record: String) {
+        if let Some(client) = self.clients.get(handle) {
+            client.take_record(record, nanos(start), nanos(end));
+        }
+    }
+
+    /// Counts observations that were started and given up.
+    pub fn never_ended(&self, handle: u32, count: u32) {
+        if let Some(client) = self.clients.get(handle) {
+            for _ in 0..count {
+                client.refuse_foreign(DropReason::NeverEnded);
+            }
+        }
+    }
+
+    /// Counts content that a mask failed on.
+    pub fn mask_failed(&self, handle: u32) {
+        if let Some(client) = self.clients.get(handle) {
+            client.count_mask_failure();
+        }
+    }
+
+    /// Hands a score over; what is wrong with it, or `None`.
+    #[must_use]
+    pub fn score(&self, handle: u32, score: &str) -> Option<String> {
+        let client = self.clients.get(handle)?;
+        score::read(score).and_then(|score| client.score(score)).err()
+    }
+
+    /// Takes a content out of a value; the reference that stands for it. `None` where it is none, or media are not uploaded.
+    #[must_use]
+    pub fn media(
+        &self,
+        handle: u32,
+        ids: (&str, &str),
+        field: &str,
+        content_type: &str,
+        content: Content<'_>,
+    ) -> Option<String> {
+        let client = self.clients.get(handle).filter(|client| client.enabled() && client.settings().media)?;
+        let field = [MediaField::Input, MediaField::Output, MediaField::Metadata]
+            .into_iter()
+            .find(|known| known.as_str() == field)?;
+        let (content, source) = match content {
+            Content::Bytes(bytes) => (Media::new(content_type, bytes.to_vec())?, MediaSource::Bytes),
+            Content::Text(text) => {
+                let (kind, text) = media::data_uri(text).unwrap_or((content_type, text));
+                (Media::new(kind, media::decode(text)?)?, MediaSource::DataUri)
+            }
+        };
+        let context = SpanContext {
+            trace_id: TraceId::parse(ids.0)?,
+            span_id: SpanId::parse(ids.1)?,
+            destination: client.destination_key(),
+            recorded: true,
+        };
+        let reference = content.reference(source);
+        client.attach(&context, field, content);
+        Some(reference)
+    }
+
+    /// The content type of the member `data` of a provider's message.
+    #[must_use]
+    pub fn media_type(shape: &str) -> Option<String> {
+        let said: Said<'_> = serde_json::from_str(shape).ok()?;
+        let shape = Shape {
+            kind: said.r#type,
+            media_type: said.media_type,
+            mime_type: said.mime_type,
+            format: said.format,
+            transcript: said.transcript,
+        };
+        let place = said.place.map_or(Place::Anywhere, |name| Place::inside(name.as_bytes()));
+        media::provider_type(place, &shape).map(str::to_owned)
+    }
+
+    /// What holds inside a scope: see [`scope::propagate`].
+    #[must_use]
+    pub fn propagate(outer: &str, said: &str) -> String {
+        scope::propagate(outer, said)
+    }
+
+    /// What a scope says as baggage: a JSON object.
+    #[must_use]
+    pub fn baggage(record: &str) -> String {
+        scope::baggage(record)
+    }
+
+    /// Begins to send what a client, or with 0 every client, has pending.
+    pub fn flush(&mut self, handle: u32, timeout: f64, close: bool) -> u32 {
+        let timeout = duration(timeout);
+        let ticket = match handle {
+            0 => Some((self.home)().begin_flush(None, timeout, close)),
+            _ => self.clients.get(handle).and_then(|client| {
+                let begun =
+                    if close { client.begin_shutdown(timeout) } else { client.begin_flush(timeout, false) };
+                begun.map(|(_, ticket)| ticket)
+            }),
+        };
+        self.report(ticket)
+    }
+
+    /// Closes every destination that matches: JSON `{"public_key", "base_url", "secret_key"}`, all where it says nothing.
+    pub fn cleanup(&mut self, which: &str, timeout: f64) -> u32 {
+        let wanted = serde_json::from_str::<Which_>(which).map(|which| {
+            Wanted::new(which.public_key.as_deref(), which.base_url.as_deref(), which.secret_key.as_deref())
+        });
+        let ticket = wanted.ok().map(|wanted| {
+            (self.home)()
+                .cleanup(|held| wanted.matches(held.public_key(), held.endpoint()), duration(timeout))
+        });
+        self.report(ticket)
+    }
+
+    fn report(&mut self, ticket: Option<Ticket>) -> u32 {
+        let pending =
+            ticket.map_or_else(|| Pending::Known(Report::of(Vec::new()).to_json()), Pending::Report);
+        self.tickets.add(pending)
+    }
+
+    /// Begins to look a prompt up.
+    pub fn prompt(&mut self, handle: u32, request: &str) -> u32 {
+        let pending = match serde_json::from_str::<Wish>(request) {
+            Ok(wish) => {
+                let ticket = self.clients.get(handle).and_then(|client| client.prompt(&wish.request()));
+                Self::of_prompt(ticket)
+            }
+            Err(error) => {
+                Pending::Known(answers::refused(&format!("the prompt could not be asked for: {error}")))
+            }
+        };
+        self.tickets.add(pending)
+    }
+
+    /// Begins to make a version of a prompt, or to label the one that is given.
+    pub fn write_prompt(&mut self, handle: u32, name: &str, version: Option<i64>, body: &str) -> u32 {
+        let ticket = self.clients.get(handle).and_then(|client| match version {
+            Some(version) => client.update_prompt(name, version, body.into()),
+            None => client.create_prompt(name, body.into()),
+        });
+        self.tickets.add(Self::of_prompt(ticket))
+    }
+
+    fn of_prompt(ticket: Option<PromptTicket>) -> Pending {
+        ticket.map_or_else(|| Pending::Known(answers::prompt(&Err(disabled()))), Pending::Prompt)
+    }
+
+    /// Forgets a client's prompts.
+    pub fn clear_prompts(&self, handle: u32) {
+        if let Some(client) = self.clients.get(handle) {
+            client.clear_prompts();
+        }
+    }
+
+    /// Begins a request to the client's server (a path), or to another address without credentials.
+    pub fn request(&mut self, handle: u32, method: &str, target: &str, body: &str, timeout: f64) -> u32 {
+        let pending = match self.control(handle, method, target, body, duration(timeout)) {
+            Ok(ticket) => Pending::Request(ticket),
+            Err(sentence) => Pending::Known(answers::refused(&sentence)),
+        };
+        self.tickets.add(pending)
+    }
+
+    fn control(
+        &self,
+        handle: u32,
+        method: &str,
+        target: &str,
+        body: &str,
+        timeout: Duration,
+    ) -> Result<ControlTicket, String> {
+        let client = self.clients.get(handle).ok_or("there is no such client")?;
+        let method =
+            Method::parse(method).ok_or_else(|| format!("method {method:?} is none that is sent"))?;
+        let target =
+            if target.starts_with('/') { Target::Own(target.into()) } else { Target::foreign(target)? };
+        if matches!(target, Target::Own(_)) {
+            client.settings().langfuse_only("requests")?;
+        }
+        let request = match method {
+            Method::Get => ControlRequest::get("", timeout),
+            _ => ControlRequest::json(method, "", body.into(), timeout),
+        };
+        let request = ControlRequest { target, ..request };
+        client.control(request).ok_or_else(|| "the client has no usable keys or address".to_owned())
+    }
+
+    /// What a ticket waited for, once.
+    pub fn poll(&mut self, ticket: u32) -> Option<String> {
+        let answer = match self.tickets.get(ticket)? {
+            Pending::Report(pending) => {
+                let overdue = || {
+                    let late = pending.deadline().saturating_add(LATE);
+                    ((self.home)().now().mono >= late).then(|| pending.give_up())
+                };
+                pending.poll().or_else(overdue)?.to_json()
+            }
+            Pending::Prompt(pending) => answers::prompt(&pending.poll()?),
+            Pending::Request(pending) => answers::outcome(&pending.poll()?),
+            Pending::Known(answer) => answer.clone(),
+        };
+        self.tickets.remove(ticket);
+        Some(answer)
+    }
+
+    /// The counters: JSON.
+    #[must_use]
+    pub fn stats(&self) -> String {
+        serde_json::to_string(&(self.home)().stats()).unwrap_or_default()
+    }
+
+    /// Lines for the log: JSON, empty for none.
+    #[must_use]
+    pub fn notices(&self, all: bool) -> String {
+        let process = (self.home)();
+        answers::notices(&process.shared().notices.take(process.now().mono, all))
+    }
+
+    /// What a `traceparent` header says: JSON.
+    #[must_use]
+    pub fn traceparent(header: &str) -> Option<String> {
+        let Traceparent { trace_id, span_id, sampled } = Traceparent::parse(header)?;
+        Some(format!(r#"{{"traceId":"{trace_id}","spanId":"{span_id}","sampled":{sampled}}}"#))
+    }
+
+    /// A trace id.
+    #[must_use]
+    pub fn trace_id(seed: Option<&str>) -> String {
+        seed.map_or_else(TraceId::random, TraceId::from_seed).to_string()
+    }
+
+    /// The letters of a record: JSON, with the attribute keys that they stand for.
+    #[must_use]
+    pub fn fields() -> String {
+        let mut fields: BTreeMap<String, &str> = record::LETTERS
+            .iter()
+            .map(|(letter, field)| (char::from(*letter).to_string(), field.key()))
+            .collect();
+        fields.insert(char::from(record::METADATA).to_string(), OBSERVATION_METADATA);
+        fields.insert(char::from(record::TRACE_METADATA).to_string(), TRACE_METADATA);
+        serde_json::to_string(&fields).unwrap_or_default()
+    }
+}
+
+/// How long after its deadline a report is made from the counters.
+const LATE: u64 = 15_000_000;
+
+/// A content as it was passed.
+#[derive(Clone, Copy, Debug)]
+pub enum Content<'a> {
+    /// Base64, or a whole data URI.
+    Text(&'a str),
+    /// Bytes.
+    Bytes(&'a [u8]),
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Said<'a> {
+    place: Option<&'a str>,
+    r#type: Option<&'a str>,
+    media_type: Option<&'a str>,
+    mime_type: Option<&'a str>,
+    format: Option<&'a str>,
+    transcript: bool,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Which_ {
+    public_key: Option<String>,
+    base_url: Option<String>,
+    secret_key: Option<String>,
+}
+
+/// A prompt as it is asked for; durations in milliseconds.
+#[derive(Deserialize)]
+struct Wish {
+    name: String,
+    #[serde(default)]
+    r#type: Option<String>,
+    #[serde(default)]
+    version: Option<i64>,
+    #[serde(default)]
+    label: Option<String>,
+    #[serde(default)]
+    ttl: Option<f64>,
+    #[serde(default)]
+    retries: Option<u32>,
+    #[serde(default)]
+    fallback: bool,
+    #[serde(default)]
+    timeout: Option<f64>,
+}
+
+impl Wish {
+    fn request(self) -> PromptRequest {
+        PromptRequest {
+            name: self.name.into(),
+            kind: if self.r#type.as_deref() == Some("chat") { Kind::Chat } else { Kind::Text },
+            which: match (self.version, self.label) {
+                (Some(version), _) => Which::Version(version),
+                (None, Some(label)) => Which::Label(label.into()),
+                (None, None) => Which::production(),
+            },
+            ttl: self.ttl.map(duration),
+            retries: self.retries.unwrap_or(RETRIES.0),
+            fallback: self.fallback,
+            timeout: self.timeout.map(duration),
+        }
+    }
+}
