@@ -1,0 +1,426 @@
+/**
+ * From any JavaScript value to the text of a record, in one pass, by the call that passes the value. What an object becomes follows
+ * the table in docs/node.md. The application's code that runs on the way (getters, `toJSON`, iterators, proxies) may do anything;
+ * where it throws the value becomes `<ClassName>`. No reference to the value is kept.
+ */
+import type { Backend } from "./backend.js";
+import { byteLength } from "./host.js";
+import { classOf, kindOf, Kind, textOf } from "./kinds.js";
+import { END } from "./record.js";
+
+/** The most that one value may take; servers refuse more. In UTF-16 units here, the core counts bytes. */
+export const MAX_TEXT = 9_000_000;
+
+/** Containers nest this deep at most; what lies deeper becomes `<Object>`, `<Array>` or `<ClassName>`. */
+const MAX_DEPTH = 20;
+
+/**
+ * How much walking one value may cost: a container costs 1, an object that must be asked what it is OBJECT_COST. Keeps a stray
+ * reference to half the application from holding the event loop for seconds.
+ */
+const MAX_WORK = 500_000;
+const OBJECT_COST = 50;
+
+/** Contents that one value may hold; further ones stay in it as text. */
+const MAX_CONTENTS = 1024;
+
+/** The shortest data URI: `data:a/b;base64,x`. */
+const SHORTEST_URI = 17;
+
+/** Keys with their quotes and colon; most applications have a few hundred. */
+const keys = new Map<string, string>();
+const MOST_KEYS = 2000;
+const LONGEST_KEY = 100;
+
+/** Takes contents out of values. */
+export interface MediaPlace {
+  readonly backend: Backend;
+  readonly handle: number;
+  readonly traceId: string;
+  readonly spanId: string;
+  /** `input`, `output` or `metadata`. */
+  readonly field: string;
+}
+
+function keyText(key: string): string {
+  const known = keys.get(key);
+  if (known !== undefined) {
+    return known;
+  }
+  const text = `${JSON.stringify(key)}:`;
+  if (key.length <= LONGEST_KEY) {
+    if (keys.size >= MOST_KEYS) {
+      keys.clear();
+    }
+    keys.set(key, text);
+  }
+  return text;
+}
+
+/** What is left of a text for which there is not enough room, and how much is gone. */
+function cut(text: string, room: number): string {
+  let end = Math.max(0, room);
+  const last = text.charCodeAt(end - 1);
+  if (end > 0 && last >= 0xd800 && last <= 0xdbff) {
+    end -= 1;
+  }
+  return `${text.slice(0, end)}[truncated ${byteLength(text.slice(end))} bytes]`;
+}
+
+export class Encoder {
+  private room = MAX_TEXT;
+  private work = MAX_WORK;
+  private readonly open: object[] = [];
+  private media: MediaPlace | null = null;
+  private contents = 0;
+
+  /** JSON of a value, in the form that a record has it in; see `record.ts`. */
+  encode(value: unknown, room: number, media: MediaPlace | null): string {
+    this.room = room;
+    this.work = MAX_WORK;
+    this.open.length = 0;
+    this.media = media;
+    this.contents = 0;
+    const text = this.value(value, "");
+    this.media = null;
+    this.open.length = 0;
+    return text;
+  }
+
+  private value(value: unknown, place: string): string {
+    switch (typeof value) {
+      case "string":
+        return this.string(value);
+      case "number":
+        this.room -= 8;
+        return Number.isFinite(value) ? `${value}` : `"${value}"`;
+      case "boolean":
+        this.room -= 5;
+        return value ? "true" : "false";
+      case "object":
+        if (value === null) {
+          this.room -= 4;
+          return "null";
+        }
+        return this.object(value, place);
+      case "bigint":
+        return value >= -9007199254740991n && value <= 9007199254740991n ? `${value}` : this.string(`${value}`);
+      case "symbol":
+        return this.string(String(value));
+      case "function":
+        this.room -= 10;
+        return '"<function>"';
+      default:
+        this.room -= 4;
+        return "null";
+    }
+  }
+
+  private string(text: string): string {
+    const { length } = text;
+    if (length === 0) {
+      this.room -= 2;
+      return '""';
+    }
+    if (this.media !== null && length >= SHORTEST_URI && text.startsWith("data:")) {
+      const reference = this.content("", text);
+      if (reference !== null) {
+        return this.plain(reference);
+      }
+    }
+    return this.plain(text);
+  }
+
+  private plain(text: string): string {
+    const kept = text.length > this.room ? cut(text, this.room) : text;
+    this.room -= kept.length + 3;
+    return kept.includes(END) ? JSON.stringify(kept) : END + kept + END;
+  }
+
+  /** The reference that stands for a content. */
+  private content(type: string, content: string | Uint8Array): string | null {
+    const { media } = this;
+    if (media === null || this.contents >= MAX_CONTENTS) {
+      return null;
+    }
+    const reference = media.backend.media(media.handle, media.traceId, media.spanId, media.field, type, content);
+    if (reference !== null) {
+      this.contents += 1;
+    }
+    return reference;
+  }
+
+  /** A failure of the object's own code is contained here. */
+  private object(value: object, place: string): string {
+    const depth = this.open.length;
+    try {
+      return this.container(value, place);
+    } catch {
+      this.open.length = depth;
+      return this.placeholder(value);
+    }
+  }
+
+  private placeholder(value: object): string {
+    return this.plain(`<${classOf(value)}>`);
+  }
+
+  private enter(value: object, cost: number): boolean {
+    const { open } = this;
+    if (open.length + 1 >= MAX_DEPTH || this.work < cost || this.room <= 0) {
+      return false;
+    }
+    for (let at = 0; at < open.length; at += 1) {
+      if (open[at] === value) {
+        return false;
+      }
+    }
+    this.work -= cost;
+    open.push(value);
+    return true;
+  }
+
+  private container(value: object, place: string): string {
+    const kind = kindOf(value);
+    if (kind === Kind.Plain || kind === Kind.Array) {
+      if (!this.enter(value, 1)) {
+        return this.placeholder(value);
+      }
+      const text = kind === Kind.Plain ? this.members(value as Record<string, unknown>, place) : this.elements(value as unknown[]);
+      this.open.pop();
+      return text;
+    }
+    return this.other(value, kind);
+  }
+
+  private elements(values: unknown[]): string {
+    const { length } = values;
+    if (length === 0) {
+      this.room -= 2;
+      return "[]";
+    }
+    let text = "[";
+    for (let at = 0; at < length; at += 1) {
+      if (at > 0) {
+        text += ",";
+      }
+      if (this.room <= 0) {
+        return `${text}"[truncated ${length - at} items]"]`;
+      }
+      text += this.value(values[at], "");
+    }
+    return `${text}]`;
+  }
+
+  private members(value: Record<string, unknown>, place: string): string {
+    let text = "";
+    for (const key in value) {
+      if (!Object.prototype.hasOwnProperty.call(value, key)) {
+        continue;
+      }
+      if (this.room <= 0) {
+        text += `${text === "" ? "{" : ","}"...":"[truncated]"`;
+        break;
+      }
+      const member = this.read(value, key);
+      if (member === undefined) {
+        continue;
+      }
+      if (key === "toJSON" && typeof member === "function") {
+        return this.value((member as () => unknown).call(value), place);
+      }
+      text += text === "" ? "{" : ",";
+      text += keyText(key);
+      this.room -= key.length + 4;
+      if (this.media === null || typeof member === "number") {
+        text += this.value(member, "");
+      } else if (key === "data") {
+        text += this.data(value, member, place) ?? this.value(member, "");
+      } else {
+        text += this.value(member, isPlace(key) ? key : "");
+      }
+    }
+    return text === "" ? "{}" : `${text}}`;
+  }
+
+  /** A member, or `<unreadable>` where its getter throws. */
+  private read(value: Record<string, unknown>, key: string): unknown {
+    try {
+      return value[key];
+    } catch {
+      return "<unreadable>";
+    }
+  }
+
+  /** The member `data` of a provider's message, where it is a content. */
+  private data(holder: Record<string, unknown>, value: unknown, place: string): string | undefined {
+    const isText = typeof value === "string" && value !== "";
+    if ((!isText && !(value instanceof Uint8Array)) || this.media === null) {
+      return undefined;
+    }
+    const word = (name: string): string | undefined => {
+      const said = holder[name];
+      return typeof said === "string" ? said : undefined;
+    };
+    const type = word("type");
+    if (place === "" && type !== "base64" && type !== "media") {
+      return undefined;
+    }
+    const shape = {
+      place,
+      type,
+      media_type: word("media_type"),
+      mime_type: word("mime_type") ?? word("mimeType"),
+      format: word("format"),
+      transcript: "transcript" in holder,
+    };
+    const contentType = this.media.backend.mediaType(JSON.stringify(shape));
+    const reference = contentType === null ? null : this.content(contentType, value as string | Uint8Array);
+    return reference === null ? undefined : this.plain(reference);
+  }
+
+  /** What is neither a plain object nor an array. */
+  private other(value: object, kind: Kind): string {
+    switch (kind) {
+      case Kind.Text:
+        return this.string(textOf(value));
+      case Kind.Scalar:
+        return this.value((value as { valueOf(): unknown }).valueOf(), "");
+      case Kind.Opaque:
+        return this.placeholder(value);
+      case Kind.Media:
+        return this.mediaObject(value);
+      default:
+    }
+    if (!this.enter(value, OBJECT_COST)) {
+      return this.placeholder(value);
+    }
+    let text: string;
+    switch (kind) {
+      case Kind.Numbers:
+        text = this.elements(value as unknown as unknown[]);
+        break;
+      case Kind.Set:
+        text = this.elements([...(value as Iterable<unknown>)]);
+        break;
+      case Kind.Map:
+        text = this.entries(value as Iterable<[unknown, unknown]>);
+        break;
+      case Kind.Json:
+        text = this.value((value as { toJSON(): unknown }).toJSON(), "");
+        break;
+      default:
+        text = this.members(value as Record<string, unknown>, "");
+        if (text === "{}") {
+          text = this.placeholder(value);
+        }
+    }
+    this.open.pop();
+    return text;
+  }
+
+  /** Keys and values of a `Map` or of headers as an object; keys become text. */
+  private entries(pairs: Iterable<[unknown, unknown]>): string {
+    let text = "{";
+    for (const [key, value] of pairs) {
+      if (text !== "{") {
+        text += ",";
+      }
+      if (this.room <= 0) {
+        return `${text}"...":"[truncated]"}`;
+      }
+      const name = typeof key === "string" ? key : typeof key === "object" && key !== null ? `<${classOf(key)}>` : String(key);
+      text += keyText(name);
+      this.room -= name.length + 4;
+      text += this.value(value, "");
+    }
+    return `${text}}`;
+  }
+
+  /** A `LangfuseMedia`: its reference, also where nothing is uploaded. */
+  private mediaObject(value: object): string {
+    const media = value as { contentType?: string; contentBytes?: Uint8Array; reference?: string | null };
+    const { contentType, contentBytes } = media;
+    if (typeof media.reference === "string") {
+      if (contentBytes !== undefined && contentType !== undefined) {
+        this.content(contentType, contentBytes);
+      }
+      return this.plain(media.reference);
+    }
+    return this.plain(`<Upload handling failed for LangfuseMedia of type ${contentType ?? null}>`);
+  }
+}
+
+function isPlace(key: string): boolean {
+  return key === "inline_data" || key === "inlineData" || key === "input_audio" || key === "audio";
+}
+
+/** Encoders that nobody uses: capturing may run code that captures. */
+const free: Encoder[] = [];
+
+function encode(value: unknown, room: number, media: MediaPlace | null): string {
+  const encoder = free.pop() ?? new Encoder();
+  const text = encoder.encode(value, room, media);
+  free.push(encoder);
+  return text;
+}
+
+/** One value inside the JSON of a record. */
+export function piece(value: unknown, room: number, media: MediaPlace | null): string {
+  return encode(value, room, media);
+}
+
+/** Input, output and the like: text as it is, everything else as JSON. `null` and `undefined` are nothing: an empty text. */
+export function content(value: unknown, room: number, media: MediaPlace | null): string {
+  if (typeof value === "string" && (media === null || !value.startsWith("data:"))) {
+    return text(value, room);
+  }
+  if (value === undefined || value === null) {
+    return "";
+  }
+  return json(encode(value, room, media));
+}
+
+/** JSON as a record's value; a text comes without the quotes of JSON. */
+function json(encoded: string): string {
+  // END text END, and nothing else, or a text that is escaped already: the encoder writes strings so, and no other value begins so.
+  switch (encoded.charCodeAt(0)) {
+    case 0x1f:
+      return `"${encoded.slice(1)}`;
+    case 0x22:
+      return `'${encoded}${END}`;
+    default:
+      return `{${encoded}${END}${END}`;
+  }
+}
+
+/** Text as a record's value. */
+export function text(value: string, room = MAX_TEXT): string {
+  const kept = value.length > room ? cut(value, room) : value;
+  return kept.includes(END) ? `'${JSON.stringify(kept)}${END}` : `"${kept}${END}`;
+}
+
+/** One key of metadata: numbers and booleans stay what they are. An empty text for nothing. */
+export function scalar(value: unknown, room: number, media: MediaPlace | null): string {
+  switch (typeof value) {
+    case "number":
+      return Number.isFinite(value) ? `#${value}${END}` : `"${value}${END}`;
+    case "boolean":
+      return value ? "t" : "f";
+    case "bigint":
+      return value >= -9007199254740991n && value <= 9007199254740991n ? `#${value}${END}` : `"${value}${END}`;
+    default:
+      return content(value, room, media);
+  }
+}
+
+/** A short text such as an id or a key: what it looks like, without a record's mark in it. */
+export function word(value: unknown): string {
+  let text: string;
+  try {
+    text = typeof value === "string" ? value : String(value);
+  } catch {
+    text = "";
+  }
+  return text.includes(END) ? text.replaceAll(END, " ") : text;
+}
