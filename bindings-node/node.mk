@@ -12,7 +12,7 @@ NODE_BENCHES := hotpath loop bursts clients flush import
 
 build-node: $(PACKAGE)/.built $(PACKAGE)/.native ## the npm package: its binary and its JavaScript
 
-test-node: build-node build ## the npm package: its own tests, real processes, and what the tarballs hold
+test-node: build-node build examples/express_app/node_modules/.tracespool ## the npm package: its own tests, real processes, and what the tarballs hold
 	@cd $(PACKAGE) && $(NPM) test --silent
 	@NODE=$(NODE) $(PYTEST) tests/node
 
@@ -20,7 +20,7 @@ test-hosts: tests/hosts/node_modules/.tracespool build ## Express, Fastify and N
 	@NODE=$(NODE) $(PYTEST) tests/hosts --timeout 1500
 
 demo-node: examples/express_app/node_modules/.tracespool build ## the same Express service untraced, with tracespool and with @langfuse: one table, a minute
-	@NODE=$(NODE) $(BIN)/python -m examples.demo --stack node --limit 20
+	@NODE=$(NODE) $(BIN)/python -m examples.demo --stack node --requests 3000 --limit $(if $(filter file,$(origin LIMIT)),15,$(LIMIT))
 
 npm-pack: $(PACKAGE)/.native-shipped $(PACKAGE)/.built ## the tarballs as they are shipped, into OUT
 	@test -n "$(OUT)" || { echo "where to: make npm-pack OUT=DIR"; exit 1; }

@@ -7,8 +7,8 @@ const [library, publicKey, size] = process.argv.slice(2);
 const SMALL = size === "small";
 // A block stays below langfuse's queue of 2,048 spans, above which it would drop; flushed after each.
 const [CALLS, PER_CALL] = SMALL ? [400, 3] : [300, 1];
-const BLOCKS = 6;
-const WARM_UP = 3;
+const BLOCKS = 10;
+const WARM_UP = 12;
 
 const { startActiveObservation, flush } = await open(library, { publicKey });
 
@@ -62,7 +62,6 @@ for (let block = -WARM_UP; block < BLOCKS; block += 1) {
   // Payloads are made outside of the measured time.
   const payloads = Array.from({ length: CALLS }, () => (SMALL ? writer.small() : writer.large()));
   for (const payload of payloads) for (const { input, output } of payload) sent.add(input, output);
-  globalThis.gc?.();
   const beganMain = mainThread();
   const beganCpu = wholeProcess();
   const began = performance.now();

@@ -34,13 +34,13 @@ export class Writer {
     return Math.floor(this.#roll() * limit);
   }
 
-  /** A text of about so many characters: sentences, here and there a quotation, a line end, a letter beyond ASCII. */
+  /** A text of about so many characters: sentences, here and there a quotation or a line end, one text in ten with a letter beyond ASCII. */
   text(length) {
-    let text = "";
+    let text = this.#below(10) ? "" : "café ";
     while (text.length < length) {
       text += this.#words[Math.floor(this.#roll() ** 3 * this.#words.length)];
       const mark = this.#below(60);
-      text += mark === 0 ? ".\n" : mark === 1 ? ' "so" ' : mark === 2 && length < 200 ? " café " : " ";
+      text += mark === 0 ? ".\n" : mark === 1 ? ' "so" ' : " ";
     }
     return text;
   }
