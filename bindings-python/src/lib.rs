@@ -81,7 +81,9 @@ mod _native {
     #[pymodule_export]
     use crate::intake::{Intake, is_known_scope, is_langfuse_scope};
     #[pymodule_export]
-    use crate::lifecycle::{after_fork_child, after_fork_parent, before_fork, goodbye, stats};
+    use crate::lifecycle::{
+        admission, after_fork_child, after_fork_parent, before_fork, goodbye, set_admission, stats,
+    };
     #[pymodule_export]
     use crate::messages::shown_message;
     #[pymodule_export]

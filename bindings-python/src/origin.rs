@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
+use tracespool_core::admission::Fate;
 use tracespool_core::attr::Field;
 use tracespool_core::id::{SpanId, TraceId};
 use tracespool_core::propagate::{BAGGAGE_PREFIX, Propagated, Propagation};
@@ -163,14 +164,17 @@ impl<'py> Origin<'py> {
             place.chosen = Chosen { unsampled: true, ..Chosen::default() };
         }
         let Foreign { trace_id, span_id, remote, .. } = foreign;
+        let found = started::find(destination, span_id);
+        let fate = found.map_or(Fate::Unasked, |found| found.fate);
         let known = |recorded| SpanContext {
             trace_id,
             span_id,
             destination: if recorded { destination } else { 0 },
             recorded,
+            fate,
         };
         let above = self.observation().map(|observation| *observation.get().core.context());
-        if started::is_exported(destination, span_id) || (remote && self.claims(trace_id)) {
+        if found.is_some_and(|found| found.exported) || (remote && self.claims(trace_id)) {
             self.parent = Some(known(true));
         } else if let Some(above) = above.filter(|above| above.trace_id == trace_id) {
             // The span is not sent to our server, but it runs inside an observation that is.

@@ -351,6 +351,7 @@ def stats() -> dict[str, Any]:
         "media": {**_LANE, "dropped": {}},
         "bytes": 0,
         "bytes_limit": 0,
+        "admission": 1.0,
         "clients": 0,
         "requests": 0,
         "retries": 0,
@@ -360,6 +361,14 @@ def stats() -> dict[str, Any]:
         "delivery_p99": None,
         "destinations": [],
     }
+
+
+def set_admission(share: Any) -> None:
+    return None
+
+
+def admission() -> float:
+    return 1.0
 
 
 def on_drop(callback: Any) -> Any:

@@ -24,6 +24,7 @@ __all__ = [
     "Scope",
     "Ticket",
     "__version__",
+    "admission",
     "after_fork_child",
     "after_fork_parent",
     "before_fork",
@@ -46,6 +47,7 @@ __all__ = [
     "outgoing",
     "propagate_attributes",
     "register_client_class",
+    "set_admission",
     "set_current",
     "shown_answer",
     "shown_message",
@@ -731,6 +733,8 @@ def before_fork() -> None: ...
 def after_fork_parent() -> None: ...
 def after_fork_child() -> None: ...
 def stats() -> dict[str, Any]: ...
+def set_admission(share: float, /) -> None: ...
+def admission() -> float: ...
 def on_drop(callback: _F, /) -> _F: ...
 def propagate_attributes(
     *,

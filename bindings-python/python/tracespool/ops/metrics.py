@@ -40,6 +40,7 @@ _FAMILIES = {
     "items_unconfirmed": (_GAUGE, "", "Items that were sent and not answered by the deadline."),
     "held_bytes": (_GAUGE, "By", "Bytes that tracing holds."),
     "limit_bytes": (_GAUGE, "By", "Bytes that tracing may hold."),
+    "admission": (_GAUGE, "", "The share of new traces that are recorded."),
     "clients": (_GAUGE, "", "Destinations in the cache."),
     "requests": (_COUNTER, "", "Requests sent by the export thread."),
     "retries": (_COUNTER, "", "Requests that repeated an earlier one."),
@@ -166,6 +167,7 @@ def _read(monitor: Monitor | None, memory: MemoryLog | None, health: Health | No
             add("items_dropped", count, lane=lane, reason=reason)
     add("held_bytes", stats["bytes"])
     add("limit_bytes", stats["bytes_limit"])
+    add("admission", stats["admission"])
     for name in ("clients", "requests", "retries", "panics"):
         add(name, stats[name])
     add("largest_lag_seconds", stats["largest_lag"])
