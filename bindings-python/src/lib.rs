@@ -82,7 +82,8 @@ mod _native {
     use crate::intake::{Intake, is_known_scope, is_langfuse_scope};
     #[pymodule_export]
     use crate::lifecycle::{
-        admission, after_fork_child, after_fork_parent, before_fork, goodbye, set_admission, stats,
+        admission, after_fork_child, after_fork_parent, announce_goodbye, before_fork, goodbye,
+        set_admission, stats,
     };
     #[pymodule_export]
     use crate::messages::shown_message;

@@ -112,14 +112,23 @@ pub(crate) fn admission() -> f64 {
 /// How long after the goodbye's deadline its report is waited for.
 const LATE: Duration = Duration::from_millis(200);
 
+/// Says that the process ends within `timeout` seconds; how many of them are left where that was said before. The child of a fork has
+/// a deadline of its own.
+#[pyfunction]
+#[pyo3(signature = (timeout, /))]
+pub(crate) fn announce_goodbye(timeout: f64) -> f64 {
+    let timeout = crate::home::seconds(timeout);
+    exit::announce(timeout).unwrap_or(timeout).as_secs_f64()
+}
+
 /// Says goodbye: sends what all clients have pending, for `timeout` seconds at most, and logs what was lost. What the
-/// application traces afterwards has the rest of that time.
+/// application traces afterwards, and another goodbye, has the rest of that time.
 #[pyfunction]
 #[pyo3(signature = (timeout=None))]
 pub(crate) fn goodbye(py: Python<'_>, timeout: Option<f64>) {
     let timeout = timeout.map_or(GOODBYE, crate::home::seconds);
-    let deadline = Instant::now() + timeout;
     if let Some(goodbye) = exit::begin(timeout) {
+        let deadline = Instant::now() + goodbye.left();
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
             let report = py.detach(|| goodbye.wait(SLICE.min(left.max(Duration::from_millis(1)))));

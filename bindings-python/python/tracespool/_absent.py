@@ -375,6 +375,10 @@ def on_drop(callback: Any) -> Any:
     return callback
 
 
+def announce_goodbye(timeout: float) -> float:
+    return timeout
+
+
 def goodbye(timeout: float | None = None) -> None:
     return None
 
