@@ -6,6 +6,7 @@ import asyncio
 import json
 import logging
 import os
+import re
 import sys
 from collections.abc import Iterator
 from typing import Any
@@ -97,6 +98,62 @@ def test_prometheus_text_is_read_by_its_own_parser(dead_client: tracespool.Clien
         assert all(sample.name.endswith("_total") == (family.type == "counter") for sample in family.samples)
     headers = [line for line in text.splitlines() if line.startswith("# TYPE")]
     assert len(headers) == len(set(headers)) == len(families)
+
+
+NASTY = 'a"b\\c\nd{}=,é'
+
+
+@pytest.mark.parametrize("kind", ["asgi", "wsgi"])
+@pytest.mark.parametrize("labels", [{"service": NASTY, "pod": "p-7"}, lambda: {"service": NASTY, "pod": "p-7"}])
+def test_the_endpoints_labels_are_on_each_line(rss: dict[str, float], dead_client: tracespool.Client, kind: str, labels: Any) -> None:
+    watch = Monitor()
+    watch.register("browser_contexts", lambda: 4)
+    with dead_client.start_as_current_observation(name="x"):
+        pass
+    text = scrape(kind, monitor=watch, memory=MemoryLog(), labels=labels)
+    samples = [sample for family in text_string_to_metric_families(text) for sample in family.samples]
+    assert len(samples) > 30
+    assert all(sample.labels["service"] == NASTY and sample.labels["pod"] == "p-7" for sample in samples)
+    (counted,) = [sample for sample in samples if sample.name == "tracespool_process_counted"]
+    assert counted.labels == {"service": NASTY, "pod": "p-7", "name": "browser_contexts"} and counted.value == 4
+    keys = [(sample.name, tuple(sorted(sample.labels.items()))) for sample in samples]
+    assert len(keys) == len(set(keys))
+
+
+@pytest.mark.parametrize("adapter", [ops.ASGIEndpoints, ops.WSGIEndpoints])
+@pytest.mark.parametrize("name", ["a-b", "1a", "", "é", "a b", "__name__", "a\n", "lane", "route", 7])
+def test_a_label_that_prometheus_would_not_take_is_refused_at_start(adapter: Any, name: Any) -> None:
+    with pytest.raises(ValueError, match=f"labels: {re.escape(repr(name))} is"):
+        adapter(None, labels={name: "x"})
+    with pytest.raises(ValueError, match="labels"):
+        ops.prometheus(labels={name: "x"})
+
+
+@pytest.mark.parametrize("labels", [lambda: {"a-b": "x"}, lambda: 1 / 0, lambda: 7])
+def test_labels_that_fail_at_a_scrape_cost_no_figure(labels: Any, caplog: pytest.LogCaptureFixture) -> None:
+    assert list(text_string_to_metric_families(scrape("asgi", labels=labels)))
+    assert "its labels are left out" in caplog.text
+
+
+def test_an_empty_label_is_none_and_numbers_are_text() -> None:
+    text = ops.prometheus(labels={"pod": "", "zone": None, "port": 80})  # type: ignore[dict-item]
+    samples = [sample for family in text_string_to_metric_families(text) for sample in family.samples]
+    assert all("pod" not in sample.labels and "zone" not in sample.labels and sample.labels["port"] == "80" for sample in samples)
+
+
+def scrape(kind: str, **options: Any) -> str:
+    """The body of /metrics."""
+    if kind == "wsgi":
+        environ = {"PATH_INFO": "/metrics", "REQUEST_METHOD": "GET"}
+        return b"".join(ops.WSGIEndpoints(None, **options)(environ, lambda *_: None)).decode()
+    sent: list[dict[str, Any]] = []
+
+    async def send(message: dict[str, Any]) -> None:
+        sent.append(message)
+
+    asyncio.run(ops.ASGIEndpoints(None, **options)({"type": "http", "method": "GET", "path": "/metrics"}, None, send))
+    assert sent[0]["status"] == 200 and dict(sent[0]["headers"])[b"content-type"] == metrics.CONTENT_TYPE.encode()
+    return str(sent[1]["body"].decode())
 
 
 def test_opentelemetry_reads_the_same() -> None:
