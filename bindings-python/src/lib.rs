@@ -69,7 +69,7 @@ mod _native {
     #[pymodule_export]
     use crate::answers::output;
     #[pymodule_export]
-    use crate::block::Block;
+    use crate::block::{Block, continue_trace};
     #[pymodule_export]
     use crate::client::{Client, create_trace_id};
     #[pymodule_export]
