@@ -73,6 +73,18 @@ pub(crate) struct Given<'a, 'py> {
 }
 
 impl Given<'_, '_> {
+    /// Whether anything was given.
+    pub(crate) fn any(&self) -> bool {
+        let Self { input, output, metadata, version, level, status_message, .. } = self;
+        let Self {
+            completion_start_time, model, model_parameters, usage_details, cost_details, prompt, ..
+        } = self;
+        [input, output, metadata, version, level, status_message, completion_start_time]
+            .into_iter()
+            .chain([model, model_parameters, usage_details, cost_details, prompt])
+            .any(Option::is_some)
+    }
+
     /// Encodes and hands over everything that was given.
     ///
     /// # Errors

@@ -214,7 +214,16 @@ fn scope<'py>(
     let key = handle.public_key();
     let (kind, name) = kind_and_name(keywords, kind, key)?;
     let trace_context = trace_context_of(keywords.trace_context().as_deref(), key);
-    let scope = Scope::plan(handle, &name, kind, trace_context, keywords.end_on_exit(), &keywords.given())?;
+    let scope = Scope::plan(
+        of.py(),
+        handle,
+        &name,
+        kind,
+        trace_context,
+        keywords.end_on_exit(),
+        &keywords.given(),
+        None,
+    )?;
     Bound::new(of.py(), scope).map(Bound::into_any)
 }
 
@@ -226,8 +235,9 @@ fn scope_inside<'py>(
 ) -> PyResult<Bound<'py, PyAny>> {
     let this = of.get();
     let (kind, name) = kind_and_name(keywords, kind, this.public_key())?;
-    let scope = Scope::plan(&this.handle, &name, kind, None, keywords.end_on_exit(), &keywords.given())?;
-    Bound::new(of.py(), scope.below(of.clone().unbind())).map(Bound::into_any)
+    let (handle, given) = (&this.handle, keywords.given());
+    let scope = Scope::plan(of.py(), handle, &name, kind, None, keywords.end_on_exit(), &given, Some(of))?;
+    Bound::new(of.py(), scope).map(Bound::into_any)
 }
 
 /// Starts an observation below another.

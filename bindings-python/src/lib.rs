@@ -69,7 +69,7 @@ mod _native {
     #[pymodule_export]
     use crate::answers::output;
     #[pymodule_export]
-    use crate::block::Block;
+    use crate::block::{Block, continue_trace};
     #[pymodule_export]
     use crate::client::{Client, create_trace_id};
     #[pymodule_export]
@@ -81,7 +81,10 @@ mod _native {
     #[pymodule_export]
     use crate::intake::{Intake, is_known_scope, is_langfuse_scope};
     #[pymodule_export]
-    use crate::lifecycle::{after_fork_child, after_fork_parent, before_fork, goodbye, stats};
+    use crate::lifecycle::{
+        admission, after_fork_child, after_fork_parent, announce_goodbye, before_fork, goodbye,
+        set_admission, stats,
+    };
     #[pymodule_export]
     use crate::messages::shown_message;
     #[pymodule_export]

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use pyo3::exceptions::{PyGeneratorExit, PySystemExit};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
+use tracespool_core::admission::Fate;
 use tracespool_core::attr::{Field, ObservationType};
 use tracespool_core::encode::otlp::Value;
 use tracespool_core::id::{SpanId, TraceId};
@@ -40,6 +41,14 @@ pub(crate) struct Place<'a> {
     pub(crate) chosen: Chosen,
 }
 
+impl Place<'_> {
+    /// The trace that an observation here belongs to; `None` where it begins one.
+    pub(crate) fn known_trace(&self) -> Option<TraceId> {
+        let of_parent = self.parent.map(|parent| parent.trace_id);
+        self.trace_context.map(|(trace_id, _)| trace_id).or(of_parent)
+    }
+}
+
 impl Observation {
     pub(crate) fn start(handle: &Arc<Handle>, name: &str, kind: ObservationType, place: Place<'_>) -> Self {
         Self::start_with(handle, name, kind, place, None)
@@ -56,10 +65,11 @@ impl Observation {
         let Place { parent, trace_context, propagated, mut chosen } = place;
         if handle.follows_sampling() && trace_context.is_none() {
             let destination = handle.core.destination_key();
-            chosen.unsampled |=
-                parent.is_some_and(|parent| parent.destination == destination && !parent.recorded);
+            chosen.unsampled |= parent.is_some_and(|parent| {
+                parent.destination == destination && !parent.recorded && parent.fate != Fate::Shed
+            });
         }
-        if handle.has_ids() {
+        if handle.has_ids() && chosen.span_id.is_none() {
             handle.choose_ids(&mut chosen, parent.is_none() && trace_context.is_none());
         }
         let start = Start {

@@ -14,7 +14,7 @@ use crate::handle::Handle;
 use crate::names::names;
 use crate::notices::problem;
 use crate::observation::{Observation, Place};
-use crate::otel::{Around, Before, Foreign, Theirs};
+use crate::otel::{Around, Before, Foreign};
 use crate::stage::interrupt_again;
 use crate::started;
 use crate::value::for_each_item;
@@ -113,6 +113,11 @@ impl<'py> Origin<'py> {
         self.carried.as_ref().or_else(|| self.current.observation())
     }
 
+    /// The sender's span, where that is what new observations go below.
+    pub(crate) fn sender(&self) -> Option<&SpanContext> {
+        if self.carried.is_some() { None } else { self.current.sender() }
+    }
+
     fn scope_attributes(&self) -> Option<&Arc<Propagated>> {
         match &self.carried {
             Some(carried) => carried.get().propagated.as_ref(),
@@ -138,8 +143,8 @@ impl<'py> Origin<'py> {
         if let Some(foreign) = &self.foreign {
             return Some((foreign.trace_id, foreign.span_id));
         }
-        let context = self.observation()?.get().core.context();
-        Some((context.trace_id, context.span_id))
+        let context = self.observation().map(|observation| observation.get().core.context());
+        context.or_else(|| self.sender()).map(|context| (context.trace_id, context.span_id))
     }
 
     /// Whether baggage says that this trace has its root in another process.
@@ -156,6 +161,11 @@ impl<'py> Origin<'py> {
                 Some(carried) => Some(carried.get().core.context()),
                 None => self.current.observation().map(|observation| observation.get().core.context()),
             };
+            if let (None, Some(sender)) = (place.parent, self.sender()) {
+                place.parent = Some(sender);
+                place.trace_context = given.or(Some((sender.trace_id, Some(sender.span_id))));
+                place.chosen.unsampled = given.is_none() && !sender.recorded && handle.follows_sampling();
+            }
             place.propagated = self.mixed.as_ref().or_else(|| self.scope_attributes());
             return place;
         };
@@ -163,18 +173,26 @@ impl<'py> Origin<'py> {
             place.chosen = Chosen { unsampled: true, ..Chosen::default() };
         }
         let Foreign { trace_id, span_id, remote, .. } = foreign;
+        let found = started::find(destination, span_id);
+        let sender = self.sender().copied().filter(|sender| sender.trace_id == trace_id);
+        let fate = found.map(|found| found.fate).or(sender.map(|sender| sender.fate)).unwrap_or_default();
         let known = |recorded| SpanContext {
             trace_id,
             span_id,
             destination: if recorded { destination } else { 0 },
             recorded,
+            fate,
         };
         let above = self.observation().map(|observation| *observation.get().core.context());
-        if started::is_exported(destination, span_id) || (remote && self.claims(trace_id)) {
+        if found.is_some_and(|found| found.exported) || (remote && self.claims(trace_id)) {
             self.parent = Some(known(true));
         } else if let Some(above) = above.filter(|above| above.trace_id == trace_id) {
             // The span is not sent to our server, but it runs inside an observation that is.
             self.parent = Some(above);
+        } else if let Some(sender) = sender {
+            // Other instrumentation may have a span of its own for the request, which is not sent to our server.
+            self.parent = Some(sender);
+            place.trace_context = given.or(Some((trace_id, Some(sender.span_id))));
         } else if remote {
             place.trace_context = given.or(Some((trace_id, Some(span_id))));
         } else {
@@ -200,27 +218,17 @@ impl<'py> Origin<'py> {
         Ok(Before { ours: self.current.into_value(), theirs })
     }
 
-    /// Makes `record` current without an observation; `baggage` also goes to OpenTelemetry.
+    /// Makes `record` current without an observation; `baggage` and the span of a sender also go to OpenTelemetry.
     pub(crate) fn enter_block(
         self,
         record: &Bound<'py, PyAny>,
         baggage: &[(String, String)],
+        sender: Option<&SpanContext>,
     ) -> PyResult<Before> {
         current::set(record)?;
         let theirs = match self.around {
-            Some(around) if !baggage.is_empty() => {
-                let py = record.py();
-                let entries = match around.baggage() {
-                    Some(outer) => py.get_type::<PyDict>().call1((outer,))?.cast_into::<PyDict>()?,
-                    None => PyDict::new(py),
-                };
-                for (name, value) in baggage {
-                    entries.set_item(name, value)?;
-                }
-                let attached = around.attach(&around.hooks.baggage_key, entries.as_any())?;
-                Some(Theirs { outside: around.context.unbind(), inside: attached.unbind() })
-            }
-            _ => None,
+            Some(around) => around.enter_block(sender, baggage)?,
+            None => None,
         };
         Ok(Before { ours: self.current.into_value(), theirs })
     }
@@ -287,9 +295,8 @@ pub(crate) fn outgoing(py: Python<'_>) -> PyResult<Option<(String, Vec<(String, 
     let Some((trace_id, span_id)) = origin.ids() else { return Ok(None) };
     let sampled = match (&origin.foreign, origin.observation()) {
         (Some(foreign), _) => foreign.sampled,
-        (None, observation) => {
-            observation.is_some_and(|observation| observation.get().core.context().recorded)
-        }
+        (None, Some(observation)) => observation.get().core.context().recorded,
+        (None, None) => origin.sender().is_some_and(|sender| sender.recorded),
     };
     let traceparent = tracespool_core::id::Traceparent { trace_id, span_id, sampled }.to_string();
     let mut entries = origin.propagated().map(|all| all.baggage().to_vec()).unwrap_or_default();

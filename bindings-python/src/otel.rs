@@ -8,6 +8,7 @@ use pyo3::exceptions::PyException;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyString};
+use tracespool_core::SpanContext;
 use tracespool_core::id::{SpanId, TraceId};
 
 use crate::current::{self, Current};
@@ -23,6 +24,7 @@ pub(crate) struct Hooks {
     /// What stands for an observation in a context, and what makes one.
     span: Py<PyAny>,
     new: Py<PyAny>,
+    remote_span: Py<PyAny>,
     span_key: Py<PyString>,
     pub(crate) baggage_key: Py<PyString>,
 }
@@ -67,6 +69,7 @@ fn make(py: Python<'_>, module: &Bound<'_, PyAny>) -> Option<&'static Hooks> {
             context: bridge.getattr("Context")?.unbind(),
             span: bridge.getattr("ObservationSpan")?.unbind(),
             new: bridge.getattr("new")?.unbind(),
+            remote_span: bridge.getattr("remote_span")?.unbind(),
             span_key: bridge.getattr("SPAN_KEY")?.cast_into::<PyString>()?.unbind(),
             baggage_key: bridge.getattr("BAGGAGE_KEY")?.cast_into::<PyString>()?.unbind(),
         })
@@ -122,16 +125,17 @@ impl<'py> Around<'py> {
         item(&self.context, self.hooks.baggage_key.bind(self.context.py()))
     }
 
-    /// Attaches a context in which `key` is `value`; returns it.
+    /// Attaches a context in which these keys have these values; returns it.
     pub(crate) fn attach(
         &self,
-        key: &Py<PyString>,
-        value: &Bound<'py, PyAny>,
+        entries: &[(&Py<PyString>, &Bound<'py, PyAny>)],
     ) -> PyResult<Bound<'py, PyAny>> {
-        let py = value.py();
+        let py = self.context.py();
         let context = self.hooks.context.bind(py).call1((&self.context,))?;
         // It refuses changes by its own method: this one is nobody else's yet.
-        context.cast::<PyDict>()?.set_item(key.bind(py), value)?;
+        for (key, value) in entries {
+            context.cast::<PyDict>()?.set_item(key.bind(py), value)?;
+        }
         self.hooks.attach.bind(py).call1((&context,))?;
         Ok(context)
     }
@@ -176,6 +180,38 @@ impl<'py> Around<'py> {
         current.observation().is_some() && now.is_ok_and(|now| !now.is(&self.context))
     }
 
+    /// Makes a sender's span, and entries of baggage, current.
+    pub(crate) fn enter_block(
+        self,
+        sender: Option<&SpanContext>,
+        baggage: &[(String, String)],
+    ) -> PyResult<Option<Theirs>> {
+        let py = self.context.py();
+        let mut entries = Vec::new();
+        let (span, carried);
+        if let Some(SpanContext { trace_id, span_id, recorded, .. }) = sender {
+            let ids = (u128::from_be_bytes(trace_id.0), u64::from_be_bytes(span_id.0), recorded);
+            span = self.hooks.remote_span.bind(py).call1(ids)?;
+            entries.push((&self.hooks.span_key, &span));
+        }
+        if !baggage.is_empty() {
+            let all = match self.baggage() {
+                Some(outer) => py.get_type::<PyDict>().call1((outer,))?.cast_into::<PyDict>()?,
+                None => PyDict::new(py),
+            };
+            for (name, value) in baggage {
+                all.set_item(name, value)?;
+            }
+            carried = all.into_any();
+            entries.push((&self.hooks.baggage_key, &carried));
+        }
+        if entries.is_empty() {
+            return Ok(None);
+        }
+        let attached = self.attach(&entries)?;
+        Ok(Some(Theirs { outside: self.context.unbind(), inside: attached.unbind() }))
+    }
+
     pub(crate) fn enter(self, observation: &Bound<'py, Observation>) -> PyResult<Option<Theirs>> {
         let py = observation.py();
         let span = self.hooks.new.bind(py).call1((&self.hooks.span,))?;
@@ -183,7 +219,7 @@ impl<'py> Around<'py> {
         if let Some(around) = &self.span {
             span.setattr(names(py).around.bind(py), around)?;
         }
-        let attached = self.attach(&self.hooks.span_key, &span)?;
+        let attached = self.attach(&[(&self.hooks.span_key, &span)])?;
         Ok(Some(Theirs { outside: self.context.unbind(), inside: attached.unbind() }))
     }
 }

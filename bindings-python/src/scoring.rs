@@ -32,6 +32,7 @@ pub(crate) fn submit_of(
             Some(Propagation::Str(environment)) => Some(environment.clone()),
             _ => None,
         },
+        fate: context.fate,
         ..ScoreInput::default()
     };
     send(handle, keywords, input)

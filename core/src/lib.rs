@@ -7,6 +7,7 @@
 //!
 //! Nothing here knows a language: bindings convert values and call this crate, so that a rule exists once.
 
+pub mod admission;
 pub mod attr;
 pub mod backend;
 pub mod budget;

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use bytes::Bytes;
 use parking_lot::Mutex;
 
+use crate::admission::Fate;
 use crate::attr::{Field, Level, ObservationType};
 use crate::budget::reserve;
 use crate::client::Bound;
@@ -34,6 +35,8 @@ pub struct SpanContext {
     pub destination: u64,
     /// False where it is not sent at all: sampled out, or of a disabled client.
     pub recorded: bool,
+    /// What admission said of its trace.
+    pub fate: Fate,
 }
 
 impl SpanContext {
