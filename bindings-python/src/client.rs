@@ -38,13 +38,12 @@ const WITHOUT_EFFECT: [&str; 2] = [
 ];
 
 /// What a client may be given of OpenTelemetry's, and what each must have.
-const OF_OPENTELEMETRY: [(&str, &str); 6] = [
+const OF_OPENTELEMETRY: [(&str, &str); 5] = [
     ("should_export_span", "__call__"),
     ("mask_otel_spans", "__call__"),
     ("span_exporter", "export"),
     ("tracer_provider", "add_span_processor"),
     ("id_generator", "generate_span_id"),
-    ("follow_parent_sampling", "__bool__"),
 ];
 
 #[pymethods]
@@ -440,13 +439,7 @@ fn of_opentelemetry(py: Python<'_>, given: &Bound<'_, PyDict>, public_key: &str)
     } else {
         None
     };
-    let follow = given.get_item("follow_parent_sampling")?;
-    Ok(Options {
-        should_export: option("should_export_span"),
-        stage,
-        ids: option("id_generator"),
-        follow_sampling: follow.is_some_and(|follow| follow.is_truthy().unwrap_or(false)),
-    })
+    Ok(Options { should_export: option("should_export_span"), stage, ids: option("id_generator") })
 }
 
 /// Reads one option; what is not usable is told by name, never by value.
@@ -495,6 +488,10 @@ fn take(
             // True is the default there and must not outvote the environment.
             Ok(true) => {}
             Ok(false) => asked.tracing_enabled = Some(false),
+            Err(_) => wrong("bool"),
+        },
+        "follow_parent_sampling" => match value.is_truthy() {
+            Ok(follow) => asked.follow_parent_sampling = follow,
             Err(_) => wrong("bool"),
         },
         "debug" => {

@@ -70,11 +70,6 @@ impl Handle {
         self.options.choose(chosen, begins_trace, self.public_key());
     }
 
-    /// Whether a parent that another tracer has not sampled takes ours with it.
-    pub(crate) fn follows_sampling(&self) -> bool {
-        self.options.follow_sampling
-    }
-
     pub(crate) fn public_key(&self) -> &str {
         &self.core.settings().public_key
     }

@@ -7,9 +7,8 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use tracespool_core::attr::{Field, ObservationType};
 use tracespool_core::encode::otlp::Value;
-use tracespool_core::id::{SpanId, TraceId};
 use tracespool_core::propagate::Propagated;
-use tracespool_core::{Chosen, Dialect, Raised, SpanContext, Start, Values};
+use tracespool_core::{Chosen, Dialect, Raised, SpanContext, Start, TraceContext, Values};
 
 use crate::arguments::{Given, Sink as _, kind_of};
 use crate::current::Current;
@@ -35,7 +34,7 @@ pub(crate) struct Observation {
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Place<'a> {
     pub(crate) parent: Option<&'a SpanContext>,
-    pub(crate) trace_context: Option<(TraceId, Option<SpanId>)>,
+    pub(crate) trace_context: Option<TraceContext>,
     pub(crate) propagated: Option<&'a Arc<Propagated>>,
     pub(crate) chosen: Chosen,
 }
@@ -54,11 +53,6 @@ impl Observation {
         values: Option<&Values>,
     ) -> Self {
         let Place { parent, trace_context, propagated, mut chosen } = place;
-        if handle.follows_sampling() && trace_context.is_none() {
-            let destination = handle.core.destination_key();
-            chosen.unsampled |=
-                parent.is_some_and(|parent| parent.destination == destination && !parent.recorded);
-        }
         if handle.has_ids() {
             handle.choose_ids(&mut chosen, parent.is_none() && trace_context.is_none());
         }

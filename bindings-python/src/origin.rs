@@ -7,7 +7,7 @@ use pyo3::types::PyDict;
 use tracespool_core::attr::Field;
 use tracespool_core::id::{SpanId, TraceId};
 use tracespool_core::propagate::{BAGGAGE_PREFIX, Propagated, Propagation};
-use tracespool_core::{Chosen, SpanContext};
+use tracespool_core::{Chosen, SpanContext, TraceContext};
 
 use crate::current::{self, Current};
 use crate::handle::Handle;
@@ -148,7 +148,7 @@ impl<'py> Origin<'py> {
     }
 
     /// Where an observation of `handle` starts.
-    pub(crate) fn place(&mut self, handle: &Handle, given: Option<(TraceId, Option<SpanId>)>) -> Place<'_> {
+    pub(crate) fn place(&mut self, handle: &Handle, given: Option<TraceContext>) -> Place<'_> {
         let mut place = Place { trace_context: given, ..Place::default() };
         let destination = handle.core.destination_key();
         let Some(foreign) = self.foreign else {
@@ -159,10 +159,8 @@ impl<'py> Origin<'py> {
             place.propagated = self.mixed.as_ref().or_else(|| self.scope_attributes());
             return place;
         };
-        if given.is_none() && !foreign.sampled && handle.follows_sampling() {
-            place.chosen = Chosen { unsampled: true, ..Chosen::default() };
-        }
-        let Foreign { trace_id, span_id, remote, .. } = foreign;
+        let Foreign { trace_id, span_id, remote, sampled } = foreign;
+        place.chosen = Chosen { unsampled_parent: !sampled, ..Chosen::default() };
         let known = |recorded| SpanContext {
             trace_id,
             span_id,
@@ -176,7 +174,7 @@ impl<'py> Origin<'py> {
             // The span is not sent to our server, but it runs inside an observation that is.
             self.parent = Some(above);
         } else if remote {
-            place.trace_context = given.or(Some((trace_id, Some(span_id))));
+            place.trace_context = given.or(Some(TraceContext { trace_id, parent: Some(span_id), sampled }));
         } else {
             self.parent = Some(known(false));
         }

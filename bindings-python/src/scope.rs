@@ -5,8 +5,8 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use pyo3::exceptions::PyStopIteration;
 use pyo3::prelude::*;
+use tracespool_core::TraceContext;
 use tracespool_core::attr::ObservationType;
-use tracespool_core::id::{SpanId, TraceId};
 
 use crate::ahead::Ahead;
 use crate::arguments::Given;
@@ -19,7 +19,7 @@ use crate::otel::Before;
 struct Plan {
     handle: Arc<Handle>,
     kind: ObservationType,
-    trace_context: Option<(TraceId, Option<SpanId>)>,
+    trace_context: Option<TraceContext>,
     end_on_exit: bool,
     /// The name, and what was captured by the call that made the scope.
     ahead: Ahead,
@@ -48,7 +48,7 @@ impl Scope {
         handle: &Arc<Handle>,
         name: &str,
         kind: ObservationType,
-        trace_context: Option<(TraceId, Option<SpanId>)>,
+        trace_context: Option<TraceContext>,
         end_on_exit: bool,
         given: &Given<'_, '_>,
     ) -> PyResult<Self> {

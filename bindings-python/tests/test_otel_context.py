@@ -131,6 +131,32 @@ def test_an_unsampled_parent_drops_ours_only_where_asked(
     assert collector.observations(follower.public_key) == {}
 
 
+@pytest.mark.parametrize("given", ["text", "headers"])
+def test_an_unsampled_traceparent_drops_ours_only_where_asked(
+    client: tracespool.Client, collector: Any, key: str, sent: Sent, given: str
+) -> None:
+    follower = tracespool.Client(
+        public_key=f"{key}-{given}", secret_key="sk", base_url=collector.url, follow_parent_sampling=True
+    )
+    for flags in ("00", "01"):
+        header = f"{REMOTE[:-2]}{flags}"
+        named: Any = header if given == "text" else {"traceparent": header}
+        for one in (client, follower):
+            with one.start_as_current_observation(name=f"scope {flags}", trace_context=named) as scope:
+                one.start_observation(name=f"inner {flags}").end()
+                one.score_current_span(name=f"score {flags}", value=1)
+                assert scope.traceparent().endswith(flags if one is follower else "01")
+            one.start_observation(name=f"plain {flags}", trace_context=named).end()
+            one.create_event(name=f"event {flags}", trace_context=named)
+    # Ids alone say nothing of sampling.
+    follower.start_observation(name="ids", trace_context={"trace_id": REMOTE[3:35], "parent_span_id": REMOTE[36:52]}).end()
+    everything = {f"{name} {flags}" for name in ("scope", "inner", "plain", "event") for flags in ("00", "01")}
+    assert set(sent()) == everything and len(collector.scores(key)) == 2
+    assert follower.flush(5.0)["complete"]
+    assert set(collector.observations(follower.public_key)) == {name for name in everything if name.endswith("01")} | {"ids"}
+    assert [score["name"] for score in collector.scores(follower.public_key)] == ["score 01"]
+
+
 def test_observe_and_generators(client: tracespool.Client, llm: Any, sent: Sent) -> None:
     @tracespool.observe()
     def stream() -> Generator[str, None, None]:

@@ -28,8 +28,8 @@ pub struct Chosen {
     pub trace_id: Option<TraceId>,
     /// The observation's id.
     pub span_id: Option<SpanId>,
-    /// The observation is not to be recorded.
-    pub unsampled: bool,
+    /// Another tracer's span that it starts in is not sampled there.
+    pub unsampled_parent: bool,
 }
 
 /// Finds the process that a handle belongs to; after a fork it is another one.
@@ -235,7 +235,7 @@ impl Client {
     pub fn start_as(&self, start: &Start<'_>, chosen: Chosen) -> Observation {
         let destination = self.inner.settings.key.short();
         let (trace_id, parent) = match (start.trace_context, start.parent) {
-            (Some((trace_id, parent)), _) => (trace_id, parent),
+            (Some(named), _) => (named.trace_id, named.parent),
             // A parent that goes elsewhere, or nowhere, will never reach our server.
             (None, Some(parent)) if parent.destination != destination || !parent.recorded => {
                 (parent.trace_id, None)
@@ -245,7 +245,10 @@ impl Client {
         };
         let span_id = chosen.span_id.unwrap_or_else(SpanId::random);
         let mut context = SpanContext { trace_id, span_id, destination, recorded: false };
-        if chosen.unsampled || !self.enabled() || !self.inner.settings.sampler.keeps(trace_id) {
+        let kept = self.enabled()
+            && self.inner.settings.sampler.keeps(trace_id)
+            && !(self.inner.settings.follow_parent_sampling && self.is_unsampled(start, chosen));
+        if !kept {
             return Observation::unrecorded(context);
         }
         let Some(bound) = self.bound() else {
@@ -254,6 +257,27 @@ impl Client {
         context.recorded = true;
         let now = if start.start_time.is_some() { 0 } else { bound.process.unix() };
         Observation::begin(bound, context, parent, start, now)
+    }
+
+    /// What its parent, of whatever tracer, says of sampling.
+    fn is_unsampled(&self, start: &Start<'_>, chosen: Chosen) -> bool {
+        let ours = |parent: &SpanContext| parent.destination == self.destination_key() && !parent.recorded;
+        match start.trace_context {
+            Some(named) => !named.sampled,
+            None => chosen.unsampled_parent || start.parent.is_some_and(ours),
+        }
+    }
+
+    /// Hands a score of an observation, or of its trace, over. What is not recorded has none.
+    ///
+    /// # Errors
+    ///
+    /// See [`Client::score`].
+    pub fn score_on(&self, observation: &SpanContext, score: ScoreInput) -> Result<(), String> {
+        if observation.destination == self.destination_key() && !observation.recorded {
+            return Ok(());
+        }
+        self.score(score)
     }
 
     /// Hands a score over.
