@@ -112,8 +112,9 @@ impl Client {
             if let Err(error) = attached {
                 problem(slf.get().public_key(), format!("tracer_provider cannot be used: {error}"));
             }
+            return Ok(());
         }
-        Ok(())
+        handle::made(slf.py())
     }
 
     /// What takes finished spans to the client's own mask or exporter; `None` without either.
