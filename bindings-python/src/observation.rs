@@ -11,7 +11,6 @@ use tracespool_core::propagate::Propagated;
 use tracespool_core::{Chosen, Dialect, Raised, SpanContext, Start, TraceContext, Values};
 
 use crate::arguments::{Given, Sink as _, kind_of};
-use crate::current::Current;
 use crate::handle::Handle;
 use crate::keywords::Keywords;
 use crate::notices;
@@ -67,12 +66,6 @@ impl Observation {
         };
         let core = handle.core.start_as(&start, chosen);
         Self { core, handle: handle.clone(), propagated: propagated.cloned(), kind }
-    }
-
-    /// Where its children start.
-    pub(crate) fn inside<'a>(&'a self, current: &'a Current<'_>) -> Place<'a> {
-        let propagated = current.propagated().or(self.propagated.as_ref());
-        Place { parent: Some(self.core.context()), propagated, ..Place::default() }
     }
 
     /// Ends it, and now and then looks for lines to log.

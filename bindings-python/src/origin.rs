@@ -35,6 +35,7 @@ pub(crate) struct Origin<'py> {
 
 impl<'py> Origin<'py> {
     /// What is current.
+    #[inline]
     pub(crate) fn read(py: Python<'py>) -> PyResult<Self> {
         Ok(Self::new(Current::read(py)?, Around::current(py)))
     }
@@ -48,6 +49,7 @@ impl<'py> Origin<'py> {
         Ok(Self::new(Current::read(py)?, around))
     }
 
+    #[inline]
     fn new(current: Current<'py>, around: Option<Around<'py>>) -> Self {
         let mut origin =
             Self { current, around, carried: None, foreign: None, mixed: None, claimed: None, parent: None };
@@ -57,6 +59,7 @@ impl<'py> Origin<'py> {
         origin
     }
 
+    #[inline(never)]
     fn look_around(&mut self) {
         let Some(around) = &self.around else { return };
         if let Some(observation) = around.observation() {
@@ -100,12 +103,10 @@ impl<'py> Origin<'py> {
         if read.is_empty() {
             return;
         }
+        self.mixed = Some(Arc::new(read));
         // What was said in this process wins over what came with a request.
         let scope = self.scope_attributes().cloned();
-        if let Some(scope) = scope {
-            read.overlay(&scope);
-        }
-        self.mixed = Some(Arc::new(read));
+        self.mix(scope.as_deref());
     }
 
     /// The nearest observation.
@@ -113,6 +114,7 @@ impl<'py> Origin<'py> {
         self.carried.as_ref().or_else(|| self.current.observation())
     }
 
+    #[inline]
     fn scope_attributes(&self) -> Option<&Arc<Propagated>> {
         match &self.carried {
             Some(carried) => carried.get().propagated.as_ref(),
@@ -121,6 +123,7 @@ impl<'py> Origin<'py> {
     }
 
     /// The attributes that new observations carry.
+    #[inline]
     pub(crate) fn propagated(&self) -> Option<&Arc<Propagated>> {
         self.mixed.as_ref().or_else(|| self.scope_attributes())
     }
@@ -181,6 +184,25 @@ impl<'py> Origin<'py> {
         place.parent = self.parent.as_ref();
         place.propagated = self.mixed.as_ref().or_else(|| self.scope_attributes());
         place
+    }
+
+    /// Where an observation starts that names its parent, whatever is current. What is propagated where it starts wins over
+    /// what its parent carries, and both over a request's baggage.
+    #[inline]
+    pub(crate) fn below<'a>(&'a mut self, parent: &'a Observation) -> Place<'a> {
+        if self.mixed.is_some() && self.scope_attributes().is_none() {
+            self.mix(parent.propagated.as_deref());
+        }
+        let propagated = self.propagated().or(parent.propagated.as_ref());
+        Place { parent: Some(parent.core.context()), propagated, ..Place::default() }
+    }
+
+    /// Adds what wins over baggage.
+    #[cold]
+    fn mix(&mut self, over: Option<&Propagated>) {
+        if let (Some(mixed), Some(over)) = (&mut self.mixed, over) {
+            Arc::make_mut(mixed).overlay(over);
+        }
     }
 
     /// What our own variable holds.

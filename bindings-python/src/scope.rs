@@ -11,7 +11,7 @@ use tracespool_core::attr::ObservationType;
 use crate::ahead::Ahead;
 use crate::arguments::Given;
 use crate::handle::Handle;
-use crate::observation::{Observation, Place};
+use crate::observation::Observation;
 use crate::origin::Origin;
 use crate::otel::Before;
 
@@ -69,11 +69,7 @@ impl Scope {
         let plan = &*self.plan;
         let mut origin = Origin::read(py)?;
         let place = match &self.parent {
-            Some(parent) => {
-                let parent = parent.get();
-                let propagated = origin.propagated().or(parent.propagated.as_ref());
-                Place { parent: Some(parent.core.context()), propagated, ..Place::default() }
-            }
+            Some(parent) => origin.below(parent.get()),
             None => origin.place(&plan.handle, plan.trace_context),
         };
         let values = &plan.ahead.values;

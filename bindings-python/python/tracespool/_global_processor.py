@@ -90,7 +90,7 @@ class GlobalSpanProcessor(SpanProcessor):
             return
         target.on_start(span, parent_context)
         begun = self._begun
-        begun[span.get_span_context().span_id] = target  # type: ignore[union-attr]
+        begun[span.get_span_context().span_id] = target
         if len(begun) > _MAX_BEGUN:
             try:
                 begun.pop(next(iter(begun)), None)
