@@ -7,6 +7,7 @@ use parking_lot::Mutex;
 use pyo3::exceptions::PyException;
 use pyo3::prelude::*;
 use pyo3::types::PyString;
+use tracespool_core::Chosen;
 use tracespool_core::admission::Fate;
 use tracespool_core::attr::{Field, TRACE_METADATA};
 use tracespool_core::encode::foreign::{Any, Foreign, ForeignEnvelope, ForeignHead};
@@ -115,7 +116,7 @@ impl Intake {
         let below = known.is_some_and(|known| known.exported);
         let shed = match known {
             Some(known) => known.fate == Fate::Shed,
-            None => self.handle.core.sheds(above.as_ref(), ids.trace_id),
+            None => self.handle.core.sheds(above.as_ref(), None, Chosen::default(), ids.trace_id),
         };
         let name = span.getattr(names.name.bind(py))?;
         let scope = scope_name(names, span);

@@ -75,7 +75,7 @@ mod _native {
     #[pymodule_export]
     use crate::flush::{Ticket, begin_flush_all, cleanup_all_clients, cleanup_client};
     #[pymodule_export]
-    use crate::handle::{clients, get_client, register_client_class};
+    use crate::handle::{clients, default_client, get_client, on_client, register_client_class};
     #[pymodule_export]
     use crate::held::Held;
     #[pymodule_export]

@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
+use tracespool_core::admission::Fate;
 use tracespool_core::attr::Field;
 use tracespool_core::id::{SpanId, TraceId};
 use tracespool_core::propagate::{BAGGAGE_PREFIX, Propagated, Propagation};
-use tracespool_core::{Chosen, SpanContext};
+use tracespool_core::{Chosen, SpanContext, TraceContext};
 
 use crate::current::{self, Current};
 use crate::handle::Handle;
@@ -35,6 +36,7 @@ pub(crate) struct Origin<'py> {
 
 impl<'py> Origin<'py> {
     /// What is current.
+    #[inline]
     pub(crate) fn read(py: Python<'py>) -> PyResult<Self> {
         Ok(Self::new(Current::read(py)?, Around::current(py)))
     }
@@ -48,6 +50,7 @@ impl<'py> Origin<'py> {
         Ok(Self::new(Current::read(py)?, around))
     }
 
+    #[inline]
     fn new(current: Current<'py>, around: Option<Around<'py>>) -> Self {
         let mut origin =
             Self { current, around, carried: None, foreign: None, mixed: None, claimed: None, parent: None };
@@ -57,6 +60,7 @@ impl<'py> Origin<'py> {
         origin
     }
 
+    #[inline(never)]
     fn look_around(&mut self) {
         let Some(around) = &self.around else { return };
         if let Some(observation) = around.observation() {
@@ -100,12 +104,10 @@ impl<'py> Origin<'py> {
         if read.is_empty() {
             return;
         }
+        self.mixed = Some(Arc::new(read));
         // What was said in this process wins over what came with a request.
         let scope = self.scope_attributes().cloned();
-        if let Some(scope) = scope {
-            read.overlay(&scope);
-        }
-        self.mixed = Some(Arc::new(read));
+        self.mix(scope.as_deref());
     }
 
     /// The nearest observation.
@@ -118,6 +120,7 @@ impl<'py> Origin<'py> {
         if self.carried.is_some() { None } else { self.current.sender() }
     }
 
+    #[inline]
     fn scope_attributes(&self) -> Option<&Arc<Propagated>> {
         match &self.carried {
             Some(carried) => carried.get().propagated.as_ref(),
@@ -126,6 +129,7 @@ impl<'py> Origin<'py> {
     }
 
     /// The attributes that new observations carry.
+    #[inline]
     pub(crate) fn propagated(&self) -> Option<&Arc<Propagated>> {
         self.mixed.as_ref().or_else(|| self.scope_attributes())
     }
@@ -153,7 +157,7 @@ impl<'py> Origin<'py> {
     }
 
     /// Where an observation of `handle` starts.
-    pub(crate) fn place(&mut self, handle: &Handle, given: Option<(TraceId, Option<SpanId>)>) -> Place<'_> {
+    pub(crate) fn place(&mut self, handle: &Handle, given: Option<TraceContext>) -> Place<'_> {
         let mut place = Place { trace_context: given, ..Place::default() };
         let destination = handle.core.destination_key();
         let Some(foreign) = self.foreign else {
@@ -163,16 +167,17 @@ impl<'py> Origin<'py> {
             };
             if let (None, Some(sender)) = (place.parent, self.sender()) {
                 place.parent = Some(sender);
-                place.trace_context = given.or(Some((sender.trace_id, Some(sender.span_id))));
-                place.chosen.unsampled = given.is_none() && !sender.recorded && handle.follows_sampling();
+                place.trace_context = given.or(Some(TraceContext {
+                    trace_id: sender.trace_id,
+                    parent: Some(sender.span_id),
+                    sampled: sender.recorded || sender.fate == Fate::Shed,
+                }));
             }
             place.propagated = self.mixed.as_ref().or_else(|| self.scope_attributes());
             return place;
         };
-        if given.is_none() && !foreign.sampled && handle.follows_sampling() {
-            place.chosen = Chosen { unsampled: true, ..Chosen::default() };
-        }
-        let Foreign { trace_id, span_id, remote, .. } = foreign;
+        let Foreign { trace_id, span_id, remote, sampled } = foreign;
+        place.chosen = Chosen { unsampled_parent: !sampled, ..Chosen::default() };
         let found = started::find(destination, span_id);
         let sender = self.sender().copied().filter(|sender| sender.trace_id == trace_id);
         let fate = found.map(|found| found.fate).or(sender.map(|sender| sender.fate)).unwrap_or_default();
@@ -192,15 +197,35 @@ impl<'py> Origin<'py> {
         } else if let Some(sender) = sender {
             // Other instrumentation may have a span of its own for the request, which is not sent to our server.
             self.parent = Some(sender);
-            place.trace_context = given.or(Some((trace_id, Some(sender.span_id))));
+            let parent = Some(sender.span_id);
+            place.trace_context = given.or(Some(TraceContext { trace_id, parent, sampled }));
         } else if remote {
-            place.trace_context = given.or(Some((trace_id, Some(span_id))));
+            place.trace_context = given.or(Some(TraceContext { trace_id, parent: Some(span_id), sampled }));
         } else {
             self.parent = Some(known(false));
         }
         place.parent = self.parent.as_ref();
         place.propagated = self.mixed.as_ref().or_else(|| self.scope_attributes());
         place
+    }
+
+    /// Where an observation starts that names its parent, whatever is current. What is propagated where it starts wins over
+    /// what its parent carries, and both over a request's baggage.
+    #[inline]
+    pub(crate) fn below<'a>(&'a mut self, parent: &'a Observation) -> Place<'a> {
+        if self.mixed.is_some() && self.scope_attributes().is_none() {
+            self.mix(parent.propagated.as_deref());
+        }
+        let propagated = self.propagated().or(parent.propagated.as_ref());
+        Place { parent: Some(parent.core.context()), propagated, ..Place::default() }
+    }
+
+    /// Adds what wins over baggage.
+    #[cold]
+    fn mix(&mut self, over: Option<&Propagated>) {
+        if let (Some(mixed), Some(over)) = (&mut self.mixed, over) {
+            Arc::make_mut(mixed).overlay(over);
+        }
     }
 
     /// What our own variable holds.

@@ -3,6 +3,7 @@
 //! and set back by value, never by token, so that no context complains about another's.
 
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use pyo3::exceptions::PyException;
 use pyo3::prelude::*;
@@ -31,6 +32,8 @@ pub(crate) struct Hooks {
 
 /// `sys.modules`, kept at import.
 static MODULES: PyOnceLock<Py<PyDict>> = PyOnceLock::new();
+/// How many modules there were when they were looked through last, times two, and one more where OpenTelemetry was there.
+static SEEN: AtomicUsize = AtomicUsize::new(usize::MAX);
 /// Set once, by a thread that holds the interpreter's lock throughout; see [`crate::names`].
 static HOOKS: OnceLock<Option<Hooks>> = OnceLock::new();
 
@@ -44,12 +47,30 @@ pub(crate) fn init(py: Python<'_>) -> PyResult<()> {
     Ok(())
 }
 
-/// What `sys.modules` says now counts, in tens of nanoseconds.
+/// What `sys.modules` says now counts. It is asked again only where it has grown or shrunk: an import of OpenTelemetry adds
+/// dozens of modules at once.
 #[inline]
 fn hooks(py: Python<'_>) -> Option<&'static Hooks> {
-    let module = MODULES.get(py)?.bind(py).get_item(names(py).opentelemetry_trace.bind(py)).ok()??;
+    let modules = MODULES.get(py)?.bind(py);
+    let seen = SEEN.load(Ordering::Relaxed);
+    if seen >> 1 != modules.len() {
+        return look(py, modules);
+    }
+    if seen & 1 == 0 { None } else { HOOKS.get()?.as_ref() }
+}
+
+#[cold]
+fn look(py: Python<'_>, modules: &Bound<'_, PyDict>) -> Option<&'static Hooks> {
+    let size = modules.len();
+    let Some(module) = modules.get_item(names(py).opentelemetry_trace.bind(py)).ok()? else {
+        SEEN.store(size << 1, Ordering::Relaxed);
+        return None;
+    };
     match HOOKS.get() {
-        Some(hooks) => hooks.as_ref(),
+        Some(hooks) => {
+            SEEN.store(size << 1 | 1, Ordering::Relaxed);
+            hooks.as_ref()
+        }
         None => make(py, &module),
     }
 }
@@ -95,6 +116,7 @@ pub(crate) struct Around<'py> {
 
 impl<'py> Around<'py> {
     /// The current one; `None` where OpenTelemetry is not imported.
+    #[inline]
     pub(crate) fn current(py: Python<'py>) -> Option<Self> {
         let hooks = hooks(py)?;
         let context = hooks.get_current.bind(py).call0().ok()?;

@@ -5,15 +5,16 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use pyo3::exceptions::PyStopIteration;
 use pyo3::prelude::*;
+use tracespool_core::TraceContext;
 use tracespool_core::attr::ObservationType;
-use tracespool_core::id::{SpanId, TraceId};
+use tracespool_core::id::TraceId;
 use tracespool_core::{Chosen, admission};
 
 use crate::ahead::Ahead;
 use crate::arguments::Given;
 use crate::handle::Handle;
 use crate::notices::problem;
-use crate::observation::{Observation, Place};
+use crate::observation::Observation;
 use crate::origin::Origin;
 use crate::otel::Before;
 
@@ -21,7 +22,7 @@ use crate::otel::Before;
 struct Plan {
     handle: Arc<Handle>,
     kind: ObservationType,
-    trace_context: Option<(TraceId, Option<SpanId>)>,
+    trace_context: Option<TraceContext>,
     end_on_exit: bool,
     /// The name, and what was captured by the call that made the scope.
     ahead: Ahead,
@@ -35,12 +36,12 @@ struct Plan {
 fn decide(
     py: Python<'_>,
     handle: &Arc<Handle>,
-    trace_context: Option<(TraceId, Option<SpanId>)>,
+    trace_context: Option<TraceContext>,
     below: Option<&Bound<'_, Observation>>,
 ) -> PyResult<Chosen> {
     let mut origin = Origin::read(py)?;
     let place = match below {
-        Some(parent) => Place { parent: Some(parent.get().core.context()), ..Place::default() },
+        Some(parent) => origin.below(parent.get()),
         None => origin.place(handle, trace_context),
     };
     let mut chosen = Chosen::default();
@@ -54,7 +55,7 @@ fn decide(
             *chosen.trace_id.get_or_insert_with(TraceId::random)
         }
     };
-    chosen.shed = !place.chosen.unsampled && handle.core.sheds(place.parent, trace_id);
+    chosen.shed = handle.core.sheds(place.parent, place.trace_context, place.chosen, trace_id);
     Ok(chosen)
 }
 
@@ -85,7 +86,7 @@ impl Scope {
         handle: &Arc<Handle>,
         name: &str,
         kind: ObservationType,
-        trace_context: Option<(TraceId, Option<SpanId>)>,
+        trace_context: Option<TraceContext>,
         end_on_exit: bool,
         given: &Given<'_, 'py>,
         below: Option<&Bound<'py, Observation>>,
@@ -108,14 +109,10 @@ impl Scope {
         let first =
             if admission::used() { std::mem::take(&mut self.runs.lock().first) } else { Chosen::default() };
         let mut place = match &self.parent {
-            Some(parent) => {
-                let parent = parent.get();
-                let propagated = origin.propagated().or(parent.propagated.as_ref());
-                Place { parent: Some(parent.core.context()), propagated, ..Place::default() }
-            }
+            Some(parent) => origin.below(parent.get()),
             None => origin.place(&plan.handle, plan.trace_context),
         };
-        place.chosen = Chosen { unsampled: place.chosen.unsampled, ..first };
+        place.chosen = Chosen { unsampled_parent: place.chosen.unsampled_parent, ..first };
         let values = &plan.ahead.values;
         let observation =
             Observation::start_with(&plan.handle, values.name(), plan.kind, place, Some(values));

@@ -17,7 +17,7 @@ use crate::held::Held;
 use crate::id::{SpanId, TraceId};
 use crate::media::{Media, MediaField};
 use crate::notice::NoticeKind;
-use crate::observation::{Observation, SpanContext, Start};
+use crate::observation::{Observation, SpanContext, Start, TraceContext};
 use crate::pipeline::{Item, Wrapper};
 use crate::process::{Process, Ticket};
 use crate::report::{DropReason, Lane, Report};
@@ -30,8 +30,8 @@ pub struct Chosen {
     pub trace_id: Option<TraceId>,
     /// The observation's id.
     pub span_id: Option<SpanId>,
-    /// The observation is not to be recorded.
-    pub unsampled: bool,
+    /// Another tracer's span that it starts in is not sampled there.
+    pub unsampled_parent: bool,
     /// Its trace is to be shed: that was decided before; see [`Client::sheds`].
     pub shed: bool,
 }
@@ -261,7 +261,7 @@ impl Client {
     pub fn start_as(&self, start: &Start<'_>, chosen: Chosen) -> Observation {
         let destination = self.inner.settings.key.short();
         let (trace_id, parent) = match (start.trace_context, start.parent) {
-            (Some((trace_id, parent)), _) => (trace_id, parent),
+            (Some(named), _) => (named.trace_id, named.parent),
             // A parent that goes elsewhere, or nowhere, will never reach our server.
             (None, Some(parent)) if parent.destination != destination || !parent.recorded => {
                 (parent.trace_id, None)
@@ -272,7 +272,10 @@ impl Client {
         let span_id = chosen.span_id.unwrap_or_else(SpanId::random);
         let mut context =
             SpanContext { trace_id, span_id, destination, recorded: false, fate: Fate::Unasked };
-        if chosen.unsampled || !self.enabled() || !self.inner.settings.sampler.keeps(trace_id) {
+        let kept = self.enabled()
+            && self.inner.settings.sampler.keeps(trace_id)
+            && !self.is_unsampled(start.parent, start.trace_context, chosen);
+        if !kept {
             return Observation::unrecorded(context);
         }
         let Some(bound) = self.bound() else {
@@ -295,14 +298,51 @@ impl Client {
         !admission::used() || self.bound().is_none_or(|bound| bound.process.shared.admission.admits_all())
     }
 
-    /// Whether what starts below `parent`, in this trace, would be shed now: whoever captures values before the start need
-    /// not do so then. What is not recorded for another reason is not shed.
+    /// Whether what starts here, in this trace, would be shed now: whoever captures values before the start need not do so
+    /// then. What is not recorded for another reason is not shed.
     #[must_use]
-    pub fn sheds(&self, parent: Option<&SpanContext>, trace_id: TraceId) -> bool {
+    pub fn sheds(
+        &self,
+        parent: Option<&SpanContext>,
+        trace_context: Option<TraceContext>,
+        chosen: Chosen,
+        trace_id: TraceId,
+    ) -> bool {
         admission::used()
             && self.enabled()
             && self.inner.settings.sampler.keeps(trace_id)
+            && !self.is_unsampled(parent, trace_context, chosen)
             && self.bound().is_some_and(|bound| !bound.admits(parent, trace_id))
+    }
+
+    /// Whether its parent, of whatever tracer, is not sampled and that is to be followed. What was shed was sampled.
+    fn is_unsampled(
+        &self,
+        parent: Option<&SpanContext>,
+        trace_context: Option<TraceContext>,
+        chosen: Chosen,
+    ) -> bool {
+        let ours = |parent: &SpanContext| {
+            parent.destination == self.destination_key() && !parent.recorded && parent.fate != Fate::Shed
+        };
+        self.inner.settings.follow_parent_sampling
+            && match trace_context {
+                Some(named) => !named.sampled,
+                None => chosen.unsampled_parent || parent.is_some_and(ours),
+            }
+    }
+
+    /// Hands a score of an observation, or of its trace, over. What is not recorded has none; what was shed is counted.
+    ///
+    /// # Errors
+    ///
+    /// See [`Client::score`].
+    pub fn score_on(&self, observation: &SpanContext, score: ScoreInput) -> Result<(), String> {
+        let ours = observation.destination == self.destination_key();
+        if ours && !observation.recorded && observation.fate != Fate::Shed {
+            return Ok(());
+        }
+        self.score(score)
     }
 
     /// Hands a score over.

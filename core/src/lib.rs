@@ -47,7 +47,7 @@ pub use client::{Chosen, Client};
 pub use config::ClientOptions;
 pub use encode::dialect::Dialect;
 pub use held::Held;
-pub use observation::{Observation, Raised, SpanContext, Start};
+pub use observation::{Observation, Raised, SpanContext, Start, TraceContext};
 pub use report::Report;
 pub use values::Values;
 

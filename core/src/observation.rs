@@ -47,6 +47,31 @@ impl SpanContext {
     }
 }
 
+/// A trace, and a parent in it, that the caller names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TraceContext {
+    /// The trace.
+    pub trace_id: TraceId,
+    /// The parent.
+    pub parent: Option<SpanId>,
+    /// False where its sender has not sampled it; see [`crate::ClientOptions::follow_parent_sampling`].
+    pub sampled: bool,
+}
+
+impl TraceContext {
+    /// One of which nothing else is known: it counts as sampled.
+    #[must_use]
+    pub fn new(trace_id: TraceId, parent: Option<SpanId>) -> Self {
+        Self { trace_id, parent, sampled: true }
+    }
+}
+
+impl From<Traceparent> for TraceContext {
+    fn from(header: Traceparent) -> Self {
+        Self { trace_id: header.trace_id, parent: Some(header.span_id), sampled: header.sampled }
+    }
+}
+
 /// What an observation starts from.
 #[derive(Clone, Copy, Debug)]
 pub struct Start<'a> {
@@ -58,8 +83,8 @@ pub struct Start<'a> {
     pub values: Option<&'a Values>,
     /// The observation that is current where it starts. One of another destination gives its trace id only.
     pub parent: Option<&'a SpanContext>,
-    /// A trace, and a parent in it, that the caller names; wins over `parent`.
-    pub trace_context: Option<(TraceId, Option<SpanId>)>,
+    /// What the caller names; wins over `parent`.
+    pub trace_context: Option<TraceContext>,
     /// Trace-level attributes of the scope that it starts in.
     pub propagated: Option<&'a Propagated>,
     /// Nanoseconds since 1970; `None` for now.

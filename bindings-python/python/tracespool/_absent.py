@@ -259,6 +259,14 @@ def clients() -> list[Any]:
     return []
 
 
+def default_client(public_key: str | None = None) -> Any:
+    return None
+
+
+def on_client(callback: Any) -> None:
+    return None
+
+
 def get_client(*, public_key: str | None = None) -> Any:
     return _CLIENT[0]()
 
