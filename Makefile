@@ -68,7 +68,7 @@ test-python: build ## the Python package: stubs against the module, and its test
 	@$(PYTEST) bindings-python/tests
 
 test-blackbox: build ## the promises, from outside: real processes, a real collector, a short demo
-	@$(PYTEST) tests --ignore tests/receivers --ignore tests/integrations --ignore tests/frameworks --ignore tests/node --ignore tests/hosts
+	@$(PYTEST) tests --ignore tests/receivers --ignore tests/integrations --ignore tests/frameworks --ignore tests/deployment --ignore tests/node --ignore tests/hosts
 
 test-receivers: build ## other backends, really: Arize Phoenix and MLflow (fetches 2 GB once)
 	@$(MAKE) -j2 $(RECEIVERS)/.phoenix $(RECEIVERS)/.mlflow
@@ -93,7 +93,7 @@ test-instrumentations: build ## real OpenTelemetry instrumentation against a fak
 
 test-frameworks: build ## Django, Flask and Celery with tracespool's integrations (installs 40 MB)
 	@test -d $(VENV)/frameworks-own/celery || timeout 600 $(BIN)/python -m pip install -q --disable-pip-version-check --target $(VENV)/frameworks-own -r tests/requirements-frameworks.txt
-	@$(PYTEST) tests/frameworks
+	@$(PYTEST) tests/deployment
 
 bench-otel: $(VENV)/.wheel-shipped $(COLLECTOR) ## cost of an observation with and without OpenTelemetry imported
 	@$(BIN)/python -m bench.otel

@@ -86,7 +86,7 @@ class _Wrapper:
             self.settings.flush()
             raise
         held.leave()
-        if not self.settings.observation and not self.settings.flush_timeout:
+        if not (self.settings.observation or self.settings.continue_trace or self.settings.flush_timeout):
             return parts
 
         def finish() -> None:

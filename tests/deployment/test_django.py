@@ -118,6 +118,15 @@ def test_each_request_is_an_observation_and_stored_with_its_answer(client, rows,
     assert current.correlation_id() is None and tracespool.get_current_trace_id() is None
 
 
+@pytest.mark.parametrize("place", ["/items/7", "/aitems/7", "/stream", "/astream"])
+def test_without_an_observation_the_callers_trace_goes_on(client, rows, place):
+    with traced(client, continue_trace=True, observation=False):
+        assert get(place)[0] == 200
+    found = rows()
+    assert set(found) == {"work"} and (found["work"]["trace_id"], found["work"]["parent"]) == (TRACE_ID, SPAN_ID)
+    assert tracespool.get_current_trace_id() is None
+
+
 @pytest.mark.parametrize("kind", ["stream", "astream", "file"])
 def test_a_stream_is_part_of_its_request(client, rows, kind):
     with traced(client):
