@@ -38,18 +38,34 @@ interface Place {
   dropped: boolean;
 }
 
-/**
- * Starts an observation. Never throws; where nothing is recorded it has ids all the same, so that what runs inside stays together.
- *
- * @param given The client; `null` for that of what is current.
- * @param below The scope of the observation that is its parent; by default what is current.
- */
+/** See `start`: options that cannot be read are as if they had not been given. */
 export function begin(
   given: Handle | null,
   name: string,
   attributes: object | undefined,
   options: StartOptions | undefined,
   below?: Scope,
+): Observation {
+  try {
+    return start(given, name, attributes, options, below);
+  } catch (error) {
+    tell(`the options of an observation cannot be read: ${shown(error instanceof Error ? error.message : error)}`);
+    return start(given, name, attributes, undefined, below);
+  }
+}
+
+/**
+ * Starts an observation. Never throws; where nothing is recorded it has ids all the same, so that what runs inside stays together.
+ *
+ * @param given The client; `null` for that of what is current.
+ * @param below The scope of the observation that is its parent; by default what is current.
+ */
+function start(
+  given: Handle | null,
+  name: string,
+  attributes: object | undefined,
+  options: StartOptions | undefined,
+  below: Scope | undefined,
 ): Observation {
   const store = context.getStore() ?? OUTSIDE;
   let scope = store;
@@ -58,9 +74,9 @@ export function begin(
     scope = below.traceId === store.traceId ? below.propagating(store.propagated, store.baggage) : below;
   }
   const client = options?.client;
-  const handle = client !== undefined ? client.handle : (given ?? scope.client ?? root());
+  const handle = client?.handle ?? given ?? scope.client ?? root();
   let type = options?.asType ?? "span";
-  let make = classes[type];
+  let make = typeof type === "string" ? classes[type] : undefined;
   if (make === undefined) {
     type = known(type);
     make = classes[type];
@@ -91,22 +107,22 @@ export function begin(
   const recorded =
     handle.enabled && !dropped && (handle.keepsAll || (origin === Origin.Child && scope.client === handle) || handle.keeps(traceId));
   const own = new Scope(handle, null, traceId, spanId, handle.destination, recorded, propagated, baggage);
-  let start: number | undefined;
+  let began: number | undefined;
   const startTime = options?.startTime;
   if (startTime !== undefined && startTime !== null) {
-    start = milliseconds(startTime);
-    if (start === undefined) {
+    began = milliseconds(startTime);
+    if (began === undefined) {
       tell(`startTime ${shown(startTime)} is no Date; now is used`);
     }
   }
-  start ??= now();
+  began ??= now();
   const head = recorded ? origin + traceId + spanId + parentId : "";
-  const observation = new make(type, word(name), handle, own, head, start);
+  const observation = new make(type, word(name), handle, own, head, began);
   if (attributes !== undefined) {
     observation.take(attributes);
   }
   if (type === "event") {
-    observation.end(start);
+    observation.end(began);
   }
   return observation;
 }

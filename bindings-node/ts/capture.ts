@@ -4,12 +4,15 @@
  * where it throws the value becomes `<ClassName>`. No reference to the value is kept.
  */
 import type { Backend } from "./backend.js";
-import { byteLength } from "./host.js";
+import { byteLength, head } from "./host.js";
 import { classOf, kindOf, Kind, textOf } from "./kinds.js";
 import { END } from "./record.js";
 
-/** The most that one value may take; servers refuse more. In UTF-16 units here, the core counts bytes. */
-export const MAX_TEXT = 9_000_000;
+/** The most bytes that one value may take: servers refuse observations of more than 9 MB, and something is left for the rest of it. */
+export const MAX_TEXT = 8_900_000;
+
+/** The bytes of shorter texts are taken to be as many as their characters; the core cuts what becomes too large by that. */
+const COUNTED = 16 * 1024;
 
 /** Containers nest this deep at most; what lies deeper becomes `<Object>`, `<Array>` or `<ClassName>`. */
 const MAX_DEPTH = 20;
@@ -57,14 +60,15 @@ function keyText(key: string): string {
   return text;
 }
 
+/** How many bytes a text takes, about. */
+function sizeOf(text: string): number {
+  return text.length > COUNTED ? byteLength(text) : text.length;
+}
+
 /** What is left of a text for which there is not enough room, and how much is gone. */
 function cut(text: string, room: number): string {
-  let end = Math.max(0, room);
-  const last = text.charCodeAt(end - 1);
-  if (end > 0 && last >= 0xd800 && last <= 0xdbff) {
-    end -= 1;
-  }
-  return `${text.slice(0, end)}[truncated ${byteLength(text.slice(end))} bytes]`;
+  const kept = head(text, Math.max(0, room));
+  return `${kept}[truncated ${byteLength(text) - byteLength(kept)} bytes]`;
 }
 
 export class Encoder {
@@ -132,8 +136,16 @@ export class Encoder {
   }
 
   private plain(text: string): string {
-    const kept = text.length > this.room ? cut(text, this.room) : text;
-    this.room -= kept.length + 3;
+    let kept = text;
+    let size = text.length;
+    if (size > COUNTED || size > this.room) {
+      size = byteLength(text);
+      if (size > this.room) {
+        kept = cut(text, this.room);
+        size = this.room;
+      }
+    }
+    this.room -= size + 3;
     return kept.includes(END) ? JSON.stringify(kept) : END + kept + END;
   }
 
@@ -396,7 +408,7 @@ function json(encoded: string): string {
 
 /** Text as a record's value. */
 export function text(value: string, room = MAX_TEXT): string {
-  const kept = value.length > room ? cut(value, room) : value;
+  const kept = sizeOf(value) > room ? cut(value, room) : value;
   return kept.includes(END) ? `'${JSON.stringify(kept)}${END}` : `"${kept}${END}`;
 }
 

@@ -31,6 +31,19 @@ export function byteLength(text: string): number {
   return Buffer.byteLength(text, "utf8");
 }
 
+/** The beginning of a text: so many bytes of UTF-8 at most, whole characters. */
+export function head(text: string, size: number): string {
+  const kept = Buffer.from(text.slice(0, size), "utf8");
+  if (kept.length <= size) {
+    return text.slice(0, size);
+  }
+  let end = size;
+  while (end > 0 && ((kept[end] as number) & 0xc0) === 0x80) {
+    end -= 1;
+  }
+  return kept.toString("utf8", 0, end);
+}
+
 const decoder = new TextDecoder("utf-8", { fatal: true });
 
 /** Bytes as text; `undefined` where they are none. */

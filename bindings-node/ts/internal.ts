@@ -13,7 +13,7 @@ export { type Report, cleanupAllClients, cleanupClient, flushAll, stats } from "
 export { Handle, type MaskFunction, backend, resolve } from "./handle.js";
 export { type Headers, attributes as baggageAttributes, extract, inject } from "./headers.js";
 export { VERSION, type Drop, type Logger, home } from "./home.js";
-export { deliver, expect, onDrop, say, setLogger, shown, tell } from "./log.js";
+export { attempt, deliver, expect, onDrop, say, setLogger, shown, tell } from "./log.js";
 export { isThenable } from "./mask.js";
 export * from "./media.js";
 export * from "./observation.js";

@@ -113,14 +113,15 @@ export function isThenable(value: unknown): value is PromiseLike<unknown> {
   return (typeof value === "object" || typeof value === "function") && value !== null && typeof (value as { then?: unknown }).then === "function";
 }
 
-/** Waits until the observations of a client that have ended are masked, at most so many milliseconds; all clients' without one. */
+/** The observations of a client that have ended and wait for its mask; all clients' without one. */
+export function waitingFor(client: Held["client"] | null): Held[] {
+  const all = [...home.held];
+  return client === null ? all : all.filter((held) => held.client === client || held.client.destination === client.destination);
+}
+
+/** Waits until they are masked, at most so many milliseconds. */
 export async function settleMasks(client: Held["client"] | null, timeout: number): Promise<void> {
-  const waiting: Promise<unknown>[] = [];
-  for (const held of home.held) {
-    if (client === null || held.client === client || held.client.destination === client.destination) {
-      waiting.push(held.settled);
-    }
-  }
+  const waiting = waitingFor(client).map((held) => held.settled);
   if (waiting.length > 0 && timeout > 0) {
     let timer: NodeJS.Timeout | undefined;
     const late = new Promise((resolve) => {

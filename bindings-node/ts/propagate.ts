@@ -115,7 +115,9 @@ export function propagateAttributes<R>(params: PropagateAttributesParams, fn: ()
   const outer = current();
   const beside = around();
   let record = beside !== null && beside.baggage !== "" ? beside.baggage + outer.propagated : outer.propagated;
+  let asBaggage = false;
   try {
+    asBaggage = params?.asBaggage === true;
     const answer = JSON.parse(backend().propagate(record, JSON.stringify(said(params)))) as { record: string; problems: string[] };
     for (const problem of answer.problems) {
       tell(problem);
@@ -128,7 +130,6 @@ export function propagateAttributes<R>(params: PropagateAttributesParams, fn: ()
   if (observation !== null && observation.token !== null && record !== outer.propagated) {
     observation.record += record;
   }
-  const asBaggage = params?.asBaggage === true;
   const inside = outer.propagating(record, asBaggage ? record : outer.baggage);
   if (asBaggage && beside !== null) {
     return enterBaggage(inside, fn);
