@@ -91,9 +91,8 @@ test-instrumentations: build ## real OpenTelemetry instrumentation against a fak
 	@test -d $(VENV)/instrumentations || $(BIN)/python -m pip install -q --disable-pip-version-check --target $(VENV)/instrumentations -r tests/otel/instrumentations.txt
 	@$(PYTEST) tests/otel
 
-test-frameworks: build ## Django, Flask and Celery with tracespool's integrations (installs 40 MB)
-	@test -d $(VENV)/frameworks-own/celery || timeout 600 $(BIN)/python -m pip install -q --disable-pip-version-check --target $(VENV)/frameworks-own -r tests/requirements-frameworks.txt
-	@$(PYTEST) tests/deployment
+test-frameworks: build $(VENV)/frameworks-own/.ready ## Django, FastAPI, Flask, Celery, gunicorn and gevent: alone and as processes under load (installs 60 MB)
+	@$(PYTEST) tests/deployment tests/durability/test_gunicorn.py tests/durability/test_gunicorn_hooks.py
 
 bench-otel: $(VENV)/.wheel-shipped $(COLLECTOR) ## cost of an observation with and without OpenTelemetry imported
 	@$(BIN)/python -m bench.otel
@@ -166,6 +165,12 @@ $(RECEIVERS)/.%: tests/receivers/%.txt
 	@echo "installing $*"
 	@test -x $(RECEIVERS)/$*/bin/python || $(PYTHON) -m venv $(RECEIVERS)/$*
 	@$(RECEIVERS)/$*/bin/python -m pip install -q --no-compile --disable-pip-version-check -r $<
+	@touch $@
+
+# Beside the environment, not in it: what is not asked for shall be missing for the other tests.
+$(VENV)/frameworks-own/.ready: tests/requirements-frameworks.txt | $(VENV)/.tools
+	@echo "installing the frameworks"
+	@rm -rf $(@D); timeout 600 $(BIN)/python -m pip install -q --disable-pip-version-check --target $(@D) -r $<
 	@touch $@
 
 $(FRAMEWORKS:%=$(VENV)/%/.ready): $(VENV)/%/.ready: tests/%.txt | $(VENV)/.tools
