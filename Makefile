@@ -29,7 +29,7 @@ PYTHON_SOURCES := pyproject.toml $(shell find bindings-python/python -name '*.py
 
 # ---------------------------------------------------------------------------------------------- what people ask for
 .PHONY: help demo test build check fmt lint audit test-core test-wasm test-collector test-python test-blackbox
-.PHONY: compatibility test-dropin test-frameworks test-integrations test-instrumentations test-langflow test-receivers
+.PHONY: compatibility test-deploy test-dropin test-frameworks test-integrations test-instrumentations test-langflow test-receivers
 .PHONY: bench bench-hotpath bench-scopes bench-langchain bench-otel bench-clients bench-import bench-flush bench-tenants dist clean
 
 help: ## this list
@@ -83,6 +83,9 @@ compatibility: build ## docs/compatibility-signatures.md: our signatures beside 
 test-dropin: build ## frameworks of others that trace to langfuse, unchanged on tracespool (installs 100 MB)
 	@test -d $(VENV)/frameworks || $(BIN)/python -m pip install -q --disable-pip-version-check --target $(VENV)/frameworks -r tests/frameworks.txt
 	@$(PYTEST) tests/dropin/test_frameworks.py
+
+test-deploy: build $(VENV)/deploy/.ready ## deploy/ by its own tools: docker compose, hadolint, ClickHouse, nginx, a real OpenTelemetry Collector (fetches 600 MB)
+	@$(PYTEST) tests/deploy
 
 test-langflow: build $(FRAMEWORKS:%=$(VENV)/%/.ready) ## Langflow, LiteLLM, Dify's calls, LlamaIndex and agents on tracespool (installs 1 GB)
 	@$(PYTEST) tests/frameworks --timeout 1800
@@ -165,6 +168,16 @@ $(RECEIVERS)/.%: tests/receivers/%.txt
 	@echo "installing $*"
 	@test -x $(RECEIVERS)/$*/bin/python || $(PYTHON) -m venv $(RECEIVERS)/$*
 	@$(RECEIVERS)/$*/bin/python -m pip install -q --no-compile --disable-pip-version-check -r $<
+	@touch $@
+
+# Nothing of it is installed on the machine.
+$(VENV)/deploy/.ready: tests/deploy/packages.txt .ci/otelcol .ci/from-debian $(wildcard tests/deploy/otelcol/*) | $(VENV)/.tools
+	@echo "fetching docker compose, hadolint, chdb and nginx, building the OpenTelemetry Collector"
+	@rm -rf $(@D); mkdir -p $(@D)
+	@$(BIN)/python -m pip install -q --disable-pip-version-check --target $(@D)/packages -r $<
+	@.ci/from-debian trixie $(@D)/compose docker-compose
+	@.ci/from-debian "$$(. /etc/os-release; echo "$$VERSION_CODENAME")" $(@D)/nginx nginx
+	@PYTHON=$(BIN)/python .ci/otelcol $(@D)
 	@touch $@
 
 # Beside the environment, not in it: what is not asked for shall be missing for the other tests.

@@ -38,7 +38,8 @@ class Measured:
     @property
     def growth(self) -> float:
         """MiB that all its processes together grew by after the warm-up."""
-        return footprint.resident(self.loaded) - footprint.resident({pid: self.warm[pid] for pid in self.loaded if pid in self.warm})
+        warm = {pid: one for pid, one in self.warm.items() if pid in self.loaded}
+        return footprint.resident(self.loaded) - footprint.resident(warm)
 
 
 class Deployed:
