@@ -56,7 +56,8 @@ export interface Backend {
    * or `null` where it is no content or media are not uploaded.
    *
    * @param field `input`, `output` or `metadata`.
-   * @param content Base64 text (any alphabet, also a whole data URI), or bytes.
+   * @param contentType `""` for a whole data URI, which says it itself.
+   * @param content Base64 text (any alphabet), a whole data URI, or bytes.
    */
   media(
     handle: number,

@@ -1,0 +1,31 @@
+// A client of its own for each test, and what it has stored.
+import assert from "node:assert/strict";
+import * as t from "tracespool";
+import { freshKey } from "./collector.mjs";
+
+export function fresh(server, options = {}) {
+  const key = freshKey();
+  const client = new t.Client({ publicKey: key, secretKey: "sk-very-secret", baseUrl: server.url, ...options });
+  return {
+    key,
+    client,
+    /** Flushes, and returns the stored observations by name. */
+    async sent() {
+      const report = await client.flush({ timeout: 5000 });
+      assert.equal(report.complete, true, JSON.stringify(report));
+      return server.observations(key);
+    },
+  };
+}
+
+/** Collects the lines that are told while `work` runs. */
+export async function lines(work) {
+  const told = [];
+  t.setLogger({ warn: (line) => told.push(line), error: (line) => told.push(line) });
+  try {
+    await work();
+  } finally {
+    t.setLogger(console);
+  }
+  return told;
+}

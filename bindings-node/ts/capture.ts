@@ -1,0 +1,366 @@
+/**
+ * From any JavaScript value to the text of a record, in one pass, by the call that passes the value. What an object becomes follows
+ * the table in docs/node.md. The application's code that runs on the way (getters, `toJSON`, iterators, proxies) may do anything;
+ * where it throws the value becomes `<ClassName>`. No reference to the value is kept.
+ */
+import { Contents, isPlace, mayBeUri, ofMedia } from "./contents.js";
+import { byteLength, head } from "./host.js";
+import { classOf, kindOf, Kind, textOf } from "./kinds.js";
+import type { Observation } from "./observation.js";
+import { END } from "./record.js";
+
+/** The most bytes that one value may take: servers refuse observations of more than 9 MB, and something is left for the rest of it. */
+export const MAX_TEXT = 8_900_000;
+
+/** The bytes of shorter texts are taken to be as many as their characters; the core cuts what becomes too large by that. */
+const COUNTED = 16 * 1024;
+
+/** Containers nest this deep at most; what lies deeper becomes `<Object>`, `<Array>` or `<ClassName>`. */
+const MAX_DEPTH = 20;
+
+/**
+ * How much walking one value may cost: a container costs 1, an object that must be asked what it is OBJECT_COST. Keeps a stray
+ * reference to half the application from holding the event loop for seconds.
+ */
+const MAX_WORK = 500_000;
+const OBJECT_COST = 50;
+
+/** Keys with their quotes and colon; most applications have a few hundred. */
+const keys = new Map<string, string>();
+const MOST_KEYS = 2000;
+const LONGEST_KEY = 100;
+
+function keyText(key: string): string {
+  const known = keys.get(key);
+  if (known !== undefined) {
+    return known;
+  }
+  const text = `${JSON.stringify(key)}:`;
+  if (key.length <= LONGEST_KEY) {
+    if (keys.size >= MOST_KEYS) {
+      keys.clear();
+    }
+    keys.set(key, text);
+  }
+  return text;
+}
+
+/** How many bytes a text takes, about. */
+function sizeOf(text: string): number {
+  return text.length > COUNTED ? byteLength(text) : text.length;
+}
+
+/** What is left of a text for which there is not enough room, and how much is gone. */
+function cut(text: string, room: number): string {
+  const kept = head(text, Math.max(0, room));
+  return `${kept}[truncated ${byteLength(text) - byteLength(kept)} bytes]`;
+}
+
+export class Encoder {
+  private room = MAX_TEXT;
+  private work = MAX_WORK;
+  private readonly open: object[] = [];
+  private contents: Contents | null = null;
+
+  /** JSON of a value, in the form that a record has it in; see `record.ts`. */
+  encode(value: unknown, room: number, contents: Contents | null): string {
+    this.room = room;
+    this.work = MAX_WORK;
+    this.open.length = 0;
+    this.contents = contents;
+    const text = this.value(value, "");
+    this.contents = null;
+    this.open.length = 0;
+    return text;
+  }
+
+  private value(value: unknown, place: string): string {
+    switch (typeof value) {
+      case "string":
+        return this.string(value);
+      case "number":
+        this.room -= 8;
+        return Number.isFinite(value) ? `${value}` : `"${value}"`;
+      case "boolean":
+        this.room -= 5;
+        return value ? "true" : "false";
+      case "object":
+        if (value === null) {
+          this.room -= 4;
+          return "null";
+        }
+        return this.object(value, place);
+      case "bigint":
+        return value >= -9007199254740991n && value <= 9007199254740991n ? `${value}` : this.string(`${value}`);
+      case "symbol":
+        return this.string(String(value));
+      case "function":
+        this.room -= 10;
+        return '"<function>"';
+      default:
+        this.room -= 4;
+        return "null";
+    }
+  }
+
+  private string(text: string): string {
+    const { length } = text;
+    if (length === 0) {
+      this.room -= 2;
+      return '""';
+    }
+    if (this.contents !== null && mayBeUri(text)) {
+      return this.plain(this.contents.take("", text) ?? text);
+    }
+    return this.plain(text);
+  }
+
+  private plain(text: string): string {
+    let kept = text;
+    let size = text.length;
+    if (size > COUNTED || size > this.room) {
+      size = byteLength(text);
+      if (size > this.room) {
+        kept = cut(text, this.room);
+        size = this.room;
+      }
+    }
+    this.room -= size + 3;
+    return kept.includes(END) ? JSON.stringify(kept) : END + kept + END;
+  }
+
+  /** A failure of the object's own code is contained here. */
+  private object(value: object, place: string): string {
+    const depth = this.open.length;
+    try {
+      return this.container(value, place);
+    } catch {
+      this.open.length = depth;
+      return this.placeholder(value);
+    }
+  }
+
+  private placeholder(value: object): string {
+    return this.plain(`<${classOf(value)}>`);
+  }
+
+  private enter(value: object, cost: number): boolean {
+    const { open } = this;
+    if (open.length + 1 >= MAX_DEPTH || this.work < cost || this.room <= 0) {
+      return false;
+    }
+    for (let at = 0; at < open.length; at += 1) {
+      if (open[at] === value) {
+        return false;
+      }
+    }
+    this.work -= cost;
+    open.push(value);
+    return true;
+  }
+
+  private container(value: object, place: string): string {
+    const kind = kindOf(value);
+    if (kind === Kind.Plain || kind === Kind.Array) {
+      if (!this.enter(value, 1)) {
+        return this.placeholder(value);
+      }
+      const text = kind === Kind.Plain ? this.members(value as Record<string, unknown>, place) : this.elements(value as unknown[]);
+      this.open.pop();
+      return text;
+    }
+    return this.other(value, kind);
+  }
+
+  private elements(values: unknown[]): string {
+    const { length } = values;
+    if (length === 0) {
+      this.room -= 2;
+      return "[]";
+    }
+    let text = "[";
+    for (let at = 0; at < length; at += 1) {
+      if (at > 0) {
+        text += ",";
+      }
+      if (this.room <= 0) {
+        return `${text}"[truncated ${length - at} items]"]`;
+      }
+      text += this.value(values[at], "");
+    }
+    return `${text}]`;
+  }
+
+  private members(value: Record<string, unknown>, place: string): string {
+    let text = "";
+    for (const key in value) {
+      if (!Object.prototype.hasOwnProperty.call(value, key)) {
+        continue;
+      }
+      if (this.room <= 0) {
+        text += `${text === "" ? "{" : ","}"...":"[truncated]"`;
+        break;
+      }
+      const member = this.read(value, key);
+      if (member === undefined) {
+        continue;
+      }
+      if (key === "toJSON" && typeof member === "function") {
+        return this.value((member as () => unknown).call(value), place);
+      }
+      text += text === "" ? "{" : ",";
+      text += keyText(key);
+      this.room -= key.length + 4;
+      if (this.contents === null) {
+        text += this.value(member, "");
+      } else if (key === "data") {
+        const reference = this.contents.member(value, member, place);
+        text += reference === null ? this.value(member, "") : this.plain(reference);
+      } else {
+        text += this.value(member, isPlace(key) ? key : "");
+      }
+    }
+    return text === "" ? "{}" : `${text}}`;
+  }
+
+  /** A member, or `<unreadable>` where its getter throws. */
+  private read(value: Record<string, unknown>, key: string): unknown {
+    try {
+      return value[key];
+    } catch {
+      return "<unreadable>";
+    }
+  }
+
+  /** What is neither a plain object nor an array. */
+  private other(value: object, kind: Kind): string {
+    switch (kind) {
+      case Kind.Text:
+        return this.string(textOf(value));
+      case Kind.Scalar:
+        return this.value((value as { valueOf(): unknown }).valueOf(), "");
+      case Kind.Opaque:
+        return this.placeholder(value);
+      case Kind.Media:
+        return this.plain(ofMedia(value, this.contents));
+      default:
+    }
+    if (!this.enter(value, OBJECT_COST)) {
+      return this.placeholder(value);
+    }
+    let text: string;
+    switch (kind) {
+      case Kind.Numbers:
+        text = this.elements(value as unknown as unknown[]);
+        break;
+      case Kind.Set:
+        text = this.elements([...(value as Iterable<unknown>)]);
+        break;
+      case Kind.Map:
+        text = this.entries(value as Iterable<[unknown, unknown]>);
+        break;
+      case Kind.Json:
+        text = this.value((value as { toJSON(): unknown }).toJSON(), "");
+        break;
+      default:
+        text = this.members(value as Record<string, unknown>, "");
+        if (text === "{}") {
+          text = this.placeholder(value);
+        }
+    }
+    this.open.pop();
+    return text;
+  }
+
+  /** Keys and values of a `Map` or of headers as an object; keys become text. */
+  private entries(pairs: Iterable<[unknown, unknown]>): string {
+    let text = "{";
+    for (const [key, value] of pairs) {
+      if (text !== "{") {
+        text += ",";
+      }
+      if (this.room <= 0) {
+        return `${text}"...":"[truncated]"}`;
+      }
+      const name = typeof key === "string" ? key : typeof key === "object" && key !== null ? `<${classOf(key)}>` : String(key);
+      text += keyText(name);
+      this.room -= name.length + 4;
+      text += this.value(value, "");
+    }
+    return `${text}}`;
+  }
+}
+
+/** Encoders that nobody uses: capturing may run code that captures. */
+const free: Encoder[] = [];
+
+function encode(value: unknown, room: number, of: Observation | null, field: string): string {
+  const encoder = free.pop() ?? new Encoder();
+  const text = encoder.encode(value, room, of !== null && of.handle.media ? new Contents(of, field) : null);
+  free.push(encoder);
+  return text;
+}
+
+/** One value inside the JSON of a record. */
+export function piece(value: unknown, room: number, of: Observation | null, field: string): string {
+  return encode(value, room, of, field);
+}
+
+/**
+ * Input, output and the like: text as it is, everything else as JSON. `null` and `undefined` are nothing: an empty text.
+ *
+ * @param of Contents go with this observation; `null` leaves them in the value.
+ */
+export function content(value: unknown, room: number, of: Observation | null, field: string): string {
+  if (typeof value === "string" && !mayBeUri(value)) {
+    return text(value, room);
+  }
+  if (value === undefined || value === null) {
+    return "";
+  }
+  return json(encode(value, room, of, field));
+}
+
+/** JSON as a record's value; a text comes without the quotes of JSON. */
+function json(encoded: string): string {
+  // END text END, and nothing else, or a text that is escaped already: the encoder writes strings so, and no other value begins so.
+  switch (encoded.charCodeAt(0)) {
+    case 0x1f:
+      return `"${encoded.slice(1)}`;
+    case 0x22:
+      return `'${encoded}${END}`;
+    default:
+      return `{${encoded}${END}${END}`;
+  }
+}
+
+/** Text as a record's value. */
+export function text(value: string, room = MAX_TEXT): string {
+  const kept = sizeOf(value) > room ? cut(value, room) : value;
+  return kept.includes(END) ? `'${JSON.stringify(kept)}${END}` : `"${kept}${END}`;
+}
+
+/** One key of metadata: numbers and booleans stay what they are. An empty text for nothing. */
+export function scalar(value: unknown, room: number, of: Observation): string {
+  switch (typeof value) {
+    case "number":
+      return Number.isFinite(value) ? `#${value}${END}` : `"${value}${END}`;
+    case "boolean":
+      return value ? "t" : "f";
+    case "bigint":
+      return value >= -9007199254740991n && value <= 9007199254740991n ? `#${value}${END}` : `"${value}${END}`;
+    default:
+      return content(value, room, of, "metadata");
+  }
+}
+
+/** A short text such as an id or a key: what it looks like, without a record's mark in it. */
+export function word(value: unknown): string {
+  let text: string;
+  try {
+    text = typeof value === "string" ? value : String(value);
+  } catch {
+    text = "";
+  }
+  return text.includes(END) ? text.replaceAll(END, " ") : text;
+}

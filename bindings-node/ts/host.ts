@@ -1,0 +1,71 @@
+/**
+ * What the API needs of the JavaScript host: Node's, Deno's and Bun's. Other hosts put another file in its place.
+ */
+import { AsyncLocalStorage } from "node:async_hooks";
+import { Buffer } from "node:buffer";
+import { randomFillSync } from "node:crypto";
+import { errorMonitor } from "node:events";
+import { isMainThread } from "node:worker_threads";
+
+export { AsyncLocalStorage, isMainThread };
+
+/** The name under which streams tell of errors to those who only watch. */
+export const ERROR_MONITOR: string | symbol = errorMonitor;
+
+const bytes = Buffer.allocUnsafeSlow(4096);
+
+/** Random bytes as lower-case hexadecimal digits, 8,192 of them. */
+export function randomDigits(): string {
+  randomFillSync(bytes);
+  return bytes.toString("hex");
+}
+
+/** An environment variable without white space around it; `undefined` where it is empty. */
+export function variable(name: string): string | undefined {
+  const value = process.env[name];
+  return value === undefined || value === "" ? undefined : value.trim() || undefined;
+}
+
+/** How many bytes a text takes as UTF-8. */
+export function byteLength(text: string): number {
+  return Buffer.byteLength(text, "utf8");
+}
+
+/** The beginning of a text: so many bytes of UTF-8 at most, whole characters. */
+export function head(text: string, size: number): string {
+  const kept = Buffer.from(text.slice(0, size), "utf8");
+  if (kept.length <= size) {
+    return text.slice(0, size);
+  }
+  let end = size;
+  while (end > 0 && ((kept[end] as number) & 0xc0) === 0x80) {
+    end -= 1;
+  }
+  return kept.toString("utf8", 0, end);
+}
+
+const decoder = new TextDecoder("utf-8", { fatal: true });
+
+/** Bytes as text; `undefined` where they are none. */
+export function asText(content: Uint8Array): string | undefined {
+  try {
+    return decoder.decode(content);
+  } catch {
+    return undefined;
+  }
+}
+
+/** Lets the process end although the timer is pending. */
+export function unref(timer: unknown): void {
+  (timer as { unref?: () => void }).unref?.();
+}
+
+/** Bytes as base64. */
+export function base64(content: Uint8Array): string {
+  return Buffer.from(content.buffer, content.byteOffset, content.byteLength).toString("base64");
+}
+
+/** The bytes of base64 text. */
+export function fromBase64(text: string): Uint8Array {
+  return Buffer.from(text, "base64");
+}

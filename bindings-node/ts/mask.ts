@@ -1,0 +1,133 @@
+/**
+ * The application's mask sees content before it is encoded. One that answers with a promise holds the observation back until it settles:
+ * for 30 seconds at most, and 10,000 observations at most; beyond, and where a mask fails, the content is dropped, which is counted, and
+ * the rest of the observation is sent.
+ */
+import { unref } from "./host.js";
+import { home } from "./home.js";
+import type { Observation } from "./observation.js";
+
+/** What stands in for content whose mask failed: Langfuse's own words. */
+export const MASK_FAILED = "<fully masked due to failed mask function>";
+
+const LONGEST = 30_000;
+const MOST_HELD = 10_000;
+
+/** Of an observation: masks that have not answered yet. */
+export class Held {
+  pending = 0;
+  /** When all that was asked so far is put, in the order in which it was asked. */
+  settled: Promise<unknown> = Promise.resolve();
+  /** When it ended (milliseconds since 1970); 0 while it is open. */
+  end = 0;
+  over = false;
+  private timer: unknown;
+
+  constructor(private readonly of: Observation) {}
+
+  get client(): Observation["handle"] {
+    return this.of.handle;
+  }
+
+  wait(answer: PromiseLike<unknown>, put: (value: unknown) => void): void {
+    const fail = (): void => {
+      if (!this.over) {
+        this.of.handle.backend.maskFailed(this.of.handle.id);
+      }
+    };
+    // What is there if nobody ever answers.
+    put(MASK_FAILED);
+    this.pending += 1;
+    const before = this.settled;
+    this.settled = (async () => {
+      try {
+        const value = await answer;
+        await before;
+        if (!this.over) {
+          put(value);
+        }
+      } catch {
+        fail();
+      }
+      this.pending -= 1;
+      if (this.pending === 0 && this.end !== 0) {
+        this.give();
+      }
+    })();
+  }
+
+  /** The observation has ended, but its content is not there yet. */
+  ended(end: number): void {
+    this.end = end;
+    if (home.held.size >= MOST_HELD) {
+      this.giveUp();
+      return;
+    }
+    home.held.add(this);
+    this.timer = setTimeout(() => this.giveUp(), LONGEST);
+    unref(this.timer);
+  }
+
+  /** Sends it without what is missing, which is counted. */
+  giveUp(): void {
+    if (this.over) {
+      return;
+    }
+    for (let missing = this.pending; missing > 0; missing -= 1) {
+      this.of.handle.backend.maskFailed(this.of.handle.id);
+    }
+    this.give();
+  }
+
+  private give(): void {
+    if (this.over) {
+      return;
+    }
+    this.over = true;
+    clearTimeout(this.timer as NodeJS.Timeout);
+    home.held.delete(this);
+    this.of.give(this.end);
+  }
+}
+
+/** Shows `data` to the client's mask and hands what comes back to `put`, now or later. */
+export function masked(of: Observation, data: unknown, put: (value: unknown) => void): void {
+  const { mask, backend, id } = of.handle;
+  let answer: unknown;
+  try {
+    answer = mask === null ? data : mask({ data });
+    if (!isThenable(answer) && (of.held === null || of.held.pending === 0)) {
+      put(answer);
+      return;
+    }
+  } catch {
+    backend.maskFailed(id);
+    put(MASK_FAILED);
+    return;
+  }
+  of.held ??= new Held(of);
+  of.held.wait(answer as PromiseLike<unknown>, put);
+}
+
+export function isThenable(value: unknown): value is PromiseLike<unknown> {
+  return (typeof value === "object" || typeof value === "function") && value !== null && typeof (value as { then?: unknown }).then === "function";
+}
+
+/** The observations of a client that have ended and wait for its mask; all clients' without one. */
+export function waitingFor(client: Held["client"] | null): Held[] {
+  const all = [...home.held];
+  return client === null ? all : all.filter((held) => held.client === client || held.client.destination === client.destination);
+}
+
+/** Waits until they are masked, at most so many milliseconds. */
+export async function settleMasks(client: Held["client"] | null, timeout: number): Promise<void> {
+  const waiting = waitingFor(client).map((held) => held.settled);
+  if (waiting.length > 0 && timeout > 0) {
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise((resolve) => {
+      timer = setTimeout(resolve, timeout);
+    });
+    await Promise.race([Promise.allSettled(waiting), late]);
+    clearTimeout(timer);
+  }
+}

@@ -1,0 +1,41 @@
+/** Where code runs: what is current there. Scopes never change; entering something makes another one. */
+import { context } from "./home.js";
+import type { Handle } from "./handle.js";
+import type { Observation } from "./observation.js";
+
+export class Scope {
+  constructor(
+    /** The client of calls that name none; `null` where that is still open. */
+    readonly client: Handle | null,
+    /** The observation that new ones go below; `null` outside of any. */
+    readonly observation: Observation | null,
+    /** Its ids, empty outside of any. */
+    readonly traceId: string,
+    readonly spanId: string,
+    /** Where it goes. */
+    readonly destination: string,
+    /** False where it is not sent: sampled out, or of a client that is switched off. */
+    readonly recorded: boolean,
+    /** Trace-level attributes of the scope, as a record's beginning. */
+    readonly propagated: string,
+    /** Those of them that also leave the process as baggage, as a record's beginning. */
+    readonly baggage: string,
+  ) {}
+
+  /** The same with other trace-level attributes. */
+  propagating(propagated: string, baggage: string): Scope {
+    return new Scope(this.client, this.observation, this.traceId, this.spanId, this.destination, this.recorded, propagated, baggage);
+  }
+
+  /** The same with another client. */
+  using(client: Handle): Scope {
+    return new Scope(client, this.observation, this.traceId, this.spanId, this.destination, this.recorded, this.propagated, this.baggage);
+  }
+}
+
+export const OUTSIDE = new Scope(null, null, "", "", "", false, "", "");
+
+/** What is current here. */
+export function current(): Scope {
+  return context.getStore() ?? OUTSIDE;
+}
