@@ -38,7 +38,7 @@ help: ## this list
 demo: build ## the same service untraced, with tracespool and with the langfuse SDK: one table, one web page
 	@$(BIN)/python -m examples.demo --limit $(LIMIT)
 
-test: check test-core test-collector test-wasm test-python test-blackbox test-integrations ## everything that must pass
+test: check test-core test-collector test-wasm test-python test-blackbox test-integrations test-node ## everything that must pass
 
 build: $(VENV)/.wheel $(COLLECTOR) ## the Python package into .venv, and the collector
 
@@ -68,7 +68,7 @@ test-python: build ## the Python package: stubs against the module, and its test
 	@$(PYTEST) bindings-python/tests
 
 test-blackbox: build ## the promises, from outside: real processes, a real collector, a short demo
-	@$(PYTEST) tests --ignore tests/receivers --ignore tests/integrations --ignore tests/frameworks --ignore tests/deployment
+	@$(PYTEST) tests --ignore tests/receivers --ignore tests/integrations --ignore tests/frameworks --ignore tests/deployment --ignore tests/node --ignore tests/hosts
 
 test-receivers: build ## other backends, really: Arize Phoenix and MLflow (fetches 2 GB once)
 	@$(MAKE) -j2 $(RECEIVERS)/.phoenix $(RECEIVERS)/.mlflow
@@ -130,7 +130,7 @@ dist: $(VENV)/.tools ## the wheel as it is shipped, into dist/
 	@PATH="$$PWD/$(BIN):$$PATH" $(BIN)/maturin build --release --out dist
 
 clean: ## removes what the verbs made
-	@rm -rf $(VENV) $(RECEIVERS) demo-data dist $(TARGET)
+	@rm -rf $(VENV) $(RECEIVERS) demo-data dist $(TARGET) $(NODE_MADE)
 
 # ---------------------------------------------------------------------------------------------- what they stand on
 $(VENV)/.tools: tests/requirements.txt
@@ -194,3 +194,5 @@ $(FRAMEWORKS:%=$(VENV)/%/.ready): $(VENV)/%/.ready: tests/%.txt | $(VENV)/.tools
 
 Cargo.lock:
 	@$(CARGO) generate-lockfile
+
+include bindings-node/node.mk
