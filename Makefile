@@ -29,7 +29,7 @@ PYTHON_SOURCES := pyproject.toml $(shell find bindings-python/python -name '*.py
 
 # ---------------------------------------------------------------------------------------------- what people ask for
 .PHONY: help demo test build check fmt lint audit test-core test-wasm test-collector test-python test-blackbox
-.PHONY: compatibility test-dropin test-frameworks test-integrations test-instrumentations test-langflow test-receivers
+.PHONY: compatibility test-deploy test-dropin test-frameworks test-integrations test-instrumentations test-langflow test-receivers
 .PHONY: bench bench-hotpath bench-scopes bench-langchain bench-otel bench-clients bench-import bench-flush bench-tenants dist clean
 
 help: ## this list
@@ -84,6 +84,9 @@ test-dropin: build ## frameworks of others that trace to langfuse, unchanged on 
 	@test -d $(VENV)/frameworks || $(BIN)/python -m pip install -q --disable-pip-version-check --target $(VENV)/frameworks -r tests/frameworks.txt
 	@$(PYTEST) tests/dropin/test_frameworks.py
 
+test-deploy: build $(VENV)/deploy/.ready ## deploy/ by its own tools: docker compose, hadolint, ClickHouse, nginx, a real OpenTelemetry Collector (fetches 600 MB)
+	@$(PYTEST) tests/deploy
+
 test-langflow: build $(FRAMEWORKS:%=$(VENV)/%/.ready) ## Langflow, LiteLLM, Dify's calls, LlamaIndex and agents on tracespool (installs 1 GB)
 	@$(PYTEST) tests/frameworks --timeout 1800
 
@@ -91,9 +94,8 @@ test-instrumentations: build ## real OpenTelemetry instrumentation against a fak
 	@test -d $(VENV)/instrumentations || $(BIN)/python -m pip install -q --disable-pip-version-check --target $(VENV)/instrumentations -r tests/otel/instrumentations.txt
 	@$(PYTEST) tests/otel
 
-test-frameworks: build ## Django, Flask and Celery with tracespool's integrations (installs 40 MB)
-	@test -d $(VENV)/frameworks-own/celery || timeout 600 $(BIN)/python -m pip install -q --disable-pip-version-check --target $(VENV)/frameworks-own -r tests/requirements-frameworks.txt
-	@$(PYTEST) tests/deployment
+test-frameworks: build $(VENV)/frameworks-own/.ready ## Django, FastAPI, Flask, Celery, gunicorn and gevent: alone and as processes under load (installs 60 MB)
+	@$(PYTEST) tests/deployment tests/durability/test_gunicorn.py tests/durability/test_gunicorn_hooks.py
 
 bench-otel: $(VENV)/.wheel-shipped $(COLLECTOR) ## cost of an observation with and without OpenTelemetry imported
 	@$(BIN)/python -m bench.otel
@@ -166,6 +168,22 @@ $(RECEIVERS)/.%: tests/receivers/%.txt
 	@echo "installing $*"
 	@test -x $(RECEIVERS)/$*/bin/python || $(PYTHON) -m venv $(RECEIVERS)/$*
 	@$(RECEIVERS)/$*/bin/python -m pip install -q --no-compile --disable-pip-version-check -r $<
+	@touch $@
+
+# Nothing of it is installed on the machine.
+$(VENV)/deploy/.ready: tests/deploy/packages.txt .ci/otelcol .ci/from-debian $(wildcard tests/deploy/otelcol/*) | $(VENV)/.tools
+	@echo "fetching docker compose, hadolint, chdb and nginx, building the OpenTelemetry Collector"
+	@rm -rf $(@D); mkdir -p $(@D)
+	@$(BIN)/python -m pip install -q --disable-pip-version-check --target $(@D)/packages -r $<
+	@.ci/from-debian trixie $(@D)/compose docker-compose
+	@.ci/from-debian "$$(. /etc/os-release; echo "$$VERSION_CODENAME")" $(@D)/nginx nginx
+	@PYTHON=$(BIN)/python .ci/otelcol $(@D)
+	@touch $@
+
+# Beside the environment, not in it: what is not asked for shall be missing for the other tests.
+$(VENV)/frameworks-own/.ready: tests/requirements-frameworks.txt | $(VENV)/.tools
+	@echo "installing the frameworks"
+	@rm -rf $(@D); timeout 600 $(BIN)/python -m pip install -q --disable-pip-version-check --target $(@D) -r $<
 	@touch $@
 
 $(FRAMEWORKS:%=$(VENV)/%/.ready): $(VENV)/%/.ready: tests/%.txt | $(VENV)/.tools

@@ -305,7 +305,7 @@ impl Client {
 
     /// Asks the server whether it takes the keys. Never raises: a server that does not answer by the client's timeout is a
     /// no, with a line in the log.
-    fn auth_check(&self, py: Python<'_>) -> bool {
+    fn auth_check(&self, py: Python<'_>) -> PyResult<bool> {
         control::auth_check(py, &self.handle)
     }
 

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import io
+import json
 import time
 
 import django
 import pytest
 import tracespool
 from django.conf import settings
+from django.core.asgi import get_asgi_application
+from django.core.wsgi import get_wsgi_application
 from django.http import FileResponse, JsonResponse, StreamingHttpResponse
 from django.test import AsyncClient, Client, override_settings
 from django.urls import path
+from tracespool import ops
 from tracespool.integrations import request as current
 
 TRACE_ID, SPAN_ID = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
@@ -154,6 +159,27 @@ def test_a_server_that_hangs_holds_an_answer_up_for_the_timeout_at_most(client, 
         began = time.monotonic()
         get(place)
     assert 0.3 < time.monotonic() - began < 0.8
+
+
+def test_a_memory_line_around_it_has_the_same_correlation_id(client, caplog):
+    memory = ops.MemoryLog(one_in=1)
+    sent, waiting = [], [{"type": "http.request", "body": b"", "more_body": False}]
+
+    async def receive():
+        return waiting.pop() if waiting else await asyncio.sleep(60)
+
+    async def send(message):
+        sent.append(message)
+
+    scope = {"type": "http", "method": "GET", "path": "/aitems/7", "query_string": b"", "headers": []}
+    environ = {"REQUEST_METHOD": "GET", "PATH_INFO": "/items/7", "SERVER_NAME": "x", "SERVER_PORT": "80", "wsgi.input": io.BytesIO()}
+    with override_settings(TRACESPOOL={"client": client}), caplog.at_level("INFO", "tracespool.ops"):
+        asyncio.run(ops.ASGIMemory(get_asgi_application(), memory)(scope, receive, send))
+        body = ops.WSGIMemory(get_wsgi_application(), memory)(environ, lambda *_: None)
+        said = [json.loads(sent[1]["body"])["correlation"], json.loads(b"".join(body))["correlation"]]
+        body.close()
+    assert [vars(record)["correlation_id"] for record in caplog.records if hasattr(record, "delta_mb")] == said
+    assert all(len(correlation) == 32 for correlation in said)
 
 
 def test_settings_that_do_not_exist_are_one_warning(client, caplog):

@@ -7,6 +7,7 @@ import time
 import pytest
 import tracespool
 from flask import Flask, jsonify, stream_with_context
+from tracespool import ops
 from tracespool.integrations import request
 from tracespool.integrations.flask import Tracespool
 
@@ -76,6 +77,15 @@ def test_a_stream_is_part_of_its_request(client, rows):
     found = rows()
     assert found["part 2"]["parent"] == found["GET /stream"]["span_id"]
     assert tracespool.get_current_trace_id() is None
+
+
+def test_a_memory_line_around_it_has_the_same_correlation_id(client, caplog):
+    app = service(client)
+    app.wsgi_app = ops.WSGIMemory(app.wsgi_app, ops.MemoryLog(one_in=1))
+    with caplog.at_level("INFO", "tracespool.ops"):
+        said = app.test_client().get("/items/7", buffered=True).json["correlation"]
+    assert [vars(record)["correlation_id"] for record in caplog.records] == [said] and len(said) == 32
+    assert vars(caplog.records[0])["route"] == "GET /items/<int:number>"
 
 
 @pytest.mark.parametrize("path, text", [("/raises", "broken"), ("/breaks", "half way")])

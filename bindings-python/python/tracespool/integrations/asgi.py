@@ -10,7 +10,7 @@ frozen as soon as the answer is out.
 from __future__ import annotations
 
 from tracespool.integrations import _bounded
-from tracespool.integrations.request import CORRELATION_HEADERS, Request, header_names
+from tracespool.integrations.request import CORRELATION_HEADERS, CORRELATION_KEY, Request, correlation_id, header_names
 
 TYPE_CHECKING = False  # importing `typing` for annotations costs a megabyte
 if TYPE_CHECKING:
@@ -87,6 +87,7 @@ class TracespoolMiddleware:
             metadata=metadata,
             correlation_headers=self.correlation_headers,
         )
+        scope[CORRELATION_KEY] = correlation_id()
         seconds = self.flush_timeout if scope["type"] == "http" else 0.0
         answer = _Answer(self.client, scope, send, request, seconds)
         try:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from flask import got_request_exception, request
 
 from tracespool.integrations import _web
+from tracespool.integrations.request import CORRELATION_KEY, correlation_id
 
 TYPE_CHECKING = False  # importing `typing` for annotations costs a megabyte
 if TYPE_CHECKING:
@@ -69,6 +70,7 @@ class _Wrapper:
         method, path = environ.get("REQUEST_METHOD", ""), environ.get("PATH_INFO", "")
         held = self.settings.begin(_headers_of(environ), method, path)
         environ[_HELD] = held
+        environ[CORRELATION_KEY] = correlation_id()
         status: int | None = None
         length: int | None = None
 

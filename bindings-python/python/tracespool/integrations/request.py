@@ -33,6 +33,9 @@ CORRELATION_HEADERS = ("x-correlation-id", "x-request-id")
 _MAX_CORRELATION = 128
 """Characters: it goes into every log line, and anybody can send one."""
 
+CORRELATION_KEY = "tracespool.correlation_id"
+"""Where a WSGI environ or an ASGI scope carries the id to what stands around the middleware, such as the memory log."""
+
 _correlation: ContextVar[str | None] = ContextVar("tracespool.correlation", default=None)
 _incoming: ContextVar[dict[str, str] | None] = ContextVar("tracespool.incoming", default=None)
 
@@ -82,7 +85,7 @@ class Request:
         try:
             incoming = _headers.trace_context(headers) if continue_trace else None
             self._outside = _state()
-            _correlation.set(_usable(correlation) or _from_headers(headers, correlation_headers) or os.urandom(16).hex())
+            _correlation.set(_usable(correlation) or came_with(headers, correlation_headers) or os.urandom(16).hex())
             _incoming.set(incoming)
             if incoming is not None:
                 self._enter(_headers.continue_trace(headers))
@@ -168,16 +171,17 @@ def _set(state: _State) -> None:
     _incoming.set(state[2])
 
 
-def header_names(names: Iterable[str]) -> tuple[str, ...]:
-    """As they are looked up; one name may come without a list around it."""
-    return tuple(name.lower() for name in ((names,) if isinstance(names, str) else names))
-
-
-def _from_headers(headers: Mapping[str, str], names: tuple[str, ...]) -> str | None:
+def came_with(headers: Mapping[str, str], names: tuple[str, ...] = CORRELATION_HEADERS) -> str | None:
+    """The correlation id that a request's headers bring along, where it can be logged. `headers` have lower-case names."""
     for name in names:
         if (value := _usable(headers.get(name))) is not None:
             return value
     return None
+
+
+def header_names(names: Iterable[str]) -> tuple[str, ...]:
+    """As they are looked up; one name may come without a list around it."""
+    return tuple(name.lower() for name in ((names,) if isinstance(names, str) else names))
 
 
 def _usable(value: str | None) -> str | None:
