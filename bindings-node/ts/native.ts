@@ -31,7 +31,8 @@ function candidates(require: NodeJS.Require): (() => unknown)[] {
 }
 
 function load(): Binding {
-  const require = createRequire(import.meta.url);
+  // A bundle of CommonJS has no `import.meta.url`, a module has no `__filename`.
+  const require = createRequire(typeof __filename === "string" ? __filename : import.meta.url);
   let first: unknown = new Error("there is no package for this platform");
   for (const [at, candidate] of candidates(require).entries()) {
     try {
