@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
-use tracespool_core::admission::Fate;
 use tracespool_core::attr::Field;
 use tracespool_core::id::{SpanId, TraceId};
 use tracespool_core::propagate::{BAGGAGE_PREFIX, Propagated, Propagation};
@@ -170,7 +169,7 @@ impl<'py> Origin<'py> {
                 place.trace_context = given.or(Some(TraceContext {
                     trace_id: sender.trace_id,
                     parent: Some(sender.span_id),
-                    sampled: sender.recorded || sender.fate == Fate::Shed,
+                    sampled: sender.recorded,
                 }));
             }
             place.propagated = self.mixed.as_ref().or_else(|| self.scope_attributes());
