@@ -20,6 +20,7 @@ export function watchExit(): void {
   home.watched = true;
   process.on("beforeExit", beforeExit);
   process.on("exit", atExit);
+  process.on("newListener", later);
   const signals = variable("TRACESPOOL_SIGTERM");
   if (signals === "1" || signals === "true") {
     exitOnSignals("SIGTERM");
@@ -46,6 +47,20 @@ function remaining(): number {
     home.goodbye = now + GOODBYE;
   }
   return Math.max(0, home.goodbye - now);
+}
+
+let moving = false;
+
+/** Handlers of the application may trace yet: ours is to be the last. */
+function later(event: string | symbol, listener: unknown): void {
+  if (event === "exit" && listener !== atExit && !moving) {
+    moving = true;
+    process.nextTick(() => {
+      process.removeListener("exit", atExit);
+      process.on("exit", atExit);
+      moving = false;
+    });
+  }
 }
 
 function atExit(): void {
