@@ -75,7 +75,7 @@ export function goodbye(): void {
   }
   try {
     giveUpMasks();
-    if (isMainThread || !backend.hasMain()) {
+    if (isMainThread() || !backend.hasMain()) {
       const limit = home.waited === home.handed ? SHORT_GOODBYE : GOODBYE;
       const text = backend.goodbye(Math.min(limit, remaining()));
       deliver(true);
@@ -99,7 +99,7 @@ export function goodbye(): void {
  * @returns A function that takes the handlers away again.
  */
 export function exitOnSignals(...signals: NodeJS.Signals[]): () => void {
-  if (!isMainThread) {
+  if (!isMainThread()) {
     return () => undefined;
   }
   const handlers = (signals.length > 0 ? signals : (["SIGTERM", "SIGINT"] as const)).map((signal) => {
