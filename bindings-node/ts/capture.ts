@@ -1,6 +1,6 @@
 /**
  * From any JavaScript value to the text of a record, in one pass, by the call that passes the value. What an object becomes follows
- * the table in docs/node.md. The application's code that runs on the way (getters, `toJSON`, iterators, proxies) may do anything;
+ * the table in docs/node-values.md. The application's code that runs on the way (getters, `toJSON`, iterators, proxies) may do anything;
  * where it throws the value becomes `<ClassName>`. No reference to the value is kept.
  */
 import { Contents, isPlace, mayBeUri, ofMedia } from "./contents.js";
