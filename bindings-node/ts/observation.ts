@@ -138,7 +138,7 @@ export class Observation {
       tell(`end: ${shown(endTime)} is no point in time; now is used`);
       end = now();
     }
-    if (this.held !== null && this.held.pending > 0) {
+    if (this.held !== null && this.held.missing.size > 0) {
       this.held.ended(end);
     } else {
       this.give(end);
