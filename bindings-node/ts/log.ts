@@ -82,13 +82,15 @@ export function onDrop(callback: (drop: Drop) => unknown): () => void {
 
 /** Hands on what the core has to say. */
 export function deliver(all = false): void {
-  const text = home.backend?.notices(all);
-  if (text) {
-    take(text);
-  }
-  if (home.lines.size > 0) {
-    sayLines(all);
-  }
+  attempt("what the core has to say", () => {
+    const text = home.backend?.notices(all);
+    if (text) {
+      take(text);
+    }
+    if (home.lines.size > 0) {
+      sayLines(all);
+    }
+  });
 }
 
 function take(text: string): void {
