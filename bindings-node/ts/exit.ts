@@ -67,7 +67,10 @@ function atExit(): void {
   goodbye();
 }
 
-/** Sends what every client has pending, and waits; never longer than what is left of the goodbye's time. */
+/**
+ * Sends what every client has pending, and waits; never longer than what is left of the goodbye's time. Not in a worker: the main thread
+ * does it for all, and where that has not loaded the core, the end of the last worker that has sends what is pending.
+ */
 export function goodbye(): void {
   const { backend } = home;
   if (backend === undefined) {
@@ -75,7 +78,6 @@ export function goodbye(): void {
   }
   try {
     giveUpMasks();
-    // Of a worker only the thread ends. A goodbye is the process's last word; the core sends what a worker leaves behind.
     if (isMainThread()) {
       const limit = home.waited === home.handed ? SHORT_GOODBYE : GOODBYE;
       const text = backend.goodbye(Math.min(limit, remaining()));
