@@ -76,6 +76,12 @@ pub fn end(handle: u32, start: f64, end: f64, record: String) {
     session(|session| session.end(handle, start, end, record));
 }
 
+/// Hands an ended span of other instrumentation over.
+#[napi(catch_unwind)]
+pub fn span(handle: u32, envelope: String, propagated: String, span: String) {
+    session(|session| session.span(handle, &envelope, &propagated, &span));
+}
+
 /// Counts observations that were given up.
 #[napi(catch_unwind)]
 pub fn never_ended(handle: u32, count: u32) {

@@ -39,6 +39,7 @@ export function none(reason: string): Backend {
     release: () => undefined,
     keeps: () => false,
     end: () => undefined,
+    span: () => undefined,
     neverEnded: () => undefined,
     maskFailed: () => undefined,
     score: () => null,
