@@ -393,6 +393,12 @@ export function content(value: unknown, room: number, media: MediaPlace | null):
   return json(encode(value, room, media));
 }
 
+/** JSON as text. What a record leaves unescaped is escaped. */
+export function asJson(value: unknown, room: number): string {
+  const pieces = encode(value, room, null).split(END);
+  return pieces.map((part, at) => (at % 2 === 1 ? JSON.stringify(part) : part)).join("");
+}
+
 /** JSON as a record's value; a text comes without the quotes of JSON. */
 function json(encoded: string): string {
   // END text END, and nothing else, or a text that is escaped already: the encoder writes strings so, and no other value begins so.
