@@ -6,6 +6,7 @@
 
 pub mod environment;
 pub mod exit;
+pub mod text;
 
 use std::cell::RefCell;
 
@@ -13,6 +14,8 @@ use napi::bindgen_prelude::{Either, Uint8ArraySlice};
 use napi_derive::napi;
 use tracespool_core::interchange::session::{Content, Session};
 use tracespool_core::native;
+
+use text::Text;
 
 thread_local! {
     // Borrowed for the length of one function below, none of which reaches the interpreter.
@@ -72,8 +75,9 @@ pub fn keeps(handle: u32, trace_id: String) -> bool {
 
 /// Hands an ended observation over.
 #[napi(catch_unwind)]
-pub fn end(handle: u32, start: f64, end: f64, record: String) {
-    session(|session| session.end(handle, start, end, record));
+#[allow(clippy::needless_pass_by_value)] // moved into the queue
+pub fn end(handle: u32, start: f64, end: f64, record: Text) {
+    session(|session| session.end(handle, start, end, record.0));
 }
 
 /// Hands an ended span of other instrumentation over.

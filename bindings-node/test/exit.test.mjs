@@ -52,6 +52,13 @@ test("from CommonJS, and both kinds of module share what is current", async () =
   assert.equal(inner.parent, outer.span_id);
 });
 
+test("an exit handler of the application may trace yet", async () => {
+  const key = freshKey();
+  const ended = await run(`${WORK}process.on("exit", () => startObservation("last").end()); setTimeout(() => process.exit(), 10);`, { url: server.url, key });
+  assert.equal(ended.code, 0, ended.err);
+  assert.deepEqual(Object.keys(await server.observations(key)).sort(), ["first", "last", "second"]);
+});
+
 test("TRACESPOOL_ATEXIT=0 opts out", async () => {
   const key = freshKey();
   const ended = await run(`${WORK}process.exit(0);`, { url: server.url, key, env: { TRACESPOOL_ATEXIT: "0" } });

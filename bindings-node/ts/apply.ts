@@ -1,5 +1,5 @@
 /** What callers say of an observation, captured into its record. What is not usable is told once and left out. */
-import { MAX_TEXT, type MediaPlace, content, scalar, text, word } from "./capture.js";
+import { MAX_TEXT, content, scalar, text, word } from "./capture.js";
 import { Kind, kindOf } from "./kinds.js";
 import { shown, tell } from "./log.js";
 import { masked, MASK_FAILED } from "./mask.js";
@@ -15,11 +15,6 @@ const LEVELS = new Set(["DEBUG", "DEFAULT", "WARNING", "ERROR"]);
 function room(of: Observation): number {
   const left = MAX_TEXT - of.size();
   return left < KEPT_TEXT ? KEPT_TEXT : left;
-}
-
-export function mediaOf(of: Observation, field: string): MediaPlace | null {
-  const { handle, scope } = of;
-  return handle.media ? { backend: handle.backend, handle: handle.id, traceId: scope.traceId, spanId: scope.spanId, field } : null;
 }
 
 /** Takes everything that was given. */
@@ -77,21 +72,21 @@ export function apply(of: Observation, attributes: object): void {
 
 export function input(of: Observation, value: unknown): void {
   if (of.handle.mask === null) {
-    of.input = content(value, room(of), mediaOf(of, "input"));
+    of.input = content(value, room(of), of, "input");
     return;
   }
   masked(of, value, (shownValue) => {
-    of.input = content(shownValue, room(of), mediaOf(of, "input"));
+    of.input = content(shownValue, room(of), of, "input");
   });
 }
 
 export function output(of: Observation, value: unknown): void {
   if (of.handle.mask === null) {
-    of.output = content(value, room(of), mediaOf(of, "output"));
+    of.output = content(value, room(of), of, "output");
     return;
   }
   masked(of, value, (shownValue) => {
-    of.output = content(shownValue, room(of), mediaOf(of, "output"));
+    of.output = content(shownValue, room(of), of, "output");
   });
 }
 
@@ -112,6 +107,19 @@ export function metadata(of: Observation, value: unknown): void {
   });
 }
 
+/** The trace's metadata as the client's mask lets it pass. */
+export function traceMetadata(of: Observation, value: Record<string, unknown>): void {
+  masked(of, value, (shownValue) => {
+    const failed = shownValue === MASK_FAILED;
+    for (const key of Object.keys(failed || isMapping(shownValue) ? value : {})) {
+      const said = scalar(failed ? MASK_FAILED : (shownValue as Record<string, unknown>)[key], room(of), of);
+      if (said !== "") {
+        of.add(Letter.traceMetadataKey, word(key) + END + said);
+      }
+    }
+  });
+}
+
 function isMapping(value: unknown): value is Record<string, unknown> {
   if (typeof value !== "object" || value === null) {
     return false;
@@ -121,7 +129,6 @@ function isMapping(value: unknown): value is Record<string, unknown> {
 }
 
 function putMetadata(of: Observation, value: unknown): void {
-  const media = mediaOf(of, "metadata");
   if (isMapping(value)) {
     for (const key of Object.keys(value)) {
       let member: unknown;
@@ -130,22 +137,22 @@ function putMetadata(of: Observation, value: unknown): void {
       } catch {
         member = "<unreadable>";
       }
-      putKey(of, key, member, media);
+      putKey(of, key, member);
     }
   } else if (value instanceof Map) {
     for (const [key, member] of value) {
-      putKey(of, word(key), member, media);
+      putKey(of, word(key), member);
     }
   } else {
-    const said = content(value, room(of), media);
+    const said = content(value, room(of), of, "metadata");
     if (said !== "") {
       of.add(Letter.metadata, said);
     }
   }
 }
 
-function putKey(of: Observation, key: string, value: unknown, media: MediaPlace | null): void {
-  const said = scalar(value, room(of), media);
+function putKey(of: Observation, key: string, value: unknown): void {
+  const said = scalar(value, room(of), of);
   if (said !== "") {
     of.add(Letter.metadataKey, word(key) + END + said);
   }
@@ -159,7 +166,7 @@ function plain(value: unknown): string {
 /** Servers read an object here and silently drop anything else. */
 function mapping(of: Observation, letter: string, name: string, value: unknown): void {
   if (isMapping(value)) {
-    of.add(letter, content(value, room(of), null));
+    of.add(letter, content(value, room(of), null, ""));
   } else {
     tell(`${name} ${shown(value)} is no object; it is ignored`);
   }

@@ -11,7 +11,9 @@ import { type Observation, classes } from "./observation.js";
 import { type Around, around } from "./otel.js";
 import { SCOPE } from "./otelspan.js";
 import { OUTSIDE, Scope } from "./scope.js";
+import { traceMetadata } from "./apply.js";
 import { word } from "./capture.js";
+import { withoutMetadata } from "./compact.js";
 
 export interface StartOptions {
   /** What it is; `span` where it is not given. */
@@ -34,8 +36,25 @@ interface Place {
   /** Empty for none. */
   parentId: string;
   propagated: string;
+  metadata: Record<string, unknown> | null;
   baggage: string;
   dropped: boolean;
+}
+
+/** See `start`: options that cannot be read are as if they had not been given. */
+export function begin(
+  given: Handle | null,
+  name: string,
+  attributes: object | undefined,
+  options: StartOptions | undefined,
+  below?: Scope,
+): Observation {
+  try {
+    return start(given, name, attributes, options, below);
+  } catch (error) {
+    tell(`the options of an observation cannot be read: ${shown(error instanceof Error ? error.message : error)}`);
+    return start(given, name, attributes, undefined, below);
+  }
 }
 
 /**
@@ -44,23 +63,23 @@ interface Place {
  * @param given The client; `null` for that of what is current.
  * @param below The scope of the observation that is its parent; by default what is current.
  */
-export function begin(
+function start(
   given: Handle | null,
   name: string,
   attributes: object | undefined,
   options: StartOptions | undefined,
-  below?: Scope,
+  below: Scope | undefined,
 ): Observation {
   const store = context.getStore() ?? OUTSIDE;
   let scope = store;
   if (below !== undefined && below !== store) {
     // What is said of the trace here holds for it too, if it is the same trace.
-    scope = below.traceId === store.traceId ? below.propagating(store.propagated, store.baggage) : below;
+    scope = below.traceId === store.traceId ? below.propagating(store.propagated, store.metadata, store.baggage) : below;
   }
   const client = options?.client;
-  const handle = client !== undefined ? client.handle : (given ?? scope.client ?? root());
+  const handle = client?.handle ?? given ?? scope.client ?? root();
   let type = options?.asType ?? "span";
-  let make = classes[type];
+  let make = typeof type === "string" ? classes[type] : undefined;
   if (make === undefined) {
     type = known(type);
     make = classes[type];
@@ -68,12 +87,12 @@ export function begin(
   let origin: string;
   let traceId: string;
   let parentId = "";
-  let { propagated, baggage } = scope;
+  let { propagated, metadata, baggage } = scope;
   let dropped = false;
   const beside = below === undefined ? around() : null;
   if (beside !== null || options?.parentSpanContext !== undefined || options?.traceparent !== undefined) {
     const place = find(handle, scope, options, beside);
-    ({ origin, traceId, parentId, propagated, baggage, dropped } = place);
+    ({ origin, traceId, parentId, propagated, metadata, baggage, dropped } = place);
   } else if (scope.traceId === "") {
     origin = Origin.Root;
     traceId = newTraceId();
@@ -90,23 +109,27 @@ export function begin(
   const spanId = newSpanId();
   const recorded =
     handle.enabled && !dropped && (handle.keepsAll || (origin === Origin.Child && scope.client === handle) || handle.keeps(traceId));
-  const own = new Scope(handle, null, traceId, spanId, handle.destination, recorded, propagated, baggage);
-  let start: number | undefined;
+  const own = new Scope(handle, null, traceId, spanId, handle.destination, recorded, propagated, metadata, baggage);
+  let began: number | undefined;
   const startTime = options?.startTime;
   if (startTime !== undefined && startTime !== null) {
-    start = milliseconds(startTime);
-    if (start === undefined) {
+    began = milliseconds(startTime);
+    if (began === undefined) {
       tell(`startTime ${shown(startTime)} is no Date; now is used`);
     }
   }
-  start ??= now();
+  began ??= now();
   const head = recorded ? origin + traceId + spanId + parentId : "";
-  const observation = new make(type, word(name), handle, own, head, start);
+  const observation = new make(type, word(name), handle, own, head, began);
+  if (metadata !== null && handle.mask !== null && recorded) {
+    observation.record = withoutMetadata(propagated);
+    traceMetadata(observation, metadata);
+  }
   if (attributes !== undefined) {
     observation.take(attributes);
   }
   if (type === "event") {
-    observation.end(start);
+    observation.end(began);
   }
   return observation;
 }
@@ -124,7 +147,7 @@ function known(type: unknown): LangfuseObservationType {
 function find(handle: Handle, scope: Scope, options: StartOptions | undefined, beside: Around | null): Place {
   const here = beside?.carried !== undefined && scope.observation === null ? beside.carried : scope;
   const propagated = beside !== null && beside.baggage !== "" ? beside.baggage + here.propagated : here.propagated;
-  const place: Place = { origin: Origin.Root, traceId: "", parentId: "", propagated, baggage: here.baggage, dropped: false };
+  const place: Place = { origin: Origin.Root, traceId: "", parentId: "", propagated, metadata: here.metadata, baggage: here.baggage, dropped: false };
   const asked = asContext(handle, options);
   if (asked !== undefined) {
     const ours = asked[SCOPE] ?? (asked.spanId !== "" && asked.spanId === here.spanId ? here : undefined);

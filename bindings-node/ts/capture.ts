@@ -1,18 +1,16 @@
 /**
  * From any JavaScript value to the text of a record, in one pass, by the call that passes the value. What an object becomes follows
- * the table in docs/node.md. The application's code that runs on the way (getters, `toJSON`, iterators, proxies) may do anything;
+ * the table in docs/node-values.md. The application's code that runs on the way (getters, `toJSON`, iterators, proxies) may do anything;
  * where it throws the value becomes `<ClassName>`. No reference to the value is kept.
  */
-import type { Backend } from "./backend.js";
+import { Contents, isPlace, mayBeUri, ofMedia } from "./contents.js";
 import { byteLength, head } from "./host.js";
 import { classOf, kindOf, Kind, textOf } from "./kinds.js";
+import type { Observation } from "./observation.js";
 import { END } from "./record.js";
 
 /** The most bytes that one value may take: servers refuse observations of more than 9 MB, and something is left for the rest of it. */
 export const MAX_TEXT = 8_900_000;
-
-/** The bytes of shorter texts are taken to be as many as their characters; the core cuts what becomes too large by that. */
-const COUNTED = 16 * 1024;
 
 /** Containers nest this deep at most; what lies deeper becomes `<Object>`, `<Array>` or `<ClassName>`. */
 const MAX_DEPTH = 20;
@@ -24,26 +22,10 @@ const MAX_DEPTH = 20;
 const MAX_WORK = 500_000;
 const OBJECT_COST = 50;
 
-/** Contents that one value may hold; further ones stay in it as text. */
-const MAX_CONTENTS = 1024;
-
-/** The shortest data URI: `data:a/b;base64,x`. */
-const SHORTEST_URI = 17;
-
 /** Keys with their quotes and colon; most applications have a few hundred. */
 const keys = new Map<string, string>();
 const MOST_KEYS = 2000;
 const LONGEST_KEY = 100;
-
-/** Takes contents out of values. */
-export interface MediaPlace {
-  readonly backend: Backend;
-  readonly handle: number;
-  readonly traceId: string;
-  readonly spanId: string;
-  /** `input`, `output` or `metadata`. */
-  readonly field: string;
-}
 
 function keyText(key: string): string {
   const known = keys.get(key);
@@ -60,9 +42,12 @@ function keyText(key: string): string {
   return text;
 }
 
-/** How many bytes a text takes, about. */
-function sizeOf(text: string): number {
-  return text.length > COUNTED ? byteLength(text) : text.length;
+/**
+ * How many bytes a text takes where that may be more than there is room for, else its characters: counting reads the whole text. What
+ * becomes too large by that is cut by the core.
+ */
+function sizeOf(text: string, room: number): number {
+  return text.length * 3 > room ? byteLength(text) : text.length;
 }
 
 /** What is left of a text for which there is not enough room, and how much is gone. */
@@ -75,19 +60,15 @@ export class Encoder {
   private room = MAX_TEXT;
   private work = MAX_WORK;
   private readonly open: object[] = [];
-  private media: MediaPlace | null = null;
-  private contents = 0;
+  private contents: Contents | null = null;
 
   /** JSON of a value, in the form that a record has it in; see `record.ts`. */
-  encode(value: unknown, room: number, media: MediaPlace | null): string {
+  encode(value: unknown, room: number, contents: Contents | null): string {
     this.room = room;
     this.work = MAX_WORK;
-    this.open.length = 0;
-    this.media = media;
-    this.contents = 0;
+    this.contents = contents;
     const text = this.value(value, "");
-    this.media = null;
-    this.open.length = 0;
+    this.contents = null;
     return text;
   }
 
@@ -126,40 +107,21 @@ export class Encoder {
       this.room -= 2;
       return '""';
     }
-    if (this.media !== null && length >= SHORTEST_URI && text.startsWith("data:")) {
-      const reference = this.content("", text);
-      if (reference !== null) {
-        return this.plain(reference);
-      }
+    if (this.contents !== null && mayBeUri(text)) {
+      return this.plain(this.contents.take("", text) ?? text);
     }
     return this.plain(text);
   }
 
   private plain(text: string): string {
     let kept = text;
-    let size = text.length;
-    if (size > COUNTED || size > this.room) {
-      size = byteLength(text);
-      if (size > this.room) {
-        kept = cut(text, this.room);
-        size = this.room;
-      }
+    let size = sizeOf(text, this.room);
+    if (size > this.room) {
+      kept = cut(text, this.room);
+      size = this.room;
     }
     this.room -= size + 3;
     return kept.includes(END) ? JSON.stringify(kept) : END + kept + END;
-  }
-
-  /** The reference that stands for a content. */
-  private content(type: string, content: string | Uint8Array): string | null {
-    const { media } = this;
-    if (media === null || this.contents >= MAX_CONTENTS) {
-      return null;
-    }
-    const reference = media.backend.media(media.handle, media.traceId, media.spanId, media.field, type, content);
-    if (reference !== null) {
-      this.contents += 1;
-    }
-    return reference;
   }
 
   /** A failure of the object's own code is contained here. */
@@ -168,6 +130,7 @@ export class Encoder {
     try {
       return this.container(value, place);
     } catch {
+      // Setting an array's length is slow, so it is done only here.
       this.open.length = depth;
       return this.placeholder(value);
     }
@@ -244,10 +207,11 @@ export class Encoder {
       text += text === "" ? "{" : ",";
       text += keyText(key);
       this.room -= key.length + 4;
-      if (this.media === null || typeof member === "number") {
+      if (this.contents === null) {
         text += this.value(member, "");
       } else if (key === "data") {
-        text += this.data(value, member, place) ?? this.value(member, "");
+        const reference = this.contents.member(value, member, place);
+        text += reference === null ? this.value(member, "") : this.plain(reference);
       } else {
         text += this.value(member, isPlace(key) ? key : "");
       }
@@ -264,33 +228,6 @@ export class Encoder {
     }
   }
 
-  /** The member `data` of a provider's message, where it is a content. */
-  private data(holder: Record<string, unknown>, value: unknown, place: string): string | undefined {
-    const isText = typeof value === "string" && value !== "";
-    if ((!isText && !(value instanceof Uint8Array)) || this.media === null) {
-      return undefined;
-    }
-    const word = (name: string): string | undefined => {
-      const said = holder[name];
-      return typeof said === "string" ? said : undefined;
-    };
-    const type = word("type");
-    if (place === "" && type !== "base64" && type !== "media") {
-      return undefined;
-    }
-    const shape = {
-      place,
-      type,
-      media_type: word("media_type"),
-      mime_type: word("mime_type") ?? word("mimeType"),
-      format: word("format"),
-      transcript: "transcript" in holder,
-    };
-    const contentType = this.media.backend.mediaType(JSON.stringify(shape));
-    const reference = contentType === null ? null : this.content(contentType, value as string | Uint8Array);
-    return reference === null ? undefined : this.plain(reference);
-  }
-
   /** What is neither a plain object nor an array. */
   private other(value: object, kind: Kind): string {
     switch (kind) {
@@ -301,7 +238,7 @@ export class Encoder {
       case Kind.Opaque:
         return this.placeholder(value);
       case Kind.Media:
-        return this.mediaObject(value);
+        return this.plain(ofMedia(value, this.contents));
       default:
     }
     if (!this.enter(value, OBJECT_COST)) {
@@ -348,54 +285,41 @@ export class Encoder {
     }
     return `${text}}`;
   }
-
-  /** A `LangfuseMedia`: its reference, also where nothing is uploaded. */
-  private mediaObject(value: object): string {
-    const media = value as { contentType?: string; contentBytes?: Uint8Array; reference?: string | null };
-    const { contentType, contentBytes } = media;
-    if (typeof media.reference === "string") {
-      if (contentBytes !== undefined && contentType !== undefined) {
-        this.content(contentType, contentBytes);
-      }
-      return this.plain(media.reference);
-    }
-    return this.plain(`<Upload handling failed for LangfuseMedia of type ${contentType ?? null}>`);
-  }
-}
-
-function isPlace(key: string): boolean {
-  return key === "inline_data" || key === "inlineData" || key === "input_audio" || key === "audio";
 }
 
 /** Encoders that nobody uses: capturing may run code that captures. */
 const free: Encoder[] = [];
 
-function encode(value: unknown, room: number, media: MediaPlace | null): string {
+function encode(value: unknown, room: number, of: Observation | null, field: string): string {
   const encoder = free.pop() ?? new Encoder();
-  const text = encoder.encode(value, room, media);
+  const text = encoder.encode(value, room, of !== null && of.handle.media ? new Contents(of, field) : null);
   free.push(encoder);
   return text;
 }
 
 /** One value inside the JSON of a record. */
-export function piece(value: unknown, room: number, media: MediaPlace | null): string {
-  return encode(value, room, media);
+export function piece(value: unknown, room: number, of: Observation | null, field: string): string {
+  return encode(value, room, of, field);
 }
 
-/** Input, output and the like: text as it is, everything else as JSON. `null` and `undefined` are nothing: an empty text. */
-export function content(value: unknown, room: number, media: MediaPlace | null): string {
-  if (typeof value === "string" && (media === null || !value.startsWith("data:"))) {
+/**
+ * Input, output and the like: text as it is, everything else as JSON. `null` and `undefined` are nothing: an empty text.
+ *
+ * @param of Contents go with this observation; `null` leaves them in the value.
+ */
+export function content(value: unknown, room: number, of: Observation | null, field: string): string {
+  if (typeof value === "string" && !mayBeUri(value)) {
     return text(value, room);
   }
   if (value === undefined || value === null) {
     return "";
   }
-  return json(encode(value, room, media));
+  return json(encode(value, room, of, field));
 }
 
 /** JSON as text. What a record leaves unescaped is escaped. */
 export function asJson(value: unknown, room: number): string {
-  const pieces = encode(value, room, null).split(END);
+  const pieces = encode(value, room, null, "").split(END);
   return pieces.map((part, at) => (at % 2 === 1 ? JSON.stringify(part) : part)).join("");
 }
 
@@ -414,12 +338,12 @@ function json(encoded: string): string {
 
 /** Text as a record's value. */
 export function text(value: string, room = MAX_TEXT): string {
-  const kept = sizeOf(value) > room ? cut(value, room) : value;
+  const kept = sizeOf(value, room) > room ? cut(value, room) : value;
   return kept.includes(END) ? `'${JSON.stringify(kept)}${END}` : `"${kept}${END}`;
 }
 
 /** One key of metadata: numbers and booleans stay what they are. An empty text for nothing. */
-export function scalar(value: unknown, room: number, media: MediaPlace | null): string {
+export function scalar(value: unknown, room: number, of: Observation | null): string {
   switch (typeof value) {
     case "number":
       return Number.isFinite(value) ? `#${value}${END}` : `"${value}${END}`;
@@ -428,7 +352,7 @@ export function scalar(value: unknown, room: number, media: MediaPlace | null): 
     case "bigint":
       return value >= -9007199254740991n && value <= 9007199254740991n ? `#${value}${END}` : `"${value}${END}`;
     default:
-      return content(value, room, media);
+      return content(value, room, of, "metadata");
   }
 }
 

@@ -6,7 +6,7 @@ import { begin } from "./begin.js";
 import { type Report, flush, shutdown } from "./flush.js";
 import { type Handle, type MaskFunction, type Own, backend, open, resolve } from "./handle.js";
 import { context } from "./home.js";
-import { shown, tell } from "./log.js";
+import { attempt, shown, tell } from "./log.js";
 import { MediaManager } from "./media.js";
 import type { ObservationOf } from "./observation.js";
 import { type ObserveOptions, observeWith } from "./observe.js";
@@ -124,6 +124,10 @@ function own(options: ClientOptions): Own {
 /** Where a handle is passed instead of options. */
 const ADOPT = Symbol("adopt");
 
+function handleOf(options: ClientOptions): Handle {
+  return (options as { [ADOPT]?: Handle } | null)?.[ADOPT] ?? open(checked(options), own(options));
+}
+
 /**
  * A handle on one destination: a server and keys. Making one for a known destination is a look-up; it starts no thread and opens no
  * socket, and needs no closing. Nothing that it does throws into the application or waits for the network, except what returns a promise.
@@ -139,8 +143,7 @@ export class Client {
   readonly media: MediaManager;
 
   constructor(options: ClientOptions = {}) {
-    const adopted = (options as { [ADOPT]?: Handle } | null)?.[ADOPT];
-    this.handle = adopted ?? open(checked(options), own(options));
+    this.handle = attempt("a client's options", () => handleOf(options)) ?? resolve();
     this.handle.client ??= this;
     this.score = scoreManager(this.handle, (limits) => this.flush(limits));
     this.prompt = new PromptManager(this.handle);
@@ -257,7 +260,7 @@ if (typeof Symbol.asyncDispose === "symbol") {
  * that records nothing, with one line.
  */
 export function getClient(publicKey?: string | { publicKey?: string }): Client {
-  const key: unknown = typeof publicKey === "object" && publicKey !== null ? publicKey.publicKey : publicKey;
+  const key: unknown = attempt("getClient's public key", () => (typeof publicKey === "object" && publicKey !== null ? publicKey.publicKey : publicKey));
   if (key !== undefined && key !== null && typeof key !== "string") {
     tell(`getClient: ${shown(key)} is no public key; it is ignored`);
     return Client.of(resolve());

@@ -1,5 +1,5 @@
 /** What a stream yields, captured item by item: text, and bytes that are text, is joined; anything else makes a list. */
-import { mediaOf, output } from "./apply.js";
+import { output } from "./apply.js";
 import { MAX_TEXT, piece, text } from "./capture.js";
 import { asText } from "./host.js";
 import type { Observation } from "./observation.js";
@@ -39,14 +39,14 @@ export class Collected {
     }
     const masked = this.of.handle.mask !== null;
     if (this.onlyText && !masked) {
-      this.items = this.items.map((each) => piece(each, MAX_TEXT, null));
+      this.items = this.items.map((each) => piece(each, MAX_TEXT, null, ""));
     }
     this.onlyText = false;
     if (masked) {
       this.items.push(said ?? item);
       return;
     }
-    const made = piece(said ?? item, MAX_TEXT - this.size, mediaOf(this.of, "output"));
+    const made = piece(said ?? item, MAX_TEXT - this.size, this.of, "output");
     this.size += made.length;
     this.items.push(made);
   }

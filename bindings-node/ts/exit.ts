@@ -20,6 +20,7 @@ export function watchExit(): void {
   home.watched = true;
   process.on("beforeExit", beforeExit);
   process.on("exit", atExit);
+  process.on("newListener", later);
   const signals = variable("TRACESPOOL_SIGTERM");
   if (signals === "1" || signals === "true") {
     exitOnSignals("SIGTERM");
@@ -48,6 +49,20 @@ function remaining(): number {
   return Math.max(0, home.goodbye - now);
 }
 
+let moving = false;
+
+/** Handlers of the application may trace yet: ours is to be the last. */
+function later(event: string | symbol, listener: unknown): void {
+  if (event === "exit" && listener !== atExit && !moving) {
+    moving = true;
+    process.nextTick(() => {
+      process.removeListener("exit", atExit);
+      process.on("exit", atExit);
+      moving = false;
+    });
+  }
+}
+
 function atExit(): void {
   goodbye();
 }
@@ -60,7 +75,7 @@ export function goodbye(): void {
   }
   try {
     giveUpMasks();
-    if (isMainThread || !backend.hasMain()) {
+    if (isMainThread() || !backend.hasMain()) {
       const limit = home.waited === home.handed ? SHORT_GOODBYE : GOODBYE;
       const text = backend.goodbye(Math.min(limit, remaining()));
       deliver(true);
@@ -84,7 +99,7 @@ export function goodbye(): void {
  * @returns A function that takes the handlers away again.
  */
 export function exitOnSignals(...signals: NodeJS.Signals[]): () => void {
-  if (!isMainThread) {
+  if (!isMainThread()) {
     return () => undefined;
   }
   const handlers = (signals.length > 0 ? signals : (["SIGTERM", "SIGINT"] as const)).map((signal) => {

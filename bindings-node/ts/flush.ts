@@ -2,7 +2,7 @@
 import { type Handle, backend, forget } from "./handle.js";
 import { home } from "./home.js";
 import { deliver, shown, tell } from "./log.js";
-import { settleMasks } from "./mask.js";
+import { settleMasks, waitingFor } from "./mask.js";
 import { arrival } from "./tickets.js";
 
 /** What became of the data by the deadline. The numbers add up to what was pending when it was asked for. */
@@ -40,6 +40,8 @@ async function asked(client: Handle | null, timeout: unknown, otherwise: number,
     const limit = milliseconds(timeout, otherwise);
     const began = performance.now();
     if (home.held.size > 0) {
+      // What is masked already is on its way meanwhile.
+      void arrival(backend(), backend().flush(client?.id ?? 0, limit, false), limit);
       await settleMasks(client, limit);
     }
     const rest = Math.max(0, limit - (performance.now() - began));
@@ -47,6 +49,11 @@ async function asked(client: Handle | null, timeout: unknown, otherwise: number,
     const answer = await arrival(backend(), ask(rest), rest);
     deliver();
     const report = answer === null ? { ...NOTHING, complete: false } : (JSON.parse(answer) as Report);
+    const held = home.held.size === 0 ? 0 : waitingFor(client).length;
+    if (held > 0) {
+      report.complete = false;
+      report.pending += held;
+    }
     if (!report.complete && (client === null || home.handles.size <= 1)) {
       // Whoever bounded the wait has had the answer: the end of the process does not wait again for the same.
       home.waited = handed;

@@ -1,7 +1,7 @@
 /** Attributes by key, as OpenTelemetry's `Span.setAttribute` takes them. */
-import { input, mediaOf, metadata, output } from "./apply.js";
+import { input, metadata, output } from "./apply.js";
 import { MAX_TEXT, scalar, text, word } from "./capture.js";
-import { tell } from "./log.js";
+import { attempt } from "./log.js";
 import { type Observation, classes } from "./observation.js";
 import { END, Letter } from "./record.js";
 
@@ -29,11 +29,7 @@ export function setAttribute(of: Observation, key: string, value: unknown): void
   if (!of.isRecording() || value === undefined || value === null) {
     return;
   }
-  try {
-    set(of, word(key), value);
-  } catch (error) {
-    tell(`an attribute cannot be read: ${String(error)}`);
-  }
+  attempt("an attribute of a span", () => set(of, word(key), value));
 }
 
 function set(of: Observation, key: string, value: unknown): void {
@@ -75,7 +71,7 @@ function set(of: Observation, key: string, value: unknown): void {
     default:
   }
   if (key.startsWith(`${TRACE_METADATA}.`)) {
-    of.add(Letter.traceMetadataKey, key.slice(TRACE_METADATA.length + 1) + END + scalar(value, MAX_TEXT, mediaOf(of, "metadata")));
+    of.add(Letter.traceMetadataKey, key.slice(TRACE_METADATA.length + 1) + END + scalar(value, MAX_TEXT, of));
   } else {
     metadata(of, { [key.startsWith(`${METADATA}.`) ? key.slice(METADATA.length + 1) : key]: value });
   }

@@ -6,7 +6,7 @@
 import type { SpanContext } from "./attributes.js";
 import { entries } from "./baggage.js";
 import { backend } from "./handle.js";
-import { tell } from "./log.js";
+import { attempt, tell } from "./log.js";
 import { around } from "./otel.js";
 import type { PropagateAttributesParams } from "./propagate.js";
 import { current } from "./scope.js";
@@ -81,6 +81,10 @@ function decoded(text: string): string {
 }
 
 function read(headers: Headers, name: string): string | undefined {
+  return attempt("headers", () => found(headers, name));
+}
+
+function found(headers: Headers, name: string): string | undefined {
   if (headers === undefined || headers === null) {
     return undefined;
   }

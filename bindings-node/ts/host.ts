@@ -3,21 +3,38 @@
  */
 import { AsyncLocalStorage } from "node:async_hooks";
 import { Buffer } from "node:buffer";
-import { randomFillSync } from "node:crypto";
 import { errorMonitor } from "node:events";
-import { isMainThread } from "node:worker_threads";
+import { createRequire } from "node:module";
 
-export { AsyncLocalStorage, isMainThread };
+export { AsyncLocalStorage };
 
 /** The name under which streams tell of errors to those who only watch. */
 export const ERROR_MONITOR: string | symbol = errorMonitor;
 
-const bytes = Buffer.allocUnsafeSlow(4096);
+/** Loads a module when it is needed first: each costs milliseconds that an import of this package should not. */
+export const require = createRequire(import.meta.url);
+
+/** Whether this is the main thread's environment, not a worker's. */
+export function isMainThread(): boolean {
+  return (require("node:worker_threads") as typeof import("node:worker_threads")).isMainThread;
+}
+
+function crypto(): typeof import("node:crypto") {
+  return require("node:crypto") as typeof import("node:crypto");
+}
+
+let bytes: Buffer | undefined;
 
 /** Random bytes as lower-case hexadecimal digits, 8,192 of them. */
 export function randomDigits(): string {
-  randomFillSync(bytes);
+  bytes ??= Buffer.allocUnsafeSlow(4096);
+  crypto().randomFillSync(bytes);
   return bytes.toString("hex");
+}
+
+/** Base64 of the SHA-256 of a content. */
+export function sha256(content: Uint8Array): string {
+  return crypto().createHash("sha256").update(content).digest("base64");
 }
 
 /** An environment variable without white space around it; `undefined` where it is empty. */

@@ -43,6 +43,16 @@ export function tell(sentence: string): void {
   say("warn", sentence);
 }
 
+/** Runs `work` on what the application passed; what that throws is told, and `undefined` comes back. */
+export function attempt<T>(what: string, work: () => T): T | undefined {
+  try {
+    return work();
+  } catch (error) {
+    tell(`${what} cannot be read: ${shown(error instanceof Error ? error.message : error)}`);
+    return undefined;
+  }
+}
+
 /** A value as it may stand in a sentence: short. */
 export function shown(value: unknown): string {
   try {

@@ -2,12 +2,10 @@
  * Media in values: pictures, sound, documents. Base64 in a message is found by itself; `LangfuseMedia` wraps what is not base64, or stands
  * at an unusual place. What goes into the trace is a reference; the content is uploaded apart from it, once for each client.
  */
-import { createHash } from "node:crypto";
-
 import type { Handle } from "./handle.js";
-import { base64, fromBase64 } from "./host.js";
+import { base64, fromBase64, sha256 } from "./host.js";
 import { MEDIA } from "./kinds.js";
-import { shown, tell } from "./log.js";
+import { attempt, shown, tell } from "./log.js";
 import { arrival } from "./tickets.js";
 
 export type LangfuseMediaParams =
@@ -17,6 +15,21 @@ export type LangfuseMediaParams =
 const BEGIN = "@@@langfuseMedia:";
 const MARK = "@@@";
 
+function contentOf(params: LangfuseMediaParams): { contentType: string; contentBytes: Uint8Array; source: string } | undefined {
+  if (params?.source === "base64_data_uri") {
+    const found = /^data:([^;,]+)[^,]*;base64,(.+)$/s.exec(String(params.base64DataUri));
+    if (found !== null) {
+      return { contentType: found[1] as string, contentBytes: fromBase64(found[2] as string), source: params.source };
+    }
+    tell("LangfuseMedia: base64DataUri is no `data:<type>;base64,<content>`; it is empty");
+  } else if (params?.source === "bytes" && params.contentBytes instanceof Uint8Array && typeof params.contentType === "string") {
+    return { contentType: params.contentType, contentBytes: params.contentBytes, source: params.source };
+  } else {
+    tell("LangfuseMedia takes { source: 'base64_data_uri', base64DataUri } or { source: 'bytes', contentBytes, contentType }; it is empty");
+  }
+  return undefined;
+}
+
 /** A content to be uploaded. Never throws: of what cannot be used it holds nothing, with one line, and the trace says so in its place. */
 export class LangfuseMedia {
   readonly contentType: string | undefined;
@@ -25,29 +38,17 @@ export class LangfuseMedia {
   private hash: string | undefined;
 
   constructor(params: LangfuseMediaParams) {
-    if (params?.source === "base64_data_uri") {
-      const found = /^data:([^;,]+)[^,]*;base64,(.+)$/s.exec(String(params.base64DataUri));
-      if (found === null) {
-        tell("LangfuseMedia: base64DataUri is no `data:<type>;base64,<content>`; it is empty");
-        return;
-      }
-      this.contentType = found[1];
-      this.contentBytes = fromBase64(found[2] as string);
-    } else if (params?.source === "bytes" && params.contentBytes instanceof Uint8Array && typeof params.contentType === "string") {
-      this.contentType = params.contentType;
-      this.contentBytes = params.contentBytes;
-    } else {
-      tell("LangfuseMedia takes { source: 'base64_data_uri', base64DataUri } or { source: 'bytes', contentBytes, contentType }; it is empty");
-      return;
-    }
-    this.source = params.source;
+    const found = attempt("LangfuseMedia's content", () => contentOf(params));
+    this.contentType = found?.contentType;
+    this.contentBytes = found?.contentBytes;
+    this.source = found?.source;
   }
 
   private digest(): string | undefined {
     if (this.contentBytes === undefined || this.contentBytes.length === 0) {
       return undefined;
     }
-    return (this.hash ??= createHash("sha256").update(this.contentBytes).digest("base64"));
+    return (this.hash ??= sha256(this.contentBytes));
   }
 
   private id(): string | undefined {

@@ -24,7 +24,7 @@ import { type TimeInput, milliseconds, now } from "./clock.js";
 import { compact } from "./compact.js";
 import { fail } from "./errors.js";
 import type { Handle, Token } from "./handle.js";
-import { expect, shown, tell } from "./log.js";
+import { attempt, expect, shown, tell } from "./log.js";
 import type { Held } from "./mask.js";
 import { ObservationSpan } from "./otelspan.js";
 import { END, Letter } from "./record.js";
@@ -116,11 +116,7 @@ export class Observation {
   /** @internal See `update` of the classes. */
   take(attributes: object | undefined | null): this {
     if (this.token !== null && attributes !== undefined && attributes !== null) {
-      try {
-        apply(this, attributes);
-      } catch (error) {
-        tell(`attributes of an observation cannot be read: ${shown(String(error))}`);
-      }
+      attempt("what an observation is told", () => apply(this, attributes));
     }
     return this;
   }
@@ -142,7 +138,7 @@ export class Observation {
       tell(`end: ${shown(endTime)} is no point in time; now is used`);
       end = now();
     }
-    if (this.held !== null && this.held.pending > 0) {
+    if (this.held !== null && this.held.missing.size > 0) {
       this.held.ended(end);
     } else {
       this.give(end);
@@ -171,7 +167,7 @@ export class Observation {
   /** Records what was thrown: level `ERROR`, and its message as the status message. Does not end it. */
   fail(error: unknown): this {
     if (this.token !== null) {
-      fail(this, error);
+      attempt("what was thrown", () => fail(this, error));
     }
     return this;
   }
@@ -193,8 +189,11 @@ export class Observation {
    * @deprecated Set `input` and `output` of the root.
    */
   setTraceIO(attributes: LangfuseTraceAttributes): this {
-    const { input, output } = attributes ?? {};
-    return this.take({ input, output });
+    attempt("a trace's input and output", () => {
+      const { input, output } = attributes ?? {};
+      this.take({ input, output });
+    });
+    return this;
   }
 
   /** Lets everybody with its address see the trace. */

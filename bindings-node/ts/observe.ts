@@ -5,7 +5,7 @@ import type { LangfuseObservationType, SpanContext } from "./attributes.js";
 import { begin } from "./begin.js";
 import { type Handle } from "./handle.js";
 import { variable } from "./host.js";
-import { shown, tell } from "./log.js";
+import { attempt, shown, tell } from "./log.js";
 import type { Observation } from "./observation.js";
 import { enter } from "./otel.js";
 import { followStream } from "./stream.js";
@@ -83,13 +83,15 @@ export function observeWith<F extends (...args: any[]) => any>(handle: Handle | 
     return fn;
   }
   const capture = captures();
-  const { captureInput = capture, captureOutput = capture, endOnExit = true, parentSpanContext, asType } = options ?? {};
-  const name = options?.name ?? (fn.name || "anonymous");
+  const { captureInput = capture, captureOutput = capture, endOnExit = true, parentSpanContext, asType, name } = {
+    ...attempt("the options of observe", () => ({ ...options })),
+  };
+  const called = name ?? (fn.name || "anonymous");
   const start = { asType, parentSpanContext };
 
   const wrapper = function (this: unknown, ...args: unknown[]): unknown {
     const construct = new.target;
-    const observation = begin(handle, name, captureInput ? input(args) : undefined, start);
+    const observation = begin(handle, called, captureInput ? input(args) : undefined, start);
     const call = new Call(observation, captureOutput, endOnExit);
     let result: unknown;
     try {

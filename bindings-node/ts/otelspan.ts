@@ -4,6 +4,7 @@ import type { TimeInput } from "./clock.js";
 import type { Observation } from "./observation.js";
 import type { Scope } from "./scope.js";
 import { setAttribute } from "./foreign.js";
+import { attempt } from "./log.js";
 
 /** On the span contexts of observations: what they stand for, so that a child of one in this process is its child. */
 export const SCOPE = Symbol.for("tracespool.scope");
@@ -32,9 +33,11 @@ export class ObservationSpan {
   }
 
   setAttributes(attributes: Record<string, AttributeValue | undefined>): this {
-    for (const [key, value] of Object.entries(attributes ?? {})) {
-      setAttribute(this.observation, key, value);
-    }
+    attempt("attributes of a span", () => {
+      for (const [key, value] of Object.entries(attributes ?? {})) {
+        setAttribute(this.observation, key, value);
+      }
+    });
     return this;
   }
 
@@ -53,9 +56,11 @@ export class ObservationSpan {
 
   /** An error (code 2) sets level and status message. */
   setStatus(status: { code: number; message?: string }): this {
-    if (status?.code === 2) {
-      this.observation.take({ level: "ERROR", statusMessage: status.message });
-    }
+    attempt("a span's status", () => {
+      if (status?.code === 2) {
+        this.observation.take({ level: "ERROR", statusMessage: status.message });
+      }
+    });
     return this;
   }
 

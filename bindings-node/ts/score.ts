@@ -3,7 +3,7 @@ import type { CoreScore } from "./backend.js";
 import { word } from "./capture.js";
 import { milliseconds } from "./clock.js";
 import type { Handle } from "./handle.js";
-import { expect, shown, tell } from "./log.js";
+import { attempt, expect, shown, tell } from "./log.js";
 import { isThenable } from "./mask.js";
 import type { Observation } from "./observation.js";
 import { current } from "./scope.js";
@@ -50,7 +50,7 @@ const NAMES: Record<string, keyof CoreScore> = {
 
 /** Hands a score over. What is wrong with it is told once, and it is not sent; nothing is thrown. */
 export function submit(handle: Handle, score: ScoreBody, of?: CoreScore): void {
-  try {
+  attempt("a score", () => {
     if (!handle.enabled) {
       return;
     }
@@ -75,9 +75,7 @@ export function submit(handle: Handle, score: ScoreBody, of?: CoreScore): void {
       tell(problem);
     }
     expect();
-  } catch (error) {
-    tell(`a score cannot be read: ${shown(String(error))}`);
-  }
+  });
 }
 
 /** Through the mask; one that answers later leaves the score without metadata, since scores do not wait. */
@@ -146,17 +144,19 @@ export interface ScoreManager {
 
 export function scoreManager(handle: Handle, flush: (options?: { timeout?: number }) => Promise<unknown>): ScoreManager {
   const create = (score: ScoreBody): void => submit(handle, score);
-  const of = (observation: Scored, wholeTrace: boolean): CoreScore => {
-    const { traceId, spanId } = observation.otelSpan.spanContext();
-    return { ...named(traceId), ...(wholeTrace ? {} : { observation_id: spanId }) };
+  const of = (observation: Scored, score: ScoreOf, wholeTrace: boolean): void => {
+    attempt("what is scored", () => {
+      const { traceId, spanId } = observation.otelSpan.spanContext();
+      submit(handle, score, { ...named(traceId), ...(wholeTrace ? {} : { observation_id: spanId }) });
+    });
   };
   const sent = async (options?: { timeout?: number }): Promise<void> => {
     await flush(options);
   };
   return Object.assign((score: ScoreBody): void => create(score), {
     create,
-    observation: (observation: Scored, score: ScoreOf): void => submit(handle, score, of(observation, false)),
-    trace: (observation: Scored, score: ScoreOf): void => submit(handle, score, of(observation, true)),
+    observation: (observation: Scored, score: ScoreOf): void => of(observation, score, false),
+    trace: (observation: Scored, score: ScoreOf): void => of(observation, score, true),
     activeObservation: (score: ScoreOf): void => scoreActive(handle, "score.activeObservation()", score, false),
     activeTrace: (score: ScoreOf): void => scoreActive(handle, "score.activeTrace()", score, true),
     flush: sent,

@@ -45,6 +45,8 @@ const NAMES = new Set([
   "traceloop.span.kind",
 ]);
 
+const METADATA = "langfuse.trace.metadata.";
+
 /** Asks the mask for every text of one span. */
 class Masking {
   readonly waiting: Promise<unknown>[] = [];
@@ -87,9 +89,29 @@ class Masking {
     return made;
   }
 
-  content(of: Content): Content {
+  /** What the scope around it says of the trace, which is shown as a whole. */
+  private propagated(metadata: Record<string, unknown>, into: Attributes): void {
+    this.ask(metadata, (masked) => {
+      const failed = masked === MASK_FAILED;
+      const kept = failed ? metadata : typeof masked === "object" && masked !== null ? (masked as Record<string, unknown>) : {};
+      for (const key of Object.keys(metadata)) {
+        const value = failed ? MASK_FAILED : kept[key];
+        if (value === undefined || value === null) {
+          delete into[`${METADATA}${key}`];
+        } else {
+          into[`${METADATA}${key}`] = value;
+        }
+      }
+    });
+  }
+
+  content(of: Content, metadata: Record<string, unknown> | null): Content {
+    const attributes = this.attributes(of.attributes);
+    if (metadata !== null) {
+      this.propagated(metadata, attributes);
+    }
     const made: Content = {
-      attributes: this.attributes(of.attributes),
+      attributes,
       events: of.events.map((event) => ({ ...event, name: event.name, time: event.time, attributes: this.attributes(event.attributes) })),
       links: of.links.map((link) => ({ ...link, attributes: this.attributes(link.attributes) })),
       message: of.message,
@@ -103,14 +125,18 @@ class Masking {
   }
 }
 
-/** Hands `content` to `send` as the client's mask leaves it: now, or when a mask that answers with promises has answered. */
-export function masked(handle: Handle, content: Content, send: (content: Content) => void): void {
+/**
+ * Hands `content` to `send` as the client's mask leaves it: now, or when a mask that answers with promises has answered.
+ *
+ * @param metadata What the scope around the span says of its trace, where that is not in what is propagated.
+ */
+export function masked(handle: Handle, content: Content, metadata: Record<string, unknown> | null, send: (content: Content) => void): void {
   if (handle.mask === null) {
     send(content);
     return;
   }
   const masking = new Masking(handle);
-  const made = masking.content(content);
+  const made = masking.content(content, metadata);
   const give = (): void => {
     if (masking.failed > 0) {
       handle.backend.maskFailed(handle.id);

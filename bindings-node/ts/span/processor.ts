@@ -152,7 +152,7 @@ export class TracespoolSpanProcessor {
         return;
       }
       const { exporting } = this;
-      masked(handle, contentOf(ended), (content) => {
+      masked(handle, contentOf(ended), started?.metadata ?? null, (content) => {
         if (exporting !== undefined) {
           exporting.take(handle, ended, content, started);
           return;

@@ -1,5 +1,5 @@
 /** Spans under way: what was found when they started, by destination and span. Bounded: spans that never end are forgotten. */
-import { type Handle, type Scope, around, current, home, look } from "../internal.js";
+import { type Handle, type Scope, around, current, home, look, withoutMetadata } from "../internal.js";
 import { type Readable, parentOf } from "./readable.js";
 
 /** Of one destination; beyond, the oldest is forgotten. */
@@ -15,6 +15,8 @@ export interface Started {
   readonly orphan: boolean;
   /** What is propagated where it started, as a record's beginning. */
   readonly propagated: string;
+  /** The metadata in it as it was said, for a mask, which is asked for the rest of the span too; `null` for none. */
+  readonly metadata: Record<string, unknown> | null;
 }
 
 const tables = new Map<string, Map<string, Started>>();
@@ -66,10 +68,13 @@ export function remember(handle: Handle, span: Readable, parentContext: unknown,
   const parent = parentOf(span);
   const below = parent !== undefined && home.exported?.(handle.destination, parent.spanId) === true;
   const baggage = beside?.baggage ?? "";
+  const propagated = baggage === "" ? above.propagated : baggage + above.propagated;
+  const metadata = handle.mask === null ? null : above.metadata;
   put(handle.destination, ids.spanId, {
     exported,
     appRoot: exported && !below && !ours && beside?.claimed !== ids.traceId,
     orphan: inside && !ours && parent?.spanId === above.spanId,
-    propagated: baggage === "" ? above.propagated : baggage + above.propagated,
+    propagated: metadata === null ? propagated : withoutMetadata(propagated),
+    metadata,
   });
 }

@@ -28,8 +28,8 @@ interface Context {
 
 /** The scope of a span that was passed a context, or is to be a root; `undefined` for what is current. */
 function place(options: SpanOptions | undefined, context: Context | undefined): { below?: Scope; parent?: { traceId: string; spanId: string } } {
-  const { client, propagated, baggage } = current();
-  const outside = (): Scope => new Scope(client, null, "", "", "", false, propagated, baggage);
+  const { client, propagated, metadata, baggage } = current();
+  const outside = (): Scope => new Scope(client, null, "", "", "", false, propagated, metadata, baggage);
   if (options?.root === true) {
     return { below: outside() };
   }

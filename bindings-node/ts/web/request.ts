@@ -112,9 +112,12 @@ export class Answering {
     const scope = context.run(outside, () => (Object.keys(attributes).length === 0 ? outside : propagateAttributes(attributes, current)));
     const own = typeof name === "function" ? answer("name", name, request) : name === true ? `${asked.method} ${asked.path}` : name;
     if (own === undefined || own === "") {
+      if (parent === undefined) {
+        return new Answering(scope, null, false);
+      }
       // What begins inside is in the sender's trace.
-      const traced = parent === undefined ? scope : new Scope(scope.client, null, parent.traceId, "", "", false, scope.propagated, scope.baggage);
-      return new Answering(traced, null, false);
+      const { propagated, metadata, baggage } = scope;
+      return new Answering(new Scope(scope.client, null, parent.traceId, "", "", false, propagated, metadata, baggage), null, false);
     }
     const observation = context.run(scope, () =>
       begin(handle, own, { metadata: { method: asked.method, path: asked.path } }, { asType: options.asType, parentSpanContext: parent }),

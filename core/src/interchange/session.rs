@@ -9,6 +9,7 @@ use serde::Deserialize;
 use super::options::{Asked, Settings};
 use super::span::{self, Envelopes};
 use super::{answers, record, scope, score};
+use crate::admission::Fate;
 use crate::attr::{OBSERVATION_METADATA, TRACE_METADATA};
 use crate::client::{Client, Home};
 use crate::config::ClientOptions;
@@ -207,6 +208,7 @@ impl Session {
             span_id: SpanId::parse(ids.1)?,
             destination: client.destination_key(),
             recorded: true,
+            fate: Fate::Admitted,
         };
         let reference = content.reference(source);
         client.attach(&context, field, content);
