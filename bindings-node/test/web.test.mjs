@@ -125,6 +125,48 @@ test("Express: a stream is inside to its end, its first byte is not held back, a
   assert.match(found["GET /drip"].status_message, /closed before the answer/);
 });
 
+test("Express: what events of request and response run is inside", async () => {
+  const { client, sent, key } = fresh(server);
+  const app = express();
+  app.use(tracing({ client, name: true }));
+  app.post("/events", (request, response) => {
+    request.on("data", () => t.startObservation("part").end());
+    request.on("end", () => {
+      t.startObservation("end").end();
+      response.on("finish", () => t.startObservation("finish").end());
+      // Written by hand, as the reader makes room for it.
+      let left = 30;
+      const write = () => {
+        while (left > 0) {
+          left -= 1;
+          t.startObservation("piece").end();
+          if (!response.write("x".repeat(1024 * 1024))) {
+            response.once("drain", write);
+            return;
+          }
+        }
+        response.end();
+      };
+      write();
+    });
+  });
+  await listening(app, async (url) => {
+    const answer = await fetch(`${url}/events`, { method: "POST", body: "x".repeat(200_000) });
+    const reader = answer.body.getReader();
+    while (!(await reader.read()).done) {
+      await pause(1);
+    }
+    await pause(20);
+  });
+  const request = (await sent())["POST /events"];
+  const rows = await server.list(key);
+  for (const name of ["part", "end", "piece"]) {
+    const inside = rows.filter((row) => row.name === name);
+    assert.ok(inside.length > 0 && inside.every((row) => row.parent === request.span_id), name);
+  }
+  assert.equal(rows.filter((row) => row.name === "piece").length, 30);
+});
+
 test("Express: what was thrown is recorded", async () => {
   const { client, sent } = fresh(server);
   await listening(expressApp(client), async (url) => {
