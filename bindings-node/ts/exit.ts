@@ -67,7 +67,10 @@ function atExit(): void {
   goodbye();
 }
 
-/** Sends what every client has pending, and waits; never longer than what is left of the goodbye's time. */
+/**
+ * Sends what every client has pending, and waits; never longer than what is left of the goodbye's time. Not in a worker: the main thread
+ * does it for all, and where that has not loaded the core, the end of the last worker that has sends what is pending.
+ */
 export function goodbye(): void {
   const { backend } = home;
   if (backend === undefined) {
@@ -75,7 +78,7 @@ export function goodbye(): void {
   }
   try {
     giveUpMasks();
-    if (isMainThread() || !backend.hasMain()) {
+    if (isMainThread()) {
       const limit = home.waited === home.handed ? SHORT_GOODBYE : GOODBYE;
       const text = backend.goodbye(Math.min(limit, remaining()));
       deliver(true);

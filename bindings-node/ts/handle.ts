@@ -206,6 +206,9 @@ export function resolve(publicKey?: string): Handle {
 
 /** The same outside of any observation. */
 export function root(publicKey?: string): Handle {
+  if (backend().kind === "none") {
+    return nobody();
+  }
   const named = variable("LANGFUSE_PUBLIC_KEY");
   const wanted = publicKey ?? named;
   let found = wanted === undefined ? undefined : latest(wanted);

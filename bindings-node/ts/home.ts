@@ -40,6 +40,8 @@ export interface Home {
   onDrop: Set<(drop: Drop) => unknown>;
   /** When each sentence was told last, so that none is told more than once a minute. */
   told: Map<string, number>;
+  /** What the core had to say: how often since it was said last, and when that was (milliseconds of the monotonic clock). */
+  lines: Map<string, { kind: string; count: number; told: number }>;
   /** The timer that looks for notices. */
   timer: unknown;
   /** How long it waits next, in milliseconds; 0 where something has happened since it looked. */
@@ -67,6 +69,7 @@ function made(): Home {
     logger: undefined,
     onDrop: new Set(),
     told: new Map(),
+    lines: new Map(),
     timer: undefined,
     pause: 0,
     exported: undefined,

@@ -3,8 +3,10 @@
  * for 30 seconds at most, and 10,000 observations at most; beyond, and where a mask fails, the content is dropped, which is counted, and
  * the rest of the observation is sent.
  */
+import type { Handle } from "./handle.js";
 import { unref } from "./host.js";
 import { home } from "./home.js";
+import { shown, tell } from "./log.js";
 import type { Observation } from "./observation.js";
 
 /** What stands in for content whose mask failed: Langfuse's own words. */
@@ -26,7 +28,7 @@ export class Held {
 
   constructor(private readonly of: Observation) {}
 
-  get client(): Observation["handle"] {
+  get client(): Handle {
     return this.of.handle;
   }
 
@@ -52,7 +54,7 @@ export class Held {
           this.give();
         }
       }
-    })();
+    })().catch((error: unknown) => tell(`what a mask answered cannot be read: ${shown(String(error))}`));
   }
 
   private fail(put: (value: unknown) => void): void {
@@ -120,13 +122,13 @@ export function isThenable(value: unknown): value is PromiseLike<unknown> {
 }
 
 /** The observations and spans of a client that have ended and wait for its mask; all clients' without one. */
-export function waitingFor(client: Held["client"] | null): Pick<Held, "client" | "settled" | "giveUp">[] {
+export function waitingFor(client: Handle | null): Pick<Held, "client" | "settled" | "giveUp">[] {
   const all = [...home.held];
   return client === null ? all : all.filter((held) => held.client === client || held.client.destination === client.destination);
 }
 
 /** Waits until they are masked, at most so many milliseconds. */
-export async function settleMasks(client: Held["client"] | null, timeout: number): Promise<void> {
+export async function settleMasks(client: Handle | null, timeout: number): Promise<void> {
   const waiting = waitingFor(client).map((held) => held.settled);
   if (waiting.length > 0 && timeout > 0) {
     let timer: NodeJS.Timeout | undefined;

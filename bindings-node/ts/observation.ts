@@ -58,7 +58,9 @@ export class Observation {
   token: Token | null;
   /** @internal Masks that have not answered. */
   held: Held | null = null;
+  /** @internal */
   private facade: ObservationSpan | undefined;
+  /** @internal */
   private compactAbove = COMPACT_ABOVE;
 
   /** @internal Made by `startObservation` and its kin. */
