@@ -41,6 +41,8 @@ export function none(reason: string): Backend {
     end: () => true,
     hasRoom: () => true,
     refused: () => undefined,
+    end: () => undefined,
+    span: () => undefined,
     neverEnded: () => undefined,
     maskFailed: () => undefined,
     score: () => null,

@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::options::{Asked, Settings};
+use super::span::{self, Envelopes};
 use super::{answers, record, scope, score};
 use crate::admission::Fate;
 use crate::attr::{OBSERVATION_METADATA, TRACE_METADATA};
@@ -37,6 +38,7 @@ pub struct Session {
     open: Open,
     clients: Table<Client>,
     tickets: Table<Pending>,
+    envelopes: Envelopes,
 }
 
 /// What somebody waits for.
@@ -97,7 +99,7 @@ impl Session {
     /// An empty one.
     #[must_use]
     pub const fn new(home: Home, open: Open) -> Self {
-        Self { home, open, clients: Table::EMPTY, tickets: Table::EMPTY }
+        Self { home, open, clients: Table::EMPTY, tickets: Table::EMPTY, envelopes: Envelopes::EMPTY }
     }
 
     /// A handle on a client; see [`Asked`] for the options.
@@ -160,6 +162,13 @@ impl Session {
     pub fn refused(&self, handle: u32, count: u32) {
         if let Some(client) = self.clients.get(handle) {
             (0..count).for_each(|_| client.count_refused());
+        }
+    }
+
+    /// Takes an ended span of other instrumentation; see [`span`].
+    pub fn span(&mut self, handle: u32, envelope: &str, propagated: &str, span: &str) {
+        if let Some(client) = self.clients.get(handle) {
+            span::take(client, &mut self.envelopes, envelope, propagated, span);
         }
     }
 
