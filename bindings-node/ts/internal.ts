@@ -12,7 +12,7 @@ export { exitOnSignals, goodbye } from "./exit.js";
 export { type Report, cleanupAllClients, cleanupClient, flushAll, stats } from "./flush.js";
 export { Handle, type MaskFunction, backend, resolve } from "./handle.js";
 export { type Headers, attributes as baggageAttributes, extract, inject } from "./headers.js";
-export { VERSION, type Drop, type Logger, home } from "./home.js";
+export { VERSION, type Drop, type Logger, context, home } from "./home.js";
 export { attempt, deliver, expect, onDrop, say, setLogger, shown, tell } from "./log.js";
 export { isThenable } from "./mask.js";
 export * from "./media.js";

@@ -95,8 +95,12 @@ function listed(path, query) {
   return { object: "list", data: ids.map((id) => ({ id, object: "file" })), has_more: !second, first_id: ids[0], last_id: ids.at(-1) };
 }
 
+/** Each answer has an id of its own: LangGraph tells messages apart by it. */
+let answers = 0;
+
 /** An answer in one piece. */
 function whole(path, body) {
+  answers += 1;
   const model = `${body.model}-2026-01-01`;
   if (path.endsWith("/embeddings")) {
     const vector = [0.5, 0.25, 0.125];
@@ -161,11 +165,12 @@ function response(body, model, text, status = "completed") {
 
 function completion(object, model, choices, usage) {
   const tier = object.startsWith("chat") ? { service_tier: "default" } : {};
-  return { id: "cmpl-1", object, created: 1700000000, model, choices, ...tier, ...(usage ? { usage } : {}) };
+  return { id: `cmpl-${answers}`, object, created: 1700000000, model, choices, ...tier, ...(usage ? { usage } : {}) };
 }
 
 /** A streamed answer: names of events and what they carry. */
 function* events(path, body) {
+  answers += 1;
   const model = `${body.model}-2026-01-01`;
   if (path.endsWith("/responses")) {
     yield* responseEvents(body, model);
