@@ -30,7 +30,7 @@ function said(row, name) {
   }
 }
 
-for (const place of ["./current/", "./earlier/"]) {
+for (const place of (process.env.PLACES ?? "./current/ ./earlier/").split(" ")) {
   const require = createRequire(new URL(place, import.meta.url));
   const { ChatOpenAI, OpenAI } = require("@langchain/openai");
   const { HumanMessage, AIMessage } = require("@langchain/core/messages");

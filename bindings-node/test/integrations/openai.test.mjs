@@ -39,7 +39,7 @@ function said(row, name) {
   }
 }
 
-for (const place of ["./current/", "./earlier/"]) {
+for (const place of (process.env.PLACES ?? "./current/ ./earlier/").split(" ")) {
   const require = createRequire(new URL(place, import.meta.url));
   const { OpenAI, AzureOpenAI } = require("openai");
   const version = JSON.parse(readFileSync(new URL(`${place}node_modules/openai/package.json`, import.meta.url))).version;
