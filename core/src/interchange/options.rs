@@ -27,6 +27,7 @@ pub(super) struct Asked {
     dialect: Option<String>,
     service_name: Option<String>,
     gzip: Option<bool>,
+    follow_parent_sampling: bool,
     /// The environment variables, on hosts where the core cannot read them.
     pub(super) env: Option<HashMap<String, String>>,
 }
@@ -66,6 +67,7 @@ impl Asked {
             dialect,
             service_name: self.service_name,
             gzip: self.gzip,
+            follow_parent_sampling: self.follow_parent_sampling,
         }
     }
 }

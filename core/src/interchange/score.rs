@@ -3,6 +3,7 @@
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use crate::admission::Fate;
 use crate::score::{ScoreInput, ScoreValue};
 
 #[derive(Default, Deserialize)]
@@ -58,5 +59,6 @@ pub(super) fn read(text: &str) -> Result<ScoreInput, String> {
         metadata: said.metadata.map(|raw| raw.get().as_bytes().to_vec()),
         timestamp: said.timestamp.map(super::session::nanos),
         environment: said.environment,
+        fate: Fate::Unasked,
     })
 }
