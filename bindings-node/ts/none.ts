@@ -41,7 +41,6 @@ export function none(reason: string): Backend {
     end: () => true,
     hasRoom: () => true,
     refused: () => undefined,
-    end: () => undefined,
     span: () => undefined,
     neverEnded: () => undefined,
     maskFailed: () => undefined,
