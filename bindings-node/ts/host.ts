@@ -3,7 +3,7 @@
  */
 import { AsyncLocalStorage } from "node:async_hooks";
 import { Buffer } from "node:buffer";
-import { randomFillSync } from "node:crypto";
+import { createHash, randomFillSync } from "node:crypto";
 import { errorMonitor } from "node:events";
 import { isMainThread } from "node:worker_threads";
 
@@ -53,6 +53,18 @@ export function asText(content: Uint8Array): string | undefined {
   } catch {
     return undefined;
   }
+}
+
+/** A timer that does not keep the process alive. */
+export function later(callback: () => void, milliseconds: number): unknown {
+  const timer = setTimeout(callback, milliseconds);
+  unref(timer);
+  return timer;
+}
+
+/** SHA-256 as base64. */
+export function sha256(content: Uint8Array): string {
+  return createHash("sha256").update(content).digest("base64");
 }
 
 /** Lets the process end although the timer is pending. */
