@@ -29,7 +29,7 @@ PYTHON_SOURCES := pyproject.toml $(shell find bindings-python/python -name '*.py
 
 # ---------------------------------------------------------------------------------------------- what people ask for
 .PHONY: help demo test build check fmt lint audit test-core test-wasm test-collector test-python test-blackbox
-.PHONY: compatibility test-dropin test-frameworks test-integrations test-instrumentations test-langflow test-receivers
+.PHONY: compatibility test-deploy test-dropin test-frameworks test-integrations test-instrumentations test-langflow test-receivers
 .PHONY: bench bench-hotpath bench-scopes bench-langchain bench-otel bench-clients bench-import bench-flush bench-tenants dist clean
 
 help: ## this list
@@ -38,7 +38,7 @@ help: ## this list
 demo: build ## the same service untraced, with tracespool and with the langfuse SDK: one table, one web page
 	@$(BIN)/python -m examples.demo --limit $(LIMIT)
 
-test: check test-core test-collector test-wasm test-python test-blackbox test-integrations ## everything that must pass
+test: check test-core test-collector test-wasm test-python test-blackbox test-integrations test-node ## everything that must pass
 
 build: $(VENV)/.wheel $(COLLECTOR) ## the Python package into .venv, and the collector
 
@@ -68,7 +68,7 @@ test-python: build ## the Python package: stubs against the module, and its test
 	@$(PYTEST) bindings-python/tests
 
 test-blackbox: build ## the promises, from outside: real processes, a real collector, a short demo
-	@$(PYTEST) tests --ignore tests/receivers --ignore tests/integrations --ignore tests/frameworks
+	@$(PYTEST) tests --ignore tests/receivers --ignore tests/integrations --ignore tests/frameworks --ignore tests/deployment --ignore tests/node --ignore tests/hosts
 
 test-receivers: build ## other backends, really: Arize Phoenix and MLflow (fetches 2 GB once)
 	@$(MAKE) -j2 $(RECEIVERS)/.phoenix $(RECEIVERS)/.mlflow
@@ -84,6 +84,9 @@ test-dropin: build ## frameworks of others that trace to langfuse, unchanged on 
 	@test -d $(VENV)/frameworks || $(BIN)/python -m pip install -q --disable-pip-version-check --target $(VENV)/frameworks -r tests/frameworks.txt
 	@$(PYTEST) tests/dropin/test_frameworks.py
 
+test-deploy: build $(VENV)/deploy/.ready ## deploy/ by its own tools: docker compose, hadolint, ClickHouse, nginx, a real OpenTelemetry Collector (fetches 600 MB)
+	@$(PYTEST) tests/deploy
+
 test-langflow: build $(FRAMEWORKS:%=$(VENV)/%/.ready) ## Langflow, LiteLLM, Dify's calls, LlamaIndex and agents on tracespool (installs 1 GB)
 	@$(PYTEST) tests/frameworks --timeout 1800
 
@@ -91,9 +94,8 @@ test-instrumentations: build ## real OpenTelemetry instrumentation against a fak
 	@test -d $(VENV)/instrumentations || $(BIN)/python -m pip install -q --disable-pip-version-check --target $(VENV)/instrumentations -r tests/otel/instrumentations.txt
 	@$(PYTEST) tests/otel
 
-test-frameworks: build ## Django, Flask and Celery with tracespool's integrations (installs 40 MB)
-	@test -d $(VENV)/frameworks-own/celery || timeout 600 $(BIN)/python -m pip install -q --disable-pip-version-check --target $(VENV)/frameworks-own -r tests/requirements-frameworks.txt
-	@$(PYTEST) tests/frameworks
+test-frameworks: build $(VENV)/frameworks-own/.ready ## Django, FastAPI, Flask, Celery, gunicorn and gevent: alone and as processes under load (installs 60 MB)
+	@$(PYTEST) tests/deployment tests/durability/test_gunicorn.py tests/durability/test_gunicorn_hooks.py
 
 bench-otel: $(VENV)/.wheel-shipped $(COLLECTOR) ## cost of an observation with and without OpenTelemetry imported
 	@$(BIN)/python -m bench.otel
@@ -128,7 +130,7 @@ dist: $(VENV)/.tools ## the wheel as it is shipped, into dist/
 	@PATH="$$PWD/$(BIN):$$PATH" $(BIN)/maturin build --release --out dist
 
 clean: ## removes what the verbs made
-	@rm -rf $(VENV) $(RECEIVERS) demo-data dist $(TARGET)
+	@rm -rf $(VENV) $(RECEIVERS) demo-data dist $(TARGET) $(NODE_MADE)
 
 # ---------------------------------------------------------------------------------------------- what they stand on
 $(VENV)/.tools: tests/requirements.txt
@@ -168,6 +170,22 @@ $(RECEIVERS)/.%: tests/receivers/%.txt
 	@$(RECEIVERS)/$*/bin/python -m pip install -q --no-compile --disable-pip-version-check -r $<
 	@touch $@
 
+# Nothing of it is installed on the machine.
+$(VENV)/deploy/.ready: tests/deploy/packages.txt .ci/otelcol .ci/from-debian $(wildcard tests/deploy/otelcol/*) | $(VENV)/.tools
+	@echo "fetching docker compose, hadolint, chdb and nginx, building the OpenTelemetry Collector"
+	@rm -rf $(@D); mkdir -p $(@D)
+	@$(BIN)/python -m pip install -q --disable-pip-version-check --target $(@D)/packages -r $<
+	@.ci/from-debian trixie $(@D)/compose docker-compose
+	@.ci/from-debian "$$(. /etc/os-release; echo "$$VERSION_CODENAME")" $(@D)/nginx nginx
+	@PYTHON=$(BIN)/python .ci/otelcol $(@D)
+	@touch $@
+
+# Beside the environment, not in it: what is not asked for shall be missing for the other tests.
+$(VENV)/frameworks-own/.ready: tests/requirements-frameworks.txt | $(VENV)/.tools
+	@echo "installing the frameworks"
+	@rm -rf $(@D); timeout 600 $(BIN)/python -m pip install -q --disable-pip-version-check --target $(@D) -r $<
+	@touch $@
+
 $(FRAMEWORKS:%=$(VENV)/%/.ready): $(VENV)/%/.ready: tests/%.txt | $(VENV)/.tools
 	@echo "installing $*"
 	@test -x $(VENV)/$*/bin/python || $(BIN)/python -m venv $(VENV)/$*
@@ -176,3 +194,5 @@ $(FRAMEWORKS:%=$(VENV)/%/.ready): $(VENV)/%/.ready: tests/%.txt | $(VENV)/.tools
 
 Cargo.lock:
 	@$(CARGO) generate-lockfile
+
+include bindings-node/node.mk

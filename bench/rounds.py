@@ -56,14 +56,14 @@ def table(head: list[str], rows: list[list[str]]) -> str:
     return "\n".join([line(head), rule, *(line(row) for row in rows)])
 
 
-def publish(name: str, text: str, note: str) -> None:
+def publish(name: str, text: str, note: str, measured_on: str | None = None) -> None:
     """Prints a bench's table and puts it into docs/figures.md between its marks."""
     print(f"{text}\n\n{note}")
     begin, end = f"<!-- {name}: written by `make bench-{name}` -->", f"<!-- end of {name} -->"
     page = PAGE.read_text()
     before, rest = page.split(begin)
     after = rest.split(end)[1]
-    PAGE.write_text(f"{before}{begin}\n{text}\n\n{note} {machine()}\n{end}{after}")
+    PAGE.write_text(f"{before}{begin}\n{text}\n\n{note} {measured_on or machine()}\n{end}{after}")
 
 
 def machine() -> str:

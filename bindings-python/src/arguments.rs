@@ -6,6 +6,7 @@ use std::borrow::Cow;
 use pyo3::exceptions::PyException;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
+use tracespool_core::TraceContext;
 use tracespool_core::attr::{Field, Level, ObservationType};
 use tracespool_core::encode::otlp::Value;
 use tracespool_core::id::{SpanId, TraceId, Traceparent};
@@ -73,6 +74,18 @@ pub(crate) struct Given<'a, 'py> {
 }
 
 impl Given<'_, '_> {
+    /// Whether anything was given.
+    pub(crate) fn any(&self) -> bool {
+        let Self { input, output, metadata, version, level, status_message, .. } = self;
+        let Self {
+            completion_start_time, model, model_parameters, usage_details, cost_details, prompt, ..
+        } = self;
+        [input, output, metadata, version, level, status_message, completion_start_time]
+            .into_iter()
+            .chain([model, model_parameters, usage_details, cost_details, prompt])
+            .any(Option::is_some)
+    }
+
     /// Encodes and hands over everything that was given.
     ///
     /// # Errors
@@ -321,8 +334,8 @@ pub(crate) fn kind_of(as_type: Option<&Bound<'_, PyAny>>, public_key: &str) -> O
 /// A `traceparent`, or a request's headers with one. `None` where it is something else; headers without a usable one are
 /// no trace context, as W3C Trace Context asks.
 #[allow(clippy::option_option)]
-fn from_header(given: &Bound<'_, PyAny>) -> Option<Option<(TraceId, Option<SpanId>)>> {
-    let parse = |header: &str| Traceparent::parse(header).map(|found| (found.trace_id, Some(found.span_id)));
+fn from_header(given: &Bound<'_, PyAny>) -> Option<Option<TraceContext>> {
+    let parse = |header: &str| Traceparent::parse(header).map(TraceContext::from);
     if let Ok(header) = given.cast::<PyString>() {
         return Some(parse(&header.to_string_lossy()));
     }
@@ -334,10 +347,7 @@ fn from_header(given: &Bound<'_, PyAny>) -> Option<Option<(TraceId, Option<SpanI
 }
 
 /// `{"trace_id": ..., "parent_span_id": ...}`, a `traceparent` or a request's headers; ids that no server would take are told and left out.
-pub(crate) fn trace_context_of(
-    given: Option<&Bound<'_, PyAny>>,
-    public_key: &str,
-) -> Option<(TraceId, Option<SpanId>)> {
+pub(crate) fn trace_context_of(given: Option<&Bound<'_, PyAny>>, public_key: &str) -> Option<TraceContext> {
     let given = given?;
     if let Some(found) = from_header(given) {
         return found;
@@ -354,7 +364,8 @@ pub(crate) fn trace_context_of(
         );
         return None;
     };
-    Some((trace, item("parent_span_id").and_then(|id| span_id_of(&id, public_key))))
+    let parent = item("parent_span_id").and_then(|id| span_id_of(&id, public_key));
+    Some(TraceContext::new(trace, parent))
 }
 
 /// An observation's id as an argument.

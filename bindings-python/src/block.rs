@@ -1,13 +1,18 @@
-//! Blocks that change what is current without starting an observation: `propagate_attributes` and `client.use()`.
+//! Blocks that change what is current without starting an observation: `propagate_attributes`, `client.use()` and
+//! `continue_trace`.
 
 use std::sync::{Arc, OnceLock};
 
 use parking_lot::Mutex;
 use pyo3::prelude::*;
+use tracespool_core::SpanContext;
+use tracespool_core::admission::Fate;
+use tracespool_core::id::Traceparent;
 use tracespool_core::propagate::Propagated;
 
 use crate::current::{Inside, Record};
 use crate::handle::Handle;
+use crate::home::home;
 use crate::origin::Origin;
 use crate::otel::Before;
 use crate::scope::Ready;
@@ -18,6 +23,8 @@ pub(crate) struct Block {
     /// What the block itself propagates, if anything.
     own: Option<Arc<Propagated>>,
     handle: Option<Arc<Handle>>,
+    /// What a request's `traceparent` said.
+    traceparent: Option<Traceparent>,
     /// What is said here also leaves the process.
     as_baggage: bool,
     /// What its first run made current, so that a block that is entered once, as nearly all are, is a single object.
@@ -37,12 +44,18 @@ struct Runs {
 
 impl Block {
     pub(crate) fn new(own: Option<Arc<Propagated>>, handle: Option<Arc<Handle>>, as_baggage: bool) -> Self {
-        Self { own, handle, as_baggage, first: OnceLock::new(), runs: Mutex::default() }
+        let traceparent = None;
+        Self { own, handle, traceparent, as_baggage, first: OnceLock::new(), runs: Mutex::default() }
     }
 
     /// A block inside which `handle` is the client of calls that name none.
     pub(crate) fn using(handle: Arc<Handle>) -> Self {
         Self::new(None, Some(handle), false)
+    }
+
+    /// A block inside which observations that have none above them go below a sender's span.
+    fn continuing(traceparent: Option<Traceparent>) -> Self {
+        Self { traceparent, ..Self::new(None, None, false) }
     }
 
     /// What holds inside its first run.
@@ -53,7 +66,12 @@ impl Block {
     fn enter(slf: &Bound<'_, Self>) -> PyResult<()> {
         let (py, this) = (slf.py(), slf.get());
         let origin = Origin::read(py)?;
-        let observation = origin.observation().cloned();
+        let begun = this.traceparent.map(of_sender);
+        let observation = if begun.is_some() { None } else { origin.observation().cloned() };
+        let sender = match observation {
+            Some(_) => None,
+            None => begun.or_else(|| origin.sender().copied()),
+        };
         let mut propagated = match (&this.own, origin.propagated()) {
             (None, outer) => outer.cloned(),
             (Some(own), None) => Some(own.clone()),
@@ -74,13 +92,13 @@ impl Block {
             observation.get().core.propagate(propagated);
         }
         let handle = this.handle.clone().or_else(|| origin.handle().cloned());
-        let inside = Inside { observation: observation.map(Bound::unbind), propagated, handle };
+        let inside = Inside { observation: observation.map(Bound::unbind), sender, propagated, handle };
         let record = match this.first.set(inside) {
             Ok(()) => None,
             Err(inside) => Some(Bound::new(py, Record::new(inside))?),
         };
         let mine = record.as_ref().map_or(slf.as_any(), |record| record.as_any());
-        let before = origin.enter_block(mine, &baggage)?;
+        let before = origin.enter_block(mine, &baggage, begun.as_ref())?;
         let run = (record.map(Bound::unbind), before);
         let mut runs = this.runs.lock();
         if let Some(outer) = runs.last.replace(run) {
@@ -103,6 +121,22 @@ impl Block {
             None => Ok(()),
         }
     }
+}
+
+/// A sender's span as what observations go below. Admission decides here, once for all of them.
+fn of_sender(said: Traceparent) -> SpanContext {
+    let Traceparent { trace_id, span_id, sampled } = said;
+    let admitted = home().shared().admission.admits(trace_id);
+    let fate = if admitted { Fate::Admitted } else { Fate::Shed };
+    SpanContext { trace_id, span_id, destination: 0, recorded: sampled, fate }
+}
+
+/// A block inside which observations that have none above them go on in the trace that a `traceparent` header names, below its
+/// sender's span; what is no such header changes nothing.
+#[pyfunction]
+#[pyo3(signature = (traceparent, /))]
+pub(crate) fn continue_trace(traceparent: &str) -> Block {
+    Block::continuing(Traceparent::parse(traceparent))
 }
 
 #[pymethods]
@@ -137,7 +171,8 @@ impl Block {
 
     /// Another block of the same kind: a decorator takes one for each call.
     fn again(&self) -> Self {
-        Self::new(self.own.clone(), self.handle.clone(), self.as_baggage)
+        let traceparent = self.traceparent;
+        Self { traceparent, ..Self::new(self.own.clone(), self.handle.clone(), self.as_baggage) }
     }
 
     /// Decorates a function: every call of it runs in a block of its own.

@@ -8,7 +8,6 @@ use tracespool_core::attr::ObservationType;
 
 use crate::arguments::{kind_of, trace_context_of};
 use crate::client::Client;
-use crate::current::Current;
 use crate::fastcall::{Method, install};
 use crate::keywords::Keywords;
 use crate::notices::problem;
@@ -86,7 +85,7 @@ methods! {
     "($self, *, name=None, input=None, output=None, metadata=None, version=None, level=None, status_message=None, completion_start_time=None, model=None, model_parameters=None, usage_details=None, cost_details=None, prompt=None)"
     "`update` on the current observation; a span becomes a generation."
     (of, keywords) {
-        if let Some(observation) = Current::read(of.py())?.observation() {
+        if let Some(observation) = Origin::read(of.py())?.observation() {
             observation.get().specify_generation();
         }
         update_current(of, &keywords, "update_current_generation()")
@@ -214,7 +213,16 @@ fn scope<'py>(
     let key = handle.public_key();
     let (kind, name) = kind_and_name(keywords, kind, key)?;
     let trace_context = trace_context_of(keywords.trace_context().as_deref(), key);
-    let scope = Scope::plan(handle, &name, kind, trace_context, keywords.end_on_exit(), &keywords.given())?;
+    let scope = Scope::plan(
+        of.py(),
+        handle,
+        &name,
+        kind,
+        trace_context,
+        keywords.end_on_exit(),
+        &keywords.given(),
+        None,
+    )?;
     Bound::new(of.py(), scope).map(Bound::into_any)
 }
 
@@ -226,8 +234,9 @@ fn scope_inside<'py>(
 ) -> PyResult<Bound<'py, PyAny>> {
     let this = of.get();
     let (kind, name) = kind_and_name(keywords, kind, this.public_key())?;
-    let scope = Scope::plan(&this.handle, &name, kind, None, keywords.end_on_exit(), &keywords.given())?;
-    Bound::new(of.py(), scope.below(of.clone().unbind())).map(Bound::into_any)
+    let (handle, given) = (&this.handle, keywords.given());
+    let scope = Scope::plan(of.py(), handle, &name, kind, None, keywords.end_on_exit(), &given, Some(of))?;
+    Bound::new(of.py(), scope).map(Bound::into_any)
 }
 
 /// Starts an observation below another.
@@ -238,13 +247,8 @@ fn start_inside<'py>(
 ) -> PyResult<Bound<'py, PyAny>> {
     let this = of.get();
     let (kind, name) = kind_and_name(keywords, kind, this.public_key())?;
-    let current = Current::read(of.py())?;
-    begun(
-        of.py(),
-        Observation::start(&this.handle, &name, kind, this.inside(&current)),
-        kind,
-        &keywords.given(),
-    )
+    let mut origin = Origin::read(of.py())?;
+    begun(of.py(), Observation::start(&this.handle, &name, kind, origin.below(this)), kind, &keywords.given())
 }
 
 fn update_current<'py>(
@@ -252,8 +256,8 @@ fn update_current<'py>(
     keywords: &Keywords<'_, 'py>,
     function: &str,
 ) -> PyResult<Bound<'py, PyAny>> {
-    let current = Current::read(of.py())?;
-    match current.observation() {
+    let origin = Origin::read(of.py())?;
+    match origin.observation() {
         Some(observation) => observation.get().change(keywords)?,
         None => problem(of.get().public_key(), format!("{function} outside of any observation does nothing")),
     }

@@ -13,13 +13,13 @@ use tracespool_core::id::{SpanId, TraceId};
 use crate::arguments::{plain, shown};
 use crate::block::Block;
 use crate::control;
-use crate::current::Current;
 use crate::flush::Ticket;
 use crate::handle::{self, Adopted, Handle};
 use crate::media;
 use crate::notices::{self, problem};
 use crate::observation::Observation;
 use crate::options::Options;
+use crate::origin::Origin;
 use crate::prompts::{self, PromptTicket};
 use crate::scoring;
 use crate::value::for_each_item;
@@ -38,13 +38,12 @@ const WITHOUT_EFFECT: [&str; 2] = [
 ];
 
 /// What a client may be given of OpenTelemetry's, and what each must have.
-const OF_OPENTELEMETRY: [(&str, &str); 6] = [
+const OF_OPENTELEMETRY: [(&str, &str); 5] = [
     ("should_export_span", "__call__"),
     ("mask_otel_spans", "__call__"),
     ("span_exporter", "export"),
     ("tracer_provider", "add_span_processor"),
     ("id_generator", "generate_span_id"),
-    ("follow_parent_sampling", "__bool__"),
 ];
 
 #[pymethods]
@@ -113,8 +112,9 @@ impl Client {
             if let Err(error) = attached {
                 problem(slf.get().public_key(), format!("tracer_provider cannot be used: {error}"));
             }
+            return Ok(());
         }
-        Ok(())
+        handle::made(slf.py())
     }
 
     /// What takes finished spans to the client's own mask or exporter; `None` without either.
@@ -195,7 +195,7 @@ impl Client {
         text_signature = "($self, *, name=None, user_id=None, session_id=None, version=None, input=None, output=None, metadata=None, tags=None, public=None)"
     )]
     fn update_current_trace(&self, py: Python<'_>, keywords: Option<&Bound<'_, PyDict>>) -> PyResult<()> {
-        match self.current("update_current_trace()", &Current::read(py)?) {
+        match self.current("update_current_trace()", &Origin::read(py)?) {
             Some(observation) => crate::propagation::update_trace(observation.get(), keywords),
             None => Ok(()),
         }
@@ -203,7 +203,7 @@ impl Client {
 
     /// Lets everybody with its address see the current trace.
     fn set_current_trace_as_public(&self, py: Python<'_>) -> PyResult<()> {
-        if let Some(observation) = self.current("set_current_trace_as_public()", &Current::read(py)?) {
+        if let Some(observation) = self.current("set_current_trace_as_public()", &Origin::read(py)?) {
             observation.get().core.set(Field::TracePublic, Value::Bool(true));
         }
         Ok(())
@@ -252,11 +252,11 @@ impl Client {
         text_signature = "($self, *, name, value, score_id=None, data_type=None, comment=None, config_id=None, metadata=None)"
     )]
     fn score_current_span(&self, py: Python<'_>, keywords: Option<&Bound<'_, PyDict>>) -> PyResult<()> {
-        let current = Current::read(py)?;
-        let Some(observation) = self.current("score_current_span()", &current) else {
+        let origin = Origin::read(py)?;
+        let Some(observation) = self.current("score_current_span()", &origin) else {
             return Ok(());
         };
-        scoring::submit_of(&self.handle, observation.get(), current.propagated(), false, keywords)
+        scoring::submit_of(&self.handle, observation.get(), origin.propagated(), false, keywords)
     }
 
     /// Scores the current trace.
@@ -265,11 +265,11 @@ impl Client {
         text_signature = "($self, *, name, value, score_id=None, data_type=None, comment=None, config_id=None, metadata=None)"
     )]
     fn score_current_trace(&self, py: Python<'_>, keywords: Option<&Bound<'_, PyDict>>) -> PyResult<()> {
-        let current = Current::read(py)?;
-        let Some(observation) = self.current("score_current_trace()", &current) else {
+        let origin = Origin::read(py)?;
+        let Some(observation) = self.current("score_current_trace()", &origin) else {
             return Ok(());
         };
-        scoring::submit_of(&self.handle, observation.get(), current.propagated(), true, keywords)
+        scoring::submit_of(&self.handle, observation.get(), origin.propagated(), true, keywords)
     }
 
     /// A block inside which this is the client of `observe` and `get_client()`.
@@ -305,7 +305,7 @@ impl Client {
 
     /// Asks the server whether it takes the keys. Never raises: a server that does not answer by the client's timeout is a
     /// no, with a line in the log.
-    fn auth_check(&self, py: Python<'_>) -> bool {
+    fn auth_check(&self, py: Python<'_>) -> PyResult<bool> {
         control::auth_check(py, &self.handle)
     }
 
@@ -394,9 +394,9 @@ impl Client {
     fn current<'a, 'py>(
         &self,
         function: &str,
-        current: &'a Current<'py>,
+        origin: &'a Origin<'py>,
     ) -> Option<&'a Bound<'py, Observation>> {
-        let observation = current.observation();
+        let observation = origin.observation();
         if observation.is_none() {
             problem(self.handle.public_key(), format!("{function} outside of any observation does nothing"));
         }
@@ -440,13 +440,7 @@ fn of_opentelemetry(py: Python<'_>, given: &Bound<'_, PyDict>, public_key: &str)
     } else {
         None
     };
-    let follow = given.get_item("follow_parent_sampling")?;
-    Ok(Options {
-        should_export: option("should_export_span"),
-        stage,
-        ids: option("id_generator"),
-        follow_sampling: follow.is_some_and(|follow| follow.is_truthy().unwrap_or(false)),
-    })
+    Ok(Options { should_export: option("should_export_span"), stage, ids: option("id_generator") })
 }
 
 /// Reads one option; what is not usable is told by name, never by value.
@@ -495,6 +489,10 @@ fn take(
             // True is the default there and must not outvote the environment.
             Ok(true) => {}
             Ok(false) => asked.tracing_enabled = Some(false),
+            Err(_) => wrong("bool"),
+        },
+        "follow_parent_sampling" => match value.is_truthy() {
+            Ok(follow) => asked.follow_parent_sampling = follow,
             Err(_) => wrong("bool"),
         },
         "debug" => {

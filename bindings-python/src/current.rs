@@ -10,6 +10,7 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::PyDict;
+use tracespool_core::SpanContext;
 use tracespool_core::propagate::Propagated;
 
 use crate::block::Block;
@@ -82,6 +83,8 @@ pub(crate) fn init(py: Python<'_>) -> PyResult<()> {
 /// What is current besides, or instead of, an observation.
 pub(crate) struct Inside {
     pub(crate) observation: Option<Py<Observation>>,
+    /// The sender's span of a trace that goes on here, while no observation is below it.
+    pub(crate) sender: Option<SpanContext>,
     pub(crate) propagated: Option<Arc<Propagated>>,
     pub(crate) handle: Option<Arc<Handle>>,
 }
@@ -153,6 +156,11 @@ impl<'py> Current<'py> {
         }
     }
 
+    /// The sender's span, where that is what new observations go below.
+    pub(crate) fn sender(&self) -> Option<&SpanContext> {
+        self.inside()?.sender.as_ref()
+    }
+
     /// The client that calls without one go to.
     pub(crate) fn handle(&self) -> Option<&Arc<Handle>> {
         match self.0.cast_exact::<Observation>() {
@@ -213,6 +221,7 @@ pub(crate) fn attach<'py>(
     let this = observation.get();
     let inside = Inside {
         observation: Some(observation.clone().unbind()),
+        sender: None,
         propagated: this.propagated.clone(),
         handle: Some(this.handle.clone()),
     };

@@ -70,11 +70,6 @@ impl Handle {
         self.options.choose(chosen, begins_trace, self.public_key());
     }
 
-    /// Whether a parent that another tracer has not sampled takes ours with it.
-    pub(crate) fn follows_sampling(&self) -> bool {
-        self.options.follow_sampling
-    }
-
     pub(crate) fn public_key(&self) -> &str {
         &self.core.settings().public_key
     }
@@ -257,8 +252,8 @@ pub(crate) fn resolve(py: Python<'_>, public_key: Option<&str>) -> PyResult<Arc<
     resolve_root(py, public_key).map(|client| client.get().handle.clone())
 }
 
-/// The same outside of any observation.
-fn resolve_root<'py>(py: Python<'py>, public_key: Option<&str>) -> PyResult<Bound<'py, Client>> {
+/// The same outside of any observation. `Err` says whether the environment names a client that cannot be used.
+fn known<'py>(py: Python<'py>, public_key: Option<&str>) -> PyResult<Result<Bound<'py, Client>, bool>> {
     let mut environment = std::env::var("LANGFUSE_PUBLIC_KEY").ok().filter(|key| !key.trim().is_empty());
     let mut found = public_key.or(environment.as_deref()).and_then(|key| find(py, key));
     if found.is_none() {
@@ -271,14 +266,27 @@ fn resolve_root<'py>(py: Python<'py>, public_key: Option<&str>) -> PyResult<Boun
         };
     }
     if let Some(client) = found {
-        return Ok(client);
+        return Ok(Ok(client));
     }
-    if environment.as_deref().is_some_and(|key| public_key.is_none_or(|wanted| wanted == key)) {
+    let named = environment.as_deref().is_some_and(|key| public_key.is_none_or(|wanted| wanted == key));
+    if named {
         let client = wrap(py, Adopted { handle: Arc::new(Handle::open(ClientOptions::default(), None)) })?;
         remember(&client);
         if client.get().handle.core.enabled() {
-            return Ok(client);
+            return Ok(Ok(client));
         }
+    }
+    Ok(Err(named))
+}
+
+/// The same, and a client that records nothing where there is none.
+fn resolve_root<'py>(py: Python<'py>, public_key: Option<&str>) -> PyResult<Bound<'py, Client>> {
+    let unusable = match known(py, public_key)? {
+        Ok(client) => return Ok(client),
+        Err(unusable) => unusable,
+    };
+    if unusable {
+        // That has been told.
     } else if let Some(key) = public_key {
         problem(
             key,
@@ -303,6 +311,33 @@ fn disabled(py: Python<'_>) -> PyResult<Bound<'_, Client>> {
     let before = DISABLED.lock().replace(client.clone().unbind());
     drop(before);
     Ok(client)
+}
+
+/// What `get_client` gives outside of any observation; `None` where that would record nothing for want of a client.
+#[pyfunction]
+#[pyo3(signature = (public_key = None, /))]
+pub(crate) fn default_client<'py>(
+    py: Python<'py>,
+    public_key: Option<&str>,
+) -> PyResult<Option<Bound<'py, Client>>> {
+    Ok(known(py, public_key)?.ok())
+}
+
+/// Called whenever a client has been made that has no tracer provider of its own.
+static ON_CLIENT: Mutex<Option<Py<PyAny>>> = Mutex::new(None);
+
+/// Sets what is called, `None` for nothing.
+#[pyfunction]
+#[pyo3(signature = (callback, /))]
+pub(crate) fn on_client(callback: Option<Py<PyAny>>) {
+    let before = std::mem::replace(&mut *ON_CLIENT.lock(), callback);
+    drop(before);
+}
+
+/// A client has been made.
+pub(crate) fn made(py: Python<'_>) -> PyResult<()> {
+    let callback = ON_CLIENT.lock().as_ref().map(|callback| callback.clone_ref(py));
+    callback.map_or(Ok(()), |callback| callback.bind(py).call0().map(drop))
 }
 
 /// See `tracespool.get_client`.

@@ -7,6 +7,8 @@ use parking_lot::Mutex;
 use pyo3::exceptions::PyException;
 use pyo3::prelude::*;
 use pyo3::types::PyString;
+use tracespool_core::Chosen;
+use tracespool_core::admission::Fate;
 use tracespool_core::attr::{Field, TRACE_METADATA};
 use tracespool_core::encode::foreign::{Any, Foreign, ForeignEnvelope, ForeignHead};
 use tracespool_core::encode::otlp::{Envelope, Value};
@@ -110,7 +112,12 @@ impl Intake {
             _ => false,
         };
         let exported = quiet(py, self.wants(span))?.unwrap_or(false);
-        let below = parent.is_some_and(|parent| started::is_exported(destination, parent.span_id));
+        let known = parent.and_then(|parent| started::find(destination, parent.span_id));
+        let below = known.is_some_and(|known| known.exported);
+        let shed = match known {
+            Some(known) => known.fate == Fate::Shed,
+            None => self.handle.core.sheds(above.as_ref(), None, Chosen::default(), ids.trace_id),
+        };
         let name = span.getattr(names.name.bind(py))?;
         let scope = scope_name(names, span);
         let app_root = exported
@@ -118,7 +125,7 @@ impl Intake {
             && !ours
             && !origin.claims(ids.trace_id)
             && filter::may_be_app_root(&scope, &text(&name), parent.is_some() && !orphan);
-        let started = Started { exported, app_root, orphan, propagated: origin.propagated().cloned() };
+        let started = Started { exported, app_root, shed, orphan, propagated: origin.propagated().cloned() };
         started::put(destination, ids.span_id, started);
         Ok(())
     }
@@ -143,6 +150,10 @@ impl Intake {
             kind == ScopeKind::Known || is_genai(names, span)?
         };
         if !wanted {
+            return Ok(());
+        }
+        if started.as_ref().is_some_and(|started| started.shed) {
+            self.handle.core.refuse_foreign(DropReason::Shed);
             return Ok(());
         }
         let (payload, root) = self.encode(names, span, ids, &context, started.as_ref())?;

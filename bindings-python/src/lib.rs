@@ -69,19 +69,22 @@ mod _native {
     #[pymodule_export]
     use crate::answers::output;
     #[pymodule_export]
-    use crate::block::Block;
+    use crate::block::{Block, continue_trace};
     #[pymodule_export]
     use crate::client::{Client, create_trace_id};
     #[pymodule_export]
     use crate::flush::{Ticket, begin_flush_all, cleanup_all_clients, cleanup_client};
     #[pymodule_export]
-    use crate::handle::{clients, get_client, register_client_class};
+    use crate::handle::{clients, default_client, get_client, on_client, register_client_class};
     #[pymodule_export]
     use crate::held::Held;
     #[pymodule_export]
     use crate::intake::{Intake, is_known_scope, is_langfuse_scope};
     #[pymodule_export]
-    use crate::lifecycle::{after_fork_child, after_fork_parent, before_fork, goodbye, stats};
+    use crate::lifecycle::{
+        admission, after_fork_child, after_fork_parent, announce_goodbye, before_fork, goodbye,
+        set_admission, stats,
+    };
     #[pymodule_export]
     use crate::messages::shown_message;
     #[pymodule_export]

@@ -25,6 +25,7 @@ pub(crate) fn stats(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
         media,
         bytes,
         bytes_limit,
+        admission,
         clients,
         requests,
         retries,
@@ -40,6 +41,7 @@ pub(crate) fn stats(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
     out.set_item("media", lane(py, media)?)?;
     out.set_item("bytes", bytes)?;
     out.set_item("bytes_limit", bytes_limit)?;
+    out.set_item("admission", admission)?;
     out.set_item("clients", clients)?;
     out.set_item("requests", requests)?;
     out.set_item("retries", retries)?;
@@ -82,17 +84,51 @@ fn reasons<'py>(py: Python<'py>, dropped: &BTreeMap<&'static str, u64>) -> PyRes
     Ok(out)
 }
 
+/// Sets the share of new traces that this process records, from 0 (none) to 1 (all, the default): what a process that runs out of
+/// memory gives up first. In between, the trace's id decides. What begins below an observation shares its fate, so that a
+/// trace is kept or shed as a whole. What is shed is counted as `shed`. Anything else than such a number is a warning and changes
+/// nothing. The child of a fork begins with 1.
+#[pyfunction]
+#[pyo3(signature = (share, /))]
+pub(crate) fn set_admission(share: &Bound<'_, PyAny>) {
+    let set = match share.extract::<f64>() {
+        Ok(share) => home().shared().admission.set(share),
+        Err(_) => {
+            let kind = share.get_type().name().map(|name| name.to_string()).unwrap_or_default();
+            Err(format!("the share of traces to admit is a number from 0 to 1, not {kind}"))
+        }
+    };
+    if let Err(sentence) = set {
+        notices::problem("", format!("set_admission: {sentence}; it is ignored"));
+    }
+}
+
+/// The share of new traces that this process records.
+#[pyfunction]
+pub(crate) fn admission() -> f64 {
+    home().shared().admission.share()
+}
+
 /// How long after the goodbye's deadline its report is waited for.
 const LATE: Duration = Duration::from_millis(200);
 
+/// Says that the process ends within `timeout` seconds; how many of them are left where that was said before. The child of a fork has
+/// a deadline of its own.
+#[pyfunction]
+#[pyo3(signature = (timeout, /))]
+pub(crate) fn announce_goodbye(timeout: f64) -> f64 {
+    let timeout = crate::home::seconds(timeout);
+    exit::announce(timeout).unwrap_or(timeout).as_secs_f64()
+}
+
 /// Says goodbye: sends what all clients have pending, for `timeout` seconds at most, and logs what was lost. What the
-/// application traces afterwards has the rest of that time.
+/// application traces afterwards, and another goodbye, has the rest of that time.
 #[pyfunction]
 #[pyo3(signature = (timeout=None))]
 pub(crate) fn goodbye(py: Python<'_>, timeout: Option<f64>) {
     let timeout = timeout.map_or(GOODBYE, crate::home::seconds);
-    let deadline = Instant::now() + timeout;
     if let Some(goodbye) = exit::begin(timeout) {
+        let deadline = Instant::now() + goodbye.left();
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
             let report = py.detach(|| goodbye.wait(SLICE.min(left.max(Duration::from_millis(1)))));

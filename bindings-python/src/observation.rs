@@ -7,12 +7,11 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use tracespool_core::attr::{Field, ObservationType};
 use tracespool_core::encode::otlp::Value;
-use tracespool_core::id::{SpanId, TraceId};
+use tracespool_core::id::TraceId;
 use tracespool_core::propagate::Propagated;
-use tracespool_core::{Chosen, Dialect, Raised, SpanContext, Start, Values};
+use tracespool_core::{Chosen, Dialect, Raised, SpanContext, Start, TraceContext, Values};
 
 use crate::arguments::{Given, Sink as _, kind_of};
-use crate::current::Current;
 use crate::handle::Handle;
 use crate::keywords::Keywords;
 use crate::notices;
@@ -35,9 +34,17 @@ pub(crate) struct Observation {
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Place<'a> {
     pub(crate) parent: Option<&'a SpanContext>,
-    pub(crate) trace_context: Option<(TraceId, Option<SpanId>)>,
+    pub(crate) trace_context: Option<TraceContext>,
     pub(crate) propagated: Option<&'a Arc<Propagated>>,
     pub(crate) chosen: Chosen,
+}
+
+impl Place<'_> {
+    /// The trace that an observation here belongs to; `None` where it begins one.
+    pub(crate) fn known_trace(&self) -> Option<TraceId> {
+        let of_parent = self.parent.map(|parent| parent.trace_id);
+        self.trace_context.map(|named| named.trace_id).or(of_parent)
+    }
 }
 
 impl Observation {
@@ -54,12 +61,7 @@ impl Observation {
         values: Option<&Values>,
     ) -> Self {
         let Place { parent, trace_context, propagated, mut chosen } = place;
-        if handle.follows_sampling() && trace_context.is_none() {
-            let destination = handle.core.destination_key();
-            chosen.unsampled |=
-                parent.is_some_and(|parent| parent.destination == destination && !parent.recorded);
-        }
-        if handle.has_ids() {
+        if handle.has_ids() && chosen.span_id.is_none() {
             handle.choose_ids(&mut chosen, parent.is_none() && trace_context.is_none());
         }
         let start = Start {
@@ -73,12 +75,6 @@ impl Observation {
         };
         let core = handle.core.start_as(&start, chosen);
         Self { core, handle: handle.clone(), propagated: propagated.cloned(), kind }
-    }
-
-    /// Where its children start.
-    pub(crate) fn inside<'a>(&'a self, current: &'a Current<'_>) -> Place<'a> {
-        let propagated = current.propagated().or(self.propagated.as_ref());
-        Place { parent: Some(self.core.context()), propagated, ..Place::default() }
     }
 
     /// Ends it, and now and then looks for lines to log.

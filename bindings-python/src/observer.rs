@@ -5,6 +5,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyString, PyTuple};
+use tracespool_core::TraceContext;
 use tracespool_core::attr::{Field, ObservationType};
 use tracespool_core::encode::otlp::Value;
 use tracespool_core::id::{SpanId, TraceId};
@@ -168,11 +169,11 @@ impl Reserved {
     }
 
     /// As in Langfuse's SDK: a parent counts only together with its trace.
-    fn trace_context(&self) -> Option<(TraceId, Option<SpanId>)> {
+    fn trace_context(&self) -> Option<TraceContext> {
         if self.trace_id.is_none() && self.parent.is_some() {
             problem("", "langfuse_parent_observation_id without langfuse_trace_id is ignored; pass both");
         }
-        self.trace_id.map(|trace| (trace, self.parent))
+        self.trace_id.map(|trace| TraceContext::new(trace, self.parent))
     }
 }
 

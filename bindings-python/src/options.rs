@@ -17,8 +17,6 @@ pub(crate) struct Options {
     pub(crate) stage: Option<Py<PyAny>>,
     /// Has `generate_trace_id()` and `generate_span_id()`.
     pub(crate) ids: Option<Py<PyAny>>,
-    /// A parent that another tracer has not sampled takes ours with it.
-    pub(crate) follow_sampling: bool,
 }
 
 /// [`Options`] behind a lock that is held for copying references only.
@@ -28,7 +26,6 @@ pub(crate) struct Extras {
     pub(crate) has_filter: bool,
     pub(crate) has_stage: bool,
     pub(crate) has_ids: bool,
-    pub(crate) follow_sampling: bool,
     options: Mutex<Options>,
 }
 
@@ -39,7 +36,6 @@ impl Extras {
             has_filter: options.should_export.is_some(),
             has_stage: options.stage.is_some(),
             has_ids: options.ids.is_some(),
-            follow_sampling: options.follow_sampling,
             options: Mutex::new(options),
         }
     }

@@ -7,14 +7,14 @@ use pyo3::types::PyDict;
 use tracespool_core::attr::Field;
 use tracespool_core::id::{SpanId, TraceId};
 use tracespool_core::propagate::{BAGGAGE_PREFIX, Propagated, Propagation};
-use tracespool_core::{Chosen, SpanContext};
+use tracespool_core::{Chosen, SpanContext, TraceContext};
 
 use crate::current::{self, Current};
 use crate::handle::Handle;
 use crate::names::names;
 use crate::notices::problem;
 use crate::observation::{Observation, Place};
-use crate::otel::{Around, Before, Foreign, Theirs};
+use crate::otel::{Around, Before, Foreign};
 use crate::stage::interrupt_again;
 use crate::started;
 use crate::value::for_each_item;
@@ -35,6 +35,7 @@ pub(crate) struct Origin<'py> {
 
 impl<'py> Origin<'py> {
     /// What is current.
+    #[inline]
     pub(crate) fn read(py: Python<'py>) -> PyResult<Self> {
         Ok(Self::new(Current::read(py)?, Around::current(py)))
     }
@@ -48,6 +49,7 @@ impl<'py> Origin<'py> {
         Ok(Self::new(Current::read(py)?, around))
     }
 
+    #[inline]
     fn new(current: Current<'py>, around: Option<Around<'py>>) -> Self {
         let mut origin =
             Self { current, around, carried: None, foreign: None, mixed: None, claimed: None, parent: None };
@@ -57,6 +59,7 @@ impl<'py> Origin<'py> {
         origin
     }
 
+    #[inline(never)]
     fn look_around(&mut self) {
         let Some(around) = &self.around else { return };
         if let Some(observation) = around.observation() {
@@ -100,12 +103,10 @@ impl<'py> Origin<'py> {
         if read.is_empty() {
             return;
         }
+        self.mixed = Some(Arc::new(read));
         // What was said in this process wins over what came with a request.
         let scope = self.scope_attributes().cloned();
-        if let Some(scope) = scope {
-            read.overlay(&scope);
-        }
-        self.mixed = Some(Arc::new(read));
+        self.mix(scope.as_deref());
     }
 
     /// The nearest observation.
@@ -113,6 +114,12 @@ impl<'py> Origin<'py> {
         self.carried.as_ref().or_else(|| self.current.observation())
     }
 
+    /// The sender's span, where that is what new observations go below.
+    pub(crate) fn sender(&self) -> Option<&SpanContext> {
+        if self.carried.is_some() { None } else { self.current.sender() }
+    }
+
+    #[inline]
     fn scope_attributes(&self) -> Option<&Arc<Propagated>> {
         match &self.carried {
             Some(carried) => carried.get().propagated.as_ref(),
@@ -121,6 +128,7 @@ impl<'py> Origin<'py> {
     }
 
     /// The attributes that new observations carry.
+    #[inline]
     pub(crate) fn propagated(&self) -> Option<&Arc<Propagated>> {
         self.mixed.as_ref().or_else(|| self.scope_attributes())
     }
@@ -138,8 +146,8 @@ impl<'py> Origin<'py> {
         if let Some(foreign) = &self.foreign {
             return Some((foreign.trace_id, foreign.span_id));
         }
-        let context = self.observation()?.get().core.context();
-        Some((context.trace_id, context.span_id))
+        let context = self.observation().map(|observation| observation.get().core.context());
+        context.or_else(|| self.sender()).map(|context| (context.trace_id, context.span_id))
     }
 
     /// Whether baggage says that this trace has its root in another process.
@@ -148,7 +156,7 @@ impl<'py> Origin<'py> {
     }
 
     /// Where an observation of `handle` starts.
-    pub(crate) fn place(&mut self, handle: &Handle, given: Option<(TraceId, Option<SpanId>)>) -> Place<'_> {
+    pub(crate) fn place(&mut self, handle: &Handle, given: Option<TraceContext>) -> Place<'_> {
         let mut place = Place { trace_context: given, ..Place::default() };
         let destination = handle.core.destination_key();
         let Some(foreign) = self.foreign else {
@@ -156,33 +164,67 @@ impl<'py> Origin<'py> {
                 Some(carried) => Some(carried.get().core.context()),
                 None => self.current.observation().map(|observation| observation.get().core.context()),
             };
+            if let (None, Some(sender)) = (place.parent, self.sender()) {
+                place.parent = Some(sender);
+                place.trace_context = given.or(Some(TraceContext {
+                    trace_id: sender.trace_id,
+                    parent: Some(sender.span_id),
+                    sampled: sender.recorded,
+                }));
+            }
             place.propagated = self.mixed.as_ref().or_else(|| self.scope_attributes());
             return place;
         };
-        if given.is_none() && !foreign.sampled && handle.follows_sampling() {
-            place.chosen = Chosen { unsampled: true, ..Chosen::default() };
-        }
-        let Foreign { trace_id, span_id, remote, .. } = foreign;
+        let Foreign { trace_id, span_id, remote, sampled } = foreign;
+        place.chosen = Chosen { unsampled_parent: !sampled, ..Chosen::default() };
+        let found = started::find(destination, span_id);
+        let sender = self.sender().copied().filter(|sender| sender.trace_id == trace_id);
+        let fate = found.map(|found| found.fate).or(sender.map(|sender| sender.fate)).unwrap_or_default();
         let known = |recorded| SpanContext {
             trace_id,
             span_id,
             destination: if recorded { destination } else { 0 },
             recorded,
+            fate,
         };
         let above = self.observation().map(|observation| *observation.get().core.context());
-        if started::is_exported(destination, span_id) || (remote && self.claims(trace_id)) {
+        if found.is_some_and(|found| found.exported) || (remote && self.claims(trace_id)) {
             self.parent = Some(known(true));
         } else if let Some(above) = above.filter(|above| above.trace_id == trace_id) {
             // The span is not sent to our server, but it runs inside an observation that is.
             self.parent = Some(above);
+        } else if let Some(sender) = sender {
+            // Other instrumentation may have a span of its own for the request, which is not sent to our server.
+            self.parent = Some(sender);
+            let parent = Some(sender.span_id);
+            place.trace_context = given.or(Some(TraceContext { trace_id, parent, sampled }));
         } else if remote {
-            place.trace_context = given.or(Some((trace_id, Some(span_id))));
+            place.trace_context = given.or(Some(TraceContext { trace_id, parent: Some(span_id), sampled }));
         } else {
             self.parent = Some(known(false));
         }
         place.parent = self.parent.as_ref();
         place.propagated = self.mixed.as_ref().or_else(|| self.scope_attributes());
         place
+    }
+
+    /// Where an observation starts that names its parent, whatever is current. What is propagated where it starts wins over
+    /// what its parent carries, and both over a request's baggage.
+    #[inline]
+    pub(crate) fn below<'a>(&'a mut self, parent: &'a Observation) -> Place<'a> {
+        if self.mixed.is_some() && self.scope_attributes().is_none() {
+            self.mix(parent.propagated.as_deref());
+        }
+        let propagated = self.propagated().or(parent.propagated.as_ref());
+        Place { parent: Some(parent.core.context()), propagated, ..Place::default() }
+    }
+
+    /// Adds what wins over baggage.
+    #[cold]
+    fn mix(&mut self, over: Option<&Propagated>) {
+        if let (Some(mixed), Some(over)) = (&mut self.mixed, over) {
+            Arc::make_mut(mixed).overlay(over);
+        }
     }
 
     /// What our own variable holds.
@@ -200,27 +242,17 @@ impl<'py> Origin<'py> {
         Ok(Before { ours: self.current.into_value(), theirs })
     }
 
-    /// Makes `record` current without an observation; `baggage` also goes to OpenTelemetry.
+    /// Makes `record` current without an observation; `baggage` and the span of a sender also go to OpenTelemetry.
     pub(crate) fn enter_block(
         self,
         record: &Bound<'py, PyAny>,
         baggage: &[(String, String)],
+        sender: Option<&SpanContext>,
     ) -> PyResult<Before> {
         current::set(record)?;
         let theirs = match self.around {
-            Some(around) if !baggage.is_empty() => {
-                let py = record.py();
-                let entries = match around.baggage() {
-                    Some(outer) => py.get_type::<PyDict>().call1((outer,))?.cast_into::<PyDict>()?,
-                    None => PyDict::new(py),
-                };
-                for (name, value) in baggage {
-                    entries.set_item(name, value)?;
-                }
-                let attached = around.attach(&around.hooks.baggage_key, entries.as_any())?;
-                Some(Theirs { outside: around.context.unbind(), inside: attached.unbind() })
-            }
-            _ => None,
+            Some(around) => around.enter_block(sender, baggage)?,
+            None => None,
         };
         Ok(Before { ours: self.current.into_value(), theirs })
     }
@@ -287,9 +319,8 @@ pub(crate) fn outgoing(py: Python<'_>) -> PyResult<Option<(String, Vec<(String, 
     let Some((trace_id, span_id)) = origin.ids() else { return Ok(None) };
     let sampled = match (&origin.foreign, origin.observation()) {
         (Some(foreign), _) => foreign.sampled,
-        (None, observation) => {
-            observation.is_some_and(|observation| observation.get().core.context().recorded)
-        }
+        (None, Some(observation)) => observation.get().core.context().recorded,
+        (None, None) => origin.sender().is_some_and(|sender| sender.recorded),
     };
     let traceparent = tracespool_core::id::Traceparent { trace_id, span_id, sampled }.to_string();
     let mut entries = origin.propagated().map(|all| all.baggage().to_vec()).unwrap_or_default();

@@ -3,11 +3,13 @@
 //! and set back by value, never by token, so that no context complains about another's.
 
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use pyo3::exceptions::PyException;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyString};
+use tracespool_core::SpanContext;
 use tracespool_core::id::{SpanId, TraceId};
 
 use crate::current::{self, Current};
@@ -23,12 +25,15 @@ pub(crate) struct Hooks {
     /// What stands for an observation in a context, and what makes one.
     span: Py<PyAny>,
     new: Py<PyAny>,
+    remote_span: Py<PyAny>,
     span_key: Py<PyString>,
     pub(crate) baggage_key: Py<PyString>,
 }
 
 /// `sys.modules`, kept at import.
 static MODULES: PyOnceLock<Py<PyDict>> = PyOnceLock::new();
+/// How many modules there were when they were looked through last, times two, and one more where OpenTelemetry was there.
+static SEEN: AtomicUsize = AtomicUsize::new(usize::MAX);
 /// Set once, by a thread that holds the interpreter's lock throughout; see [`crate::names`].
 static HOOKS: OnceLock<Option<Hooks>> = OnceLock::new();
 
@@ -42,12 +47,30 @@ pub(crate) fn init(py: Python<'_>) -> PyResult<()> {
     Ok(())
 }
 
-/// What `sys.modules` says now counts, in tens of nanoseconds.
+/// What `sys.modules` says now counts. It is asked again only where it has grown or shrunk: an import of OpenTelemetry adds
+/// dozens of modules at once.
 #[inline]
 fn hooks(py: Python<'_>) -> Option<&'static Hooks> {
-    let module = MODULES.get(py)?.bind(py).get_item(names(py).opentelemetry_trace.bind(py)).ok()??;
+    let modules = MODULES.get(py)?.bind(py);
+    let seen = SEEN.load(Ordering::Relaxed);
+    if seen >> 1 != modules.len() {
+        return look(py, modules);
+    }
+    if seen & 1 == 0 { None } else { HOOKS.get()?.as_ref() }
+}
+
+#[cold]
+fn look(py: Python<'_>, modules: &Bound<'_, PyDict>) -> Option<&'static Hooks> {
+    let size = modules.len();
+    let Some(module) = modules.get_item(names(py).opentelemetry_trace.bind(py)).ok()? else {
+        SEEN.store(size << 1, Ordering::Relaxed);
+        return None;
+    };
     match HOOKS.get() {
-        Some(hooks) => hooks.as_ref(),
+        Some(hooks) => {
+            SEEN.store(size << 1 | 1, Ordering::Relaxed);
+            hooks.as_ref()
+        }
         None => make(py, &module),
     }
 }
@@ -67,6 +90,7 @@ fn make(py: Python<'_>, module: &Bound<'_, PyAny>) -> Option<&'static Hooks> {
             context: bridge.getattr("Context")?.unbind(),
             span: bridge.getattr("ObservationSpan")?.unbind(),
             new: bridge.getattr("new")?.unbind(),
+            remote_span: bridge.getattr("remote_span")?.unbind(),
             span_key: bridge.getattr("SPAN_KEY")?.cast_into::<PyString>()?.unbind(),
             baggage_key: bridge.getattr("BAGGAGE_KEY")?.cast_into::<PyString>()?.unbind(),
         })
@@ -92,6 +116,7 @@ pub(crate) struct Around<'py> {
 
 impl<'py> Around<'py> {
     /// The current one; `None` where OpenTelemetry is not imported.
+    #[inline]
     pub(crate) fn current(py: Python<'py>) -> Option<Self> {
         let hooks = hooks(py)?;
         let context = hooks.get_current.bind(py).call0().ok()?;
@@ -122,16 +147,17 @@ impl<'py> Around<'py> {
         item(&self.context, self.hooks.baggage_key.bind(self.context.py()))
     }
 
-    /// Attaches a context in which `key` is `value`; returns it.
+    /// Attaches a context in which these keys have these values; returns it.
     pub(crate) fn attach(
         &self,
-        key: &Py<PyString>,
-        value: &Bound<'py, PyAny>,
+        entries: &[(&Py<PyString>, &Bound<'py, PyAny>)],
     ) -> PyResult<Bound<'py, PyAny>> {
-        let py = value.py();
+        let py = self.context.py();
         let context = self.hooks.context.bind(py).call1((&self.context,))?;
         // It refuses changes by its own method: this one is nobody else's yet.
-        context.cast::<PyDict>()?.set_item(key.bind(py), value)?;
+        for (key, value) in entries {
+            context.cast::<PyDict>()?.set_item(key.bind(py), value)?;
+        }
         self.hooks.attach.bind(py).call1((&context,))?;
         Ok(context)
     }
@@ -176,6 +202,38 @@ impl<'py> Around<'py> {
         current.observation().is_some() && now.is_ok_and(|now| !now.is(&self.context))
     }
 
+    /// Makes a sender's span, and entries of baggage, current.
+    pub(crate) fn enter_block(
+        self,
+        sender: Option<&SpanContext>,
+        baggage: &[(String, String)],
+    ) -> PyResult<Option<Theirs>> {
+        let py = self.context.py();
+        let mut entries = Vec::new();
+        let (span, carried);
+        if let Some(SpanContext { trace_id, span_id, recorded, .. }) = sender {
+            let ids = (u128::from_be_bytes(trace_id.0), u64::from_be_bytes(span_id.0), recorded);
+            span = self.hooks.remote_span.bind(py).call1(ids)?;
+            entries.push((&self.hooks.span_key, &span));
+        }
+        if !baggage.is_empty() {
+            let all = match self.baggage() {
+                Some(outer) => py.get_type::<PyDict>().call1((outer,))?.cast_into::<PyDict>()?,
+                None => PyDict::new(py),
+            };
+            for (name, value) in baggage {
+                all.set_item(name, value)?;
+            }
+            carried = all.into_any();
+            entries.push((&self.hooks.baggage_key, &carried));
+        }
+        if entries.is_empty() {
+            return Ok(None);
+        }
+        let attached = self.attach(&entries)?;
+        Ok(Some(Theirs { outside: self.context.unbind(), inside: attached.unbind() }))
+    }
+
     pub(crate) fn enter(self, observation: &Bound<'py, Observation>) -> PyResult<Option<Theirs>> {
         let py = observation.py();
         let span = self.hooks.new.bind(py).call1((&self.hooks.span,))?;
@@ -183,7 +241,7 @@ impl<'py> Around<'py> {
         if let Some(around) = &self.span {
             span.setattr(names(py).around.bind(py), around)?;
         }
-        let attached = self.attach(&self.hooks.span_key, &span)?;
+        let attached = self.attach(&[(&self.hooks.span_key, &span)])?;
         Ok(Some(Theirs { outside: self.context.unbind(), inside: attached.unbind() }))
     }
 }

@@ -69,9 +69,9 @@ impl Recorder {
         let (observation, current) = match &above {
             Some(above) => {
                 let parent = above.get().observation.bind(py).get();
-                let current = Current::read(py)?;
-                let started = Observation::start(&parent.handle, run.name, kind, parent.inside(&current));
-                (started, current)
+                let mut origin = Origin::read(py)?;
+                let started = Observation::start(&parent.handle, run.name, kind, origin.below(parent));
+                (started, origin.into_current())
             }
             None => this.start_outside(of, run, &said, &mut thread)?,
         };

@@ -5,13 +5,16 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use pyo3::exceptions::PyStopIteration;
 use pyo3::prelude::*;
+use tracespool_core::TraceContext;
 use tracespool_core::attr::ObservationType;
-use tracespool_core::id::{SpanId, TraceId};
+use tracespool_core::id::TraceId;
+use tracespool_core::{Chosen, admission};
 
 use crate::ahead::Ahead;
 use crate::arguments::Given;
 use crate::handle::Handle;
-use crate::observation::{Observation, Place};
+use crate::notices::problem;
+use crate::observation::Observation;
 use crate::origin::Origin;
 use crate::otel::Before;
 
@@ -19,10 +22,41 @@ use crate::otel::Before;
 struct Plan {
     handle: Arc<Handle>,
     kind: ObservationType,
-    trace_context: Option<(TraceId, Option<SpanId>)>,
+    trace_context: Option<TraceContext>,
     end_on_exit: bool,
     /// The name, and what was captured by the call that made the scope.
     ahead: Ahead,
+    /// Something was given and not captured: the scope was made where it would have been shed.
+    bare: bool,
+}
+
+/// What the call that makes a scope decides of its first run, lest values be captured for nothing: whether it is shed and,
+/// where it begins a trace, the ids that this was decided about.
+#[cold]
+fn decide(
+    py: Python<'_>,
+    handle: &Arc<Handle>,
+    trace_context: Option<TraceContext>,
+    below: Option<&Bound<'_, Observation>>,
+) -> PyResult<Chosen> {
+    let mut origin = Origin::read(py)?;
+    let place = match below {
+        Some(parent) => origin.below(parent.get()),
+        None => origin.place(handle, trace_context),
+    };
+    let mut chosen = Chosen::default();
+    let trace_id = match place.known_trace() {
+        Some(trace_id) => trace_id,
+        None if handle.core.admits_all() => return Ok(chosen),
+        None => {
+            if handle.has_ids() {
+                handle.choose_ids(&mut chosen, true);
+            }
+            *chosen.trace_id.get_or_insert_with(TraceId::random)
+        }
+    };
+    chosen.shed = handle.core.sheds(place.parent, place.trace_context, place.chosen, trace_id);
+    Ok(chosen)
 }
 
 /// A block whose observation is the current one inside: `with`, `async with`, or a decorator for a function.
@@ -41,41 +75,44 @@ type Run = (Py<Observation>, Before);
 struct Runs {
     last: Option<Run>,
     outer: Vec<Run>,
+    /// See [`decide`].
+    first: Chosen,
 }
 
 impl Scope {
-    pub(crate) fn plan(
+    #[allow(clippy::too_many_arguments)]
+    pub(crate) fn plan<'py>(
+        py: Python<'py>,
         handle: &Arc<Handle>,
         name: &str,
         kind: ObservationType,
-        trace_context: Option<(TraceId, Option<SpanId>)>,
+        trace_context: Option<TraceContext>,
         end_on_exit: bool,
-        given: &Given<'_, '_>,
+        given: &Given<'_, 'py>,
+        below: Option<&Bound<'py, Observation>>,
     ) -> PyResult<Self> {
         let mut ahead = Ahead::new(handle.core.settings().dialect, kind, name);
-        if handle.core.enabled() {
+        let first =
+            if admission::used() { decide(py, handle, trace_context, below)? } else { Chosen::default() };
+        if handle.core.enabled() && !first.shed {
             given.apply(handle, &mut ahead)?;
         }
-        let plan = Plan { handle: handle.clone(), kind, trace_context, end_on_exit, ahead };
-        Ok(Self { plan: Arc::new(plan), parent: None, runs: Mutex::default() })
-    }
-
-    /// The same below a given observation instead of the current one.
-    pub(crate) fn below(self, parent: Py<Observation>) -> Self {
-        Self { parent: Some(parent), ..self }
+        let bare = first.shed && given.any();
+        let plan = Plan { handle: handle.clone(), kind, trace_context, end_on_exit, ahead, bare };
+        let runs = Mutex::new(Runs { first, ..Runs::default() });
+        Ok(Self { plan: Arc::new(plan), parent: below.map(|parent| parent.clone().unbind()), runs })
     }
 
     fn enter<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, Observation>> {
         let plan = &*self.plan;
         let mut origin = Origin::read(py)?;
-        let place = match &self.parent {
-            Some(parent) => {
-                let parent = parent.get();
-                let propagated = origin.propagated().or(parent.propagated.as_ref());
-                Place { parent: Some(parent.core.context()), propagated, ..Place::default() }
-            }
+        let first =
+            if admission::used() { std::mem::take(&mut self.runs.lock().first) } else { Chosen::default() };
+        let mut place = match &self.parent {
+            Some(parent) => origin.below(parent.get()),
             None => origin.place(&plan.handle, plan.trace_context),
         };
+        place.chosen = Chosen { unsampled_parent: place.chosen.unsampled_parent, ..first };
         let values = &plan.ahead.values;
         let observation =
             Observation::start_with(&plan.handle, values.name(), plan.kind, place, Some(values));
@@ -157,7 +194,12 @@ impl Scope {
     /// Decorates a function: every call of it runs in a block of its own.
     #[pyo3(signature = (function, /))]
     fn __call__<'py>(slf: &Bound<'py, Self>, function: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
-        let py = slf.py();
+        let (py, this) = (slf.py(), slf.get());
+        if this.plan.bare {
+            let sentence = "a function was decorated while new traces are not admitted: what the decorator was given beside its \
+                            name is left out";
+            problem(this.plan.handle.public_key(), sentence);
+        }
         py.import("tracespool._observe")?.call_method1("scoped", (slf, function))
     }
 }

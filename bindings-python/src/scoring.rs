@@ -32,17 +32,32 @@ pub(crate) fn submit_of(
             Some(Propagation::Str(environment)) => Some(environment.clone()),
             _ => None,
         },
+        fate: context.fate,
         ..ScoreInput::default()
     };
-    send(handle, keywords, input)
+    let input = read(handle, keywords, input)?;
+    told(handle, handle.core.score_on(context, input));
+    Ok(())
 }
 
 /// Hands a score over. What is wrong with it is told once, and it is not sent; nothing is raised.
 pub(crate) fn submit(handle: &Handle, keywords: Option<&Bound<'_, PyDict>>) -> PyResult<()> {
-    send(handle, keywords, ScoreInput::default())
+    let input = read(handle, keywords, ScoreInput::default())?;
+    told(handle, handle.core.score(input));
+    Ok(())
 }
 
-fn send(handle: &Handle, keywords: Option<&Bound<'_, PyDict>>, mut input: ScoreInput) -> PyResult<()> {
+fn told(handle: &Handle, outcome: Result<(), String>) {
+    if let Err(sentence) = outcome {
+        problem(handle.public_key(), sentence);
+    }
+}
+
+fn read(
+    handle: &Handle,
+    keywords: Option<&Bound<'_, PyDict>>,
+    mut input: ScoreInput,
+) -> PyResult<ScoreInput> {
     if let Some(keywords) = keywords {
         for_each_item(keywords, |name, value| {
             if value.is_none() {
@@ -52,10 +67,7 @@ fn send(handle: &Handle, keywords: Option<&Bound<'_, PyDict>>, mut input: ScoreI
             }
         })?;
     }
-    if let Err(sentence) = handle.core.score(input) {
-        problem(handle.public_key(), sentence);
-    }
-    Ok(())
+    Ok(input)
 }
 
 fn take(input: &mut ScoreInput, handle: &Handle, name: &str, value: &Bound<'_, PyAny>) -> PyResult<()> {

@@ -4,6 +4,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
+use tracespool_core::admission::Fate;
 use tracespool_core::id::SpanId;
 use tracespool_core::propagate::Propagated;
 
@@ -19,6 +20,8 @@ pub(crate) struct Started {
     /// The filter said that it will be sent.
     pub(crate) exported: bool,
     pub(crate) app_root: bool,
+    /// Its trace was not admitted.
+    pub(crate) shed: bool,
     /// Its parent goes to another destination.
     pub(crate) orphan: bool,
     pub(crate) propagated: Option<Arc<Propagated>>,
@@ -79,11 +82,22 @@ impl Tables {
 /// The lock is held for looking only.
 static TABLES: Mutex<Option<Tables>> = Mutex::new(None);
 
-/// Whether this span is under way and will be sent to `destination`.
-pub(crate) fn is_exported(destination: u64, span: SpanId) -> bool {
+/// What is known of a span that is under way.
+#[derive(Clone, Copy)]
+pub(crate) struct Known {
+    /// It will be sent to the destination that was asked about.
+    pub(crate) exported: bool,
+    /// What admission said of its trace.
+    pub(crate) fate: Fate,
+}
+
+/// What `destination` knows of this span, where it is under way.
+pub(crate) fn find(destination: u64, span: SpanId) -> Option<Known> {
     let tables = TABLES.lock();
     let table = tables.as_ref().and_then(|tables| tables.0.get(&destination));
-    table.and_then(|table| table.spans.get(&span)).is_some_and(|started| started.exported)
+    let started = table.and_then(|table| table.spans.get(&span))?;
+    let fate = if started.shed { Fate::Shed } else { Fate::Admitted };
+    Some(Known { exported: started.exported && !started.shed, fate })
 }
 
 /// Remembers a span that has started.
@@ -104,7 +118,8 @@ mod tests {
 
     #[test]
     fn spans_that_never_end_are_forgotten_and_others_are_not() {
-        let started = || Started { exported: true, app_root: false, orphan: false, propagated: None };
+        let started =
+            || Started { exported: true, app_root: false, shed: false, orphan: false, propagated: None };
         let id = |number: usize| SpanId((number as u64 + 1).to_be_bytes());
         let mut table = Table::default();
         for number in 0..3 * MAX_STARTED {
@@ -123,7 +138,8 @@ mod tests {
 
     #[test]
     fn tenants_that_come_and_go_leave_nothing() {
-        let started = || Started { exported: true, app_root: false, orphan: false, propagated: None };
+        let started =
+            || Started { exported: true, app_root: false, shed: false, orphan: false, propagated: None };
         let mut tables = Tables::default();
         for tenant in 0..100 {
             for number in 1..=3u64 {

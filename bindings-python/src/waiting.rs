@@ -48,6 +48,11 @@ pub(crate) fn wait_for<T: Send>(
     }
 }
 
+/// Whether gevent runs this process: what blocks a thread then stops everything on it.
+pub(crate) fn in_greenlets(py: Python<'_>) -> bool {
+    patched_sleep(py).is_some()
+}
+
 /// `time.sleep` where gevent has put its own in its place: waiting in the core would stop all greenlets of the thread.
 fn patched_sleep(py: Python<'_>) -> Option<Bound<'_, PyAny>> {
     let modules = py.import("sys").ok()?.getattr("modules").ok()?;

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import textwrap
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -171,3 +172,53 @@ def test_observations_of_the_parent_count_as_forked(collector: Collector, key: s
     )  # fmt: skip
     assert done.stdout.strip() == "1", done
     assert list(collector.observations(key)) == ["parent's"]
+
+
+def test_a_process_has_one_goodbye_and_its_child_another(start_collector: Callable[..., Collector], key: str) -> None:
+    collector = start_collector()
+    collector.faults({"fault": "hang"})
+    done = run(
+        """
+        from tracespool import _lifecycle, _native
+        def timed(seconds):
+            began = time.monotonic()
+            _lifecycle.goodbye(seconds)
+            return time.monotonic() - began
+        trace("parent")
+        first = timed(1.0)
+        trace("late")
+        pid = os.fork()
+        if pid == 0:
+            trace("child")
+            again = timed(0.5)
+            os._exit(0 if again > 0.4 and timed(5.0) < 0.3 else 1)
+        code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+        began = time.monotonic()
+        _native.goodbye(5.0)
+        second = time.monotonic() - began
+        print(code, 0.9 < first < 1.5, second < 0.3, tracespool.stats()["observations"]["dropped"].get("after_goodbye"))
+        """,
+        collector, key,
+    )  # fmt: skip
+    assert done.stdout.split() == ["0", "True", "True", "1"], done
+
+
+def test_the_rest_of_a_goodbye_is_for_later_ones(start_collector: Callable[..., Collector], key: str) -> None:
+    collector = start_collector()
+    collector.faults({"fault": "hang"})
+    done = run(
+        """
+        from tracespool import _lifecycle
+        trace("x")
+        began = time.monotonic()
+        _lifecycle.goodbye(0.2)
+        short = time.monotonic() - began
+        print(0.15 < short < 0.6)
+        import atexit
+        exits = time.monotonic()
+        atexit._run_exitfuncs()
+        print(time.monotonic() - exits < 0.3)
+        """,
+        collector, key,
+    )  # fmt: skip
+    assert done.stdout.split() == ["True", "True"], done

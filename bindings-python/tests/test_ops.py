@@ -86,10 +86,51 @@ def test_a_request_that_adds_memory_is_logged_with_everything(rss: dict[str, flo
     fields = vars(record)
     assert (fields["rss_before_mb"], fields["rss_after_mb"], fields["delta_mb"]) == (100.0, 130.0, 30.0)
     assert fields["concurrent"] == 1 and fields["worker_pid"] == os.getpid() and fields["route"] == "POST /chat/*"
-    assert fields["correlation_id"] == "r-1_forged_line" and "\n" not in record.getMessage()
+    assert "forged" not in record.getMessage() and "\n" not in record.getMessage()
     assert "delta_mb=30.0" in record.getMessage()
     request("/cheap", 0)
     assert [(row["route"], row["retained_mb"], row["requests"]) for row in log.routes()] == [("POST /chat/*", 35.0, 2), ("POST /cheap", 0.0, 1)]
+
+
+HEADERS = [(b"X-Request-Id", b"r-1"), (b"X-Correlation-Id", b"c-1"), (b"traceparent", f"00-{'ab' * 16}-{'cd' * 8}-01".encode())]
+
+
+@pytest.mark.parametrize("outside", [True, False])
+@pytest.mark.parametrize(("headers", "expected"), [(HEADERS, "c-1"), (HEADERS[:1], "r-1"), ([], None)])
+def test_memory_lines_have_the_correlation_id_of_the_other_log_lines(
+    rss: dict[str, float], caplog: pytest.LogCaptureFixture, outside: bool, headers: Any, expected: str | None
+) -> None:
+    from tracespool.integrations import request
+    from tracespool.integrations.asgi import TracespoolMiddleware
+
+    seen = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        seen.append(request.correlation_id())
+
+    log = MemoryLog(one_in=1)
+    wrapped = ops.ASGIMemory(TracespoolMiddleware(app), log) if outside else TracespoolMiddleware(ops.ASGIMemory(app, log))
+    with caplog.at_level(logging.INFO, "tracespool.ops"):
+        asyncio.run(wrapped({"type": "http", "method": "GET", "path": "/", "headers": headers}, None, None))
+    (record,) = caplog.records
+    assert [vars(record)["correlation_id"]] == seen and (expected is None or seen == [expected])
+
+
+@pytest.mark.parametrize(("headers", "expected"), [(HEADERS, "c-1"), (HEADERS[:1], "r-1"), (HEADERS[2:], "ab" * 16)])
+def test_without_the_other_middleware_the_order_is_the_same(rss: dict[str, float], caplog: pytest.LogCaptureFixture, headers: Any, expected: str) -> None:
+    async def asgi(scope: Any, receive: Any, send: Any) -> None:
+        pass
+
+    def wsgi(environ: Any, start: Any) -> Any:
+        return [b""]
+
+    environ = {"REQUEST_METHOD": "GET", "PATH_INFO": "/"}
+    environ |= {f"HTTP_{name.decode().upper().replace('-', '_')}": value.decode() for name, value in headers}
+    log = MemoryLog(one_in=1)
+    with caplog.at_level(logging.INFO, "tracespool.ops"):
+        asyncio.run(ops.ASGIMemory(asgi, log)({"type": "http", "method": "GET", "path": "/", "headers": headers}, None, None))
+        ops.WSGIMemory(wsgi, log)(environ, lambda *_: None).close()  # type: ignore[attr-defined]
+    assert [vars(record)["correlation_id"] for record in caplog.records] == [expected, expected]
 
 
 def test_one_in_n_is_logged(rss: dict[str, float], caplog: pytest.LogCaptureFixture) -> None:

@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import os
+import re
 import sys
+from collections.abc import Iterator
 from typing import Any
 from wsgiref.validate import validator
 
@@ -19,12 +22,13 @@ MB = memory.MB
 
 
 @pytest.fixture
-def rss(monkeypatch: pytest.MonkeyPatch) -> dict[str, float]:
+def rss(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, float]]:
     """The RSS that everything reads, in MB."""
     level = {"mb": 100.0}
     for module in (guard, health, monitor, request_memory, metrics):
         monkeypatch.setattr(module, "rss_bytes", lambda: int(level["mb"] * MB))
-    return level
+    yield level
+    tracespool.set_admission(1.0)
 
 
 # Health and metrics.
@@ -96,6 +100,62 @@ def test_prometheus_text_is_read_by_its_own_parser(dead_client: tracespool.Clien
     assert len(headers) == len(set(headers)) == len(families)
 
 
+NASTY = 'a"b\\c\nd{}=,é'
+
+
+@pytest.mark.parametrize("kind", ["asgi", "wsgi"])
+@pytest.mark.parametrize("labels", [{"service": NASTY, "pod": "p-7"}, lambda: {"service": NASTY, "pod": "p-7"}])
+def test_the_endpoints_labels_are_on_each_line(rss: dict[str, float], dead_client: tracespool.Client, kind: str, labels: Any) -> None:
+    watch = Monitor()
+    watch.register("browser_contexts", lambda: 4)
+    with dead_client.start_as_current_observation(name="x"):
+        pass
+    text = scrape(kind, monitor=watch, memory=MemoryLog(), labels=labels)
+    samples = [sample for family in text_string_to_metric_families(text) for sample in family.samples]
+    assert len(samples) > 30
+    assert all(sample.labels["service"] == NASTY and sample.labels["pod"] == "p-7" for sample in samples)
+    (counted,) = [sample for sample in samples if sample.name == "tracespool_process_counted"]
+    assert counted.labels == {"service": NASTY, "pod": "p-7", "name": "browser_contexts"} and counted.value == 4
+    keys = [(sample.name, tuple(sorted(sample.labels.items()))) for sample in samples]
+    assert len(keys) == len(set(keys))
+
+
+@pytest.mark.parametrize("adapter", [ops.ASGIEndpoints, ops.WSGIEndpoints])
+@pytest.mark.parametrize("name", ["a-b", "1a", "", "é", "a b", "__name__", "a\n", "lane", "route", 7])
+def test_a_label_that_prometheus_would_not_take_is_refused_at_start(adapter: Any, name: Any) -> None:
+    with pytest.raises(ValueError, match=f"labels: {re.escape(repr(name))} is"):
+        adapter(None, labels={name: "x"})
+    with pytest.raises(ValueError, match="labels"):
+        ops.prometheus(labels={name: "x"})
+
+
+@pytest.mark.parametrize("labels", [lambda: {"a-b": "x"}, lambda: 1 / 0, lambda: 7])
+def test_labels_that_fail_at_a_scrape_cost_no_figure(labels: Any, caplog: pytest.LogCaptureFixture) -> None:
+    assert list(text_string_to_metric_families(scrape("asgi", labels=labels)))
+    assert "its labels are left out" in caplog.text
+
+
+def test_an_empty_label_is_none_and_numbers_are_text() -> None:
+    text = ops.prometheus(labels={"pod": "", "zone": None, "port": 80})  # type: ignore[dict-item]
+    samples = [sample for family in text_string_to_metric_families(text) for sample in family.samples]
+    assert all("pod" not in sample.labels and "zone" not in sample.labels and sample.labels["port"] == "80" for sample in samples)
+
+
+def scrape(kind: str, **options: Any) -> str:
+    """The body of /metrics."""
+    if kind == "wsgi":
+        environ = {"PATH_INFO": "/metrics", "REQUEST_METHOD": "GET"}
+        return b"".join(ops.WSGIEndpoints(None, **options)(environ, lambda *_: None)).decode()
+    sent: list[dict[str, Any]] = []
+
+    async def send(message: dict[str, Any]) -> None:
+        sent.append(message)
+
+    asyncio.run(ops.ASGIEndpoints(None, **options)({"type": "http", "method": "GET", "path": "/metrics"}, None, send))
+    assert sent[0]["status"] == 200 and dict(sent[0]["headers"])[b"content-type"] == metrics.CONTENT_TYPE.encode()
+    return str(sent[1]["body"].decode())
+
+
 def test_opentelemetry_reads_the_same() -> None:
     from opentelemetry.sdk.metrics import MeterProvider
     from opentelemetry.sdk.metrics.export import InMemoryMetricReader
@@ -120,22 +180,28 @@ def test_without_opentelemetry_the_adapter_says_so(monkeypatch: pytest.MonkeyPat
 # The guard.
 
 
-def test_above_the_soft_limit_requests_are_not_traced(rss: dict[str, float], client: tracespool.Client, sent: Any, caplog: pytest.LogCaptureFixture) -> None:
+def test_above_the_soft_limit_new_traces_are_shed(rss: dict[str, float], client: tracespool.Client, sent: Any, caplog: pytest.LogCaptureFixture) -> None:
     switched, inside = [], []
+    tracespool.set_admission(0.99)  # the application's own
     limit = Guard(soft_mb=200, hard_mb=400, on_soft=switched.append, interval=0)
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
-        inside.append(tracespool.get_client().enabled)
-        with tracespool.get_client().start_as_current_observation(name=f"request-{len(inside)}"):
-            pass
+        number = len(inside)
+        with client.start_as_current_observation(name=f"request-{number}", trace_context={"trace_id": "0" * 31 + "1"}) as request:
+            inside.append((request.is_recording, tracespool.admission()))
+            if number == 0:
+                rss["mb"] = 250
+                limit.check()
+                client.start_observation(name="begun").end()
 
     asgi = ops.ASGIGuard(app, limit)
     with caplog.at_level(logging.INFO, "tracespool.ops"):
         for level in (100, 250, 195, 100):
             rss["mb"] = level
             asyncio.run(asgi({"type": "http"}, None, None))
-    assert inside == [True, False, False, True] and switched == [True, False] and limit.untraced == 2
-    assert {"request-1", "request-4"} == set(sent())
+    assert inside == [(True, 0.99), (False, 0), (False, 0), (True, 0.99)] and switched == [True, False] and limit.limited == 2
+    assert {"request-0", "begun", "request-3"} == set(sent())
+    assert tracespool.stats()["observations"]["dropped"]["shed"] >= 2
     assert [record.levelno for record in caplog.records if "limit" in record.getMessage()] == [logging.WARNING, logging.INFO]
 
 
@@ -163,18 +229,51 @@ def test_no_signal_where_nothing_handles_it(rss: dict[str, float], caplog: pytes
 def test_limits_that_make_no_sense_are_refused() -> None:
     with pytest.raises(ValueError, match="soft_mb=500"):
         Guard(soft_mb=500, hard_mb=400)
+    with pytest.raises(ValueError, match="soft_share=2"):
+        Guard(soft_mb=100, hard_mb=400, soft_share=2)
 
 
-def test_wsgi_responses_are_untraced_to_their_end(rss: dict[str, float], client: tracespool.Client) -> None:
+def test_what_the_application_decides_meanwhile_stands(rss: dict[str, float]) -> None:
+    limit = Guard(soft_mb=200, hard_mb=400, soft_share=0.25, interval=0)
+    seen = []
+    for level in (250, 100, 250):
+        rss["mb"] = level
+        limit.check()
+        seen.append(tracespool.admission())
+    assert seen == [0.25, 1.0, 0.25]
+    tracespool.set_admission(0.5)
+    rss["mb"] = 100
+    assert limit.check() == "ok" and tracespool.admission() == 0.5
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
+def test_a_forked_worker_begins_below_its_limits(rss: dict[str, float]) -> None:
+    limit = Guard(soft_mb=200, hard_mb=400, interval=0)
+    rss["mb"] = 250
+    assert limit.check() == "soft" and tracespool.admission() == 0
+    child = os.fork()
+    if child == 0:
+        began = tracespool.admission()
+        above = limit.check(), tracespool.admission()
+        rss["mb"] = 100
+        below = limit.check(), tracespool.admission()
+        os._exit(0 if (began, above, below) == (1.0, ("soft", 0.0), ("ok", 1.0)) else 1)
+    assert os.waitpid(child, 0)[1] == 0
+    assert limit.state == "soft" and tracespool.admission() == 0
+
+
+def test_wsgi_requests_are_looked_at_before_and_after(rss: dict[str, float], client: tracespool.Client) -> None:
     rss["mb"] = 250
     seen = []
+    limit = Guard(soft_mb=200, hard_mb=400, interval=0)
 
     def app(environ: Any, start: Any) -> Any:
-        seen.append(tracespool.get_client().enabled)
+        seen.append(client.start_observation(name="in-the-application").end().is_recording or tracespool.admission())
         yield b"a"
-        seen.append(tracespool.get_client().enabled)
+        rss["mb"] = 100
+        seen.append(tracespool.admission())
 
-    body = ops.WSGIGuard(app, Guard(soft_mb=200, hard_mb=400, interval=0))({}, None)
-    assert list(body) == [b"a"]
+    body = ops.WSGIGuard(app, limit)({}, None)
+    assert list(body) == [b"a"] and limit.state == "soft"
     body.close()  # type: ignore[attr-defined]
-    assert seen == [False, False] and tracespool.get_client().enabled
+    assert seen == [0, 0] and limit.state == "ok" and tracespool.admission() == 1

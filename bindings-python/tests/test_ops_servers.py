@@ -21,13 +21,26 @@ import pytest
 _COMMON = """
 import logging, os, time
 logging.basicConfig(level=logging.INFO, format="%(message)s")
+import tracespool
 from tracespool import ops
 kept = []
+client = tracespool.Client(public_key="pk-servers", secret_key="sk", base_url="http://127.0.0.1:9")
 log = ops.MemoryLog(threshold_mb=30)
 monitor = ops.Monitor()
 guard = ops.Guard(soft_mb=ops.rss_bytes() / 1048576 + 30, hard_mb=ops.rss_bytes() / 1048576 + 70, interval=0, min_uptime=0, jitter=0)
-def grow():
-    kept.append(bytearray(b"x" * 100 * 1048576))
+health = ops.Health(alert_rss_mb=guard.soft_mb, guard=guard)
+def grow(mb=100):
+    kept.append(bytearray(b"x" * mb * 1048576))
+def serve(path):
+    # A service that names its own client: the current one is not asked for.
+    with client.start_as_current_observation(name="request", input=path):
+        if path == "/grow":
+            grow()
+        if path == "/some":
+            grow(45)
+        if path == "/free":
+            kept.clear()
+            ops.memory.trim()
 """
 
 _WSGI = (
@@ -37,11 +50,10 @@ def app(environ, start):
     path = environ["PATH_INFO"]
     if path == "/slow":
         time.sleep(2.0)
-    if path == "/grow":
-        grow()
+    serve(path)
     start("200 OK", [("Content-Type", "text/plain")])
     return [str(os.getpid()).encode()]
-app = ops.WSGIEndpoints(ops.WSGIMemory(ops.WSGIGuard(app, guard), log), monitor=monitor, memory=log)
+app = ops.WSGIEndpoints(ops.WSGIMemory(ops.WSGIGuard(app, guard), log), monitor=monitor, memory=log, health=health)
 """
 )
 
@@ -58,11 +70,10 @@ async def app(scope, receive, send):
                 return
     if scope["path"] == "/slow":
         await asyncio.sleep(2.0)
-    if scope["path"] == "/grow":
-        grow()
+    serve(scope["path"])
     await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/plain")]})
     await send({"type": "http.response.body", "body": str(os.getpid()).encode()})
-app = ops.ASGIEndpoints(ops.ASGIMemory(ops.ASGIGuard(app, guard), log), monitor=monitor, memory=log)
+app = ops.ASGIEndpoints(ops.ASGIMemory(ops.ASGIGuard(app, guard), log), monitor=monitor, memory=log, health=health)
 """
 )
 
@@ -181,6 +192,98 @@ def test_the_worker_finishes_its_requests_and_is_replaced(tmp_path: Path, source
         said = process.communicate(timeout=15)[0]
     assert f"pid {grown} finishes its requests and ends" in said
     assert "request memory: route=GET /grow" in said
+
+
+LOADED = [case for case in REPLACED if case.id in ("gunicorn-gthread", "gunicorn-asgi", "uvicorn-workers")]
+
+
+@pytest.mark.parametrize(("source", "command", "hook"), LOADED)
+def test_no_request_fails_while_a_worker_is_replaced_under_load(tmp_path: Path, source: str, command: tuple[str, ...], hook: str) -> None:
+    with _serving(tmp_path, source, *command, hook=hook) as (port, process):
+        _up(port, process)
+        answers, failures, stop = [], [], threading.Event()
+
+        def load() -> None:
+            while not stop.is_set():
+                try:
+                    answers.append(_get(port, "/", 20.0))
+                except Exception as error:
+                    failures.append(repr(error))
+
+        threads = [threading.Thread(target=load) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        try:
+            replaced = set()
+            for _ in range(3):
+                time.sleep(0.5)
+                grown = _get(port, "/grow", 20.0)
+                replaced.add(grown)
+                deadline = time.monotonic() + 15
+                while answers[-1] == grown and time.monotonic() < deadline:
+                    time.sleep(0.05)
+            time.sleep(1.0)
+        finally:
+            stop.set()
+            for thread in threads:
+                thread.join(25)
+        assert not failures and len(answers) > 50, (failures[:5], len(failures), len(answers))
+        assert not replaced & set(answers[-4:]) and len(set(answers)) > len(replaced), "others serve"
+
+
+def _figures(port: int) -> dict[tuple[str, str | None], float]:
+    from prometheus_client.parser import text_string_to_metric_families
+
+    families = text_string_to_metric_families(_get(port, "/metrics"))
+    return {
+        (sample.name, sample.labels.get("reason")): sample.value
+        for family in families
+        for sample in family.samples
+        if sample.labels.get("lane", "observations") == "observations"
+    }
+
+
+SINGLE = [
+    pytest.param(_ASGI, _UVICORN, id="uvicorn"),
+    pytest.param(_WSGI, (*_GUNICORN, "gthread"), id="gunicorn"),
+]
+
+
+@pytest.mark.parametrize(("source", "command"), SINGLE)
+def test_above_the_soft_limit_tracing_is_shed_and_nothing_else(tmp_path: Path, source: str, command: tuple[str, ...]) -> None:
+    submitted, shed, share = ("tracespool_items_submitted_total", None), ("tracespool_items_dropped_total", "shed"), ("tracespool_admission", None)
+    with _serving(tmp_path, source, *command) as (port, process):
+        pid = _up(port, process)
+        before = _figures(port)
+        assert _get(port, "/some") == pid
+        above = _figures(port)
+        assert above[share] == 0 and before[share] == 1
+        assert above[submitted] == before[submitted] + 1 and shed not in above, "it was begun below the limit"
+        assert [_get(port, "/") for _ in range(5)] == [pid] * 5
+        during = _figures(port)
+        assert during[submitted] == above[submitted] + 5 and during[shed] == 5
+        assert json.loads(_get(port, "/health"))["guard"] == "soft"
+        _get(port, "/free")
+        assert [_get(port, "/") for _ in range(3)] == [pid] * 3
+        after = _figures(port)
+        assert after[share] == 1 and after[shed] == 6 and after[submitted] == during[submitted] + 4
+        health = json.loads(_get(port, "/health"))
+        assert health["guard"] == "ok" and health["memory"]["rss_mb"] < health["memory"]["alert_rss_mb"]
+
+
+@pytest.mark.parametrize(("source", "command"), SINGLE)
+def test_a_real_crossing_of_the_alert_is_one_line(tmp_path: Path, source: str, command: tuple[str, ...]) -> None:
+    with _serving(tmp_path, source, *command) as (port, process):
+        _up(port, process)
+        alerts = [json.loads(_get(port, "/health"))["memory"]["alert"] for _ in range(3)]
+        _get(port, "/some")
+        alerts += [json.loads(_get(port, "/health"))["memory"]["alert"] for _ in range(5)]
+        assert alerts == [False] * 3 + [True] * 5
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGTERM)
+        said = process.communicate(timeout=15)[0]
+    lines = [line for line in said.splitlines() if line.startswith("rss is above")]
+    assert len(lines) == 1, said
 
 
 @pytest.mark.parametrize(("source", "command"), ENDING)

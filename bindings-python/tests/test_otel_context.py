@@ -131,6 +131,32 @@ def test_an_unsampled_parent_drops_ours_only_where_asked(
     assert collector.observations(follower.public_key) == {}
 
 
+@pytest.mark.parametrize("given", ["text", "headers"])
+def test_an_unsampled_traceparent_drops_ours_only_where_asked(
+    client: tracespool.Client, collector: Any, key: str, sent: Sent, given: str
+) -> None:
+    follower = tracespool.Client(
+        public_key=f"{key}-{given}", secret_key="sk", base_url=collector.url, follow_parent_sampling=True
+    )
+    for flags in ("00", "01"):
+        header = f"{REMOTE[:-2]}{flags}"
+        named: Any = header if given == "text" else {"traceparent": header}
+        for one in (client, follower):
+            with one.start_as_current_observation(name=f"scope {flags}", trace_context=named) as scope:
+                one.start_observation(name=f"inner {flags}").end()
+                one.score_current_span(name=f"score {flags}", value=1)
+                assert scope.traceparent().endswith(flags if one is follower else "01")
+            one.start_observation(name=f"plain {flags}", trace_context=named).end()
+            one.create_event(name=f"event {flags}", trace_context=named)
+    # Ids alone say nothing of sampling.
+    follower.start_observation(name="ids", trace_context={"trace_id": REMOTE[3:35], "parent_span_id": REMOTE[36:52]}).end()
+    everything = {f"{name} {flags}" for name in ("scope", "inner", "plain", "event") for flags in ("00", "01")}
+    assert set(sent()) == everything and len(collector.scores(key)) == 2
+    assert follower.flush(5.0)["complete"]
+    assert set(collector.observations(follower.public_key)) == {name for name in everything if name.endswith("01")} | {"ids"}
+    assert [score["name"] for score in collector.scores(follower.public_key)] == ["score 01"]
+
+
 def test_observe_and_generators(client: tracespool.Client, llm: Any, sent: Sent) -> None:
     @tracespool.observe()
     def stream() -> Generator[str, None, None]:
@@ -284,6 +310,64 @@ def test_headers_in_and_out(client: tracespool.Client, sent: Sent) -> None:
     assert (extracted["user"], extracted["tags"], extracted["parent"]) == ("ü 1", ["a", "b,c"], rows["deeper"]["span_id"])
     assert extracted["attributes"]["langfuse.trace.metadata.s"] == "12" and extracted["attributes"]["langfuse.trace.metadata.n"] == 1
     assert not extracted["is_app_root"], "the sender's part of the trace has the root"
+
+
+def test_below_a_named_parent_as_below_the_current_one(client: tracespool.Client, sent: Sent) -> None:
+    """Baggage and what other software carried here count the same, whichever call starts the observation."""
+    with tracespool.propagate_attributes(user_id="parent's", metadata={"k": "parent's"}):
+        parent = client.start_observation(name="parent")
+    bare = client.start_observation(name="bare")
+    held = baggage.set_baggage("langfuse_session_id", "s")
+    held = baggage.set_baggage("langfuse_user_id", "baggage's", baggage.set_baggage("langfuse_metadata_k", "baggage's", held))
+    token = context.attach(held)
+    starts: dict[str, Callable[[Any, str], Any]] = {
+        "start": lambda of, name: of.start_observation(name=name).end(),
+        "scope": lambda of, name: of.start_as_current_observation(name=name).__enter__().end(),
+        "event": lambda of, name: of.create_event(name=name),
+    }
+    for kind, start in starts.items():
+        for of in ("parent", "bare"):
+            contextvars.copy_context().run(start, {"parent": parent, "bare": bare}[of], f"{kind} {of}")
+            with tracespool.propagate_attributes(user_id="scope's"):
+                contextvars.copy_context().run(start, {"parent": parent, "bare": bare}[of], f"{kind} {of} in a scope")
+    context.detach(token)
+    parent.end()
+    bare.end()
+    rows = sent()
+
+    def said(name: str) -> tuple[Any, ...]:
+        row = rows[name]
+        return row["user"], row["session"], row["attributes"].get("langfuse.trace.metadata.k"), row["parent"]
+
+    for kind in starts:
+        assert said(f"{kind} parent") == ("parent's", "s", "parent's", parent.id), kind
+        assert said(f"{kind} bare") == ("baggage's", "s", "baggage's", bare.id), kind
+        for of in (parent, bare):
+            name = f"{kind} {'parent' if of is parent else 'bare'} in a scope"
+            assert said(name) == ("scope's", "s", "baggage's", of.id), kind
+
+
+def test_what_opentelemetry_carries_is_current_for_updates_and_scores(
+    client: tracespool.Client, collector: Any, key: str, sent: Sent
+) -> None:
+    def work(carried: context.Context) -> None:
+        token = context.attach(carried)
+        client.update_current_span(output="from the thread")
+        client.update_current_generation(model="m")
+        client.score_current_span(name="span", value=1)
+        client.score_current_trace(name="trace", value=1)
+        client.update_current_trace(tags=["t"])
+        context.detach(token)
+
+    with tracespool.propagate_attributes(environment="qa"), client.start_as_current_observation(name="root") as root:
+        thread = threading.Thread(target=work, args=(context.get_current(),))
+        thread.start()
+        thread.join()
+    row = sent()["root"]
+    assert (row["output"], row["model"], row["type"], row["tags"]) == ("from the thread", "m", "generation", ["t"])
+    scores = {score["name"]: score for score in collector.scores(key)}
+    assert scores["span"]["observation_id"] == root.id and scores["trace"]["trace_id"] == root.trace_id
+    assert {score["environment"] for score in scores.values()} == {"qa"}
 
 
 def test_baggage_of_the_langfuse_sdk(client: tracespool.Client, sent: Sent) -> None:

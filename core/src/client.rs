@@ -8,6 +8,7 @@ use std::time::Duration;
 use arc_swap::ArcSwapOption;
 use bytes::Bytes;
 
+use crate::admission::{self, Fate};
 use crate::budget::reserve;
 use crate::config::{ClientOptions, ClientSettings};
 use crate::destination::Destination;
@@ -16,7 +17,7 @@ use crate::held::Held;
 use crate::id::{SpanId, TraceId};
 use crate::media::{Media, MediaField};
 use crate::notice::NoticeKind;
-use crate::observation::{Observation, SpanContext, Start};
+use crate::observation::{Observation, SpanContext, Start, TraceContext};
 use crate::pipeline::{Item, Wrapper};
 use crate::process::{Process, Ticket};
 use crate::report::{DropReason, Lane, Report};
@@ -29,8 +30,10 @@ pub struct Chosen {
     pub trace_id: Option<TraceId>,
     /// The observation's id.
     pub span_id: Option<SpanId>,
-    /// The observation is not to be recorded.
-    pub unsampled: bool,
+    /// Another tracer's span that it starts in is not sampled there.
+    pub unsampled_parent: bool,
+    /// Its trace is to be shed: that was decided before; see [`Client::sheds`].
+    pub shed: bool,
 }
 
 /// Finds the process that a handle belongs to; after a fork it is another one.
@@ -67,6 +70,22 @@ impl ClientInner {
 }
 
 impl Bound {
+    /// Whether an observation of this trace is recorded: as what it is below, else as the switch says.
+    #[inline]
+    fn admits(&self, parent: Option<&SpanContext>, trace_id: TraceId) -> bool {
+        match parent {
+            Some(parent) if parent.fate != Fate::Unasked && parent.trace_id == trace_id => {
+                parent.fate == Fate::Admitted
+            }
+            _ => self.process.shared.admission.admits(trace_id),
+        }
+    }
+
+    #[cold]
+    fn shed(&self, lane: Lane) {
+        self.process.refuse(&self.destination, lane, DropReason::Shed, 0);
+    }
+
     /// Makes what is held for something `now` bytes instead of `before`.
     pub(crate) fn adjust(&self, before: usize, now: usize) {
         let (process, destination) = (&self.process.shared.budget, &self.destination.budget);
@@ -242,7 +261,7 @@ impl Client {
     pub fn start_as(&self, start: &Start<'_>, chosen: Chosen) -> Observation {
         let destination = self.inner.settings.key.short();
         let (trace_id, parent) = match (start.trace_context, start.parent) {
-            (Some((trace_id, parent)), _) => (trace_id, parent),
+            (Some(named), _) => (named.trace_id, named.parent),
             // A parent that goes elsewhere, or nowhere, will never reach our server.
             (None, Some(parent)) if parent.destination != destination || !parent.recorded => {
                 (parent.trace_id, None)
@@ -251,16 +270,79 @@ impl Client {
             (None, None) => (chosen.trace_id.unwrap_or_else(TraceId::random), None),
         };
         let span_id = chosen.span_id.unwrap_or_else(SpanId::random);
-        let mut context = SpanContext { trace_id, span_id, destination, recorded: false };
-        if chosen.unsampled || !self.enabled() || !self.inner.settings.sampler.keeps(trace_id) {
+        let mut context =
+            SpanContext { trace_id, span_id, destination, recorded: false, fate: Fate::Unasked };
+        let kept = self.enabled()
+            && self.inner.settings.sampler.keeps(trace_id)
+            && !self.is_unsampled(start.parent, start.trace_context, chosen);
+        if !kept {
             return Observation::unrecorded(context);
         }
         let Some(bound) = self.bound() else {
             return Observation::unrecorded(context);
         };
+        if chosen.shed || !bound.admits(start.parent, trace_id) {
+            bound.shed(Lane::Observations);
+            context.fate = Fate::Shed;
+            return Observation::unrecorded(context);
+        }
         context.recorded = true;
+        context.fate = Fate::Admitted;
         let now = if start.start_time.is_some() { 0 } else { bound.process.unix() };
         Observation::begin(bound, context, parent, start, now)
+    }
+
+    /// Whether every trace that begins now is recorded, as far as admission says.
+    #[must_use]
+    pub fn admits_all(&self) -> bool {
+        !admission::used() || self.bound().is_none_or(|bound| bound.process.shared.admission.admits_all())
+    }
+
+    /// Whether what starts here, in this trace, would be shed now: whoever captures values before the start need not do so
+    /// then. What is not recorded for another reason is not shed.
+    #[must_use]
+    pub fn sheds(
+        &self,
+        parent: Option<&SpanContext>,
+        trace_context: Option<TraceContext>,
+        chosen: Chosen,
+        trace_id: TraceId,
+    ) -> bool {
+        admission::used()
+            && self.enabled()
+            && self.inner.settings.sampler.keeps(trace_id)
+            && !self.is_unsampled(parent, trace_context, chosen)
+            && self.bound().is_some_and(|bound| !bound.admits(parent, trace_id))
+    }
+
+    /// Whether its parent, of whatever tracer, is not sampled and that is to be followed. What was shed was sampled.
+    fn is_unsampled(
+        &self,
+        parent: Option<&SpanContext>,
+        trace_context: Option<TraceContext>,
+        chosen: Chosen,
+    ) -> bool {
+        let ours = |parent: &SpanContext| {
+            parent.destination == self.destination_key() && !parent.recorded && parent.fate != Fate::Shed
+        };
+        self.inner.settings.follow_parent_sampling
+            && match trace_context {
+                Some(named) => !named.sampled,
+                None => chosen.unsampled_parent || parent.is_some_and(ours),
+            }
+    }
+
+    /// Hands a score of an observation, or of its trace, over. What is not recorded has none; what was shed is counted.
+    ///
+    /// # Errors
+    ///
+    /// See [`Client::score`].
+    pub fn score_on(&self, observation: &SpanContext, score: ScoreInput) -> Result<(), String> {
+        let ours = observation.destination == self.destination_key();
+        if ours && !observation.recorded && observation.fate != Fate::Shed {
+            return Ok(());
+        }
+        self.score(score)
     }
 
     /// Hands a score over.
@@ -268,7 +350,8 @@ impl Client {
     /// # Errors
     ///
     /// What is wrong with it and how to mend it; it is not sent. Scores of traces that are sampled out are not sent
-    /// either, which is no error; nor are those for an OTLP backend, which are counted as `unsupported`.
+    /// either, which is no error; nor are those for an OTLP backend, which are counted as `unsupported`, nor those that
+    /// admission keeps out, which are counted as `shed`.
     pub fn score(&self, score: ScoreInput) -> Result<(), String> {
         if !self.enabled() {
             return Ok(());
@@ -288,6 +371,17 @@ impl Client {
             return Ok(());
         }
         if score.trace().is_some_and(|trace| !self.inner.settings.sampler.keeps(trace)) {
+            return Ok(());
+        }
+        let admission = &bound.process.shared.admission;
+        let admitted = match (score.fate, score.trace()) {
+            (Fate::Admitted, _) => true,
+            (Fate::Shed, _) => false,
+            (Fate::Unasked, Some(trace)) => admission.admits(trace),
+            (Fate::Unasked, None) => admission.admits_any(),
+        };
+        if !admitted {
+            bound.shed(Lane::Scores);
             return Ok(());
         }
         let now = bound.process.now();

@@ -194,6 +194,8 @@ pub struct ClientOptions {
     pub service_name: Option<String>,
     /// Whether observations go out as gzip, `LANGFUSE_OTEL_COMPRESSION` (`gzip` or `none`).
     pub gzip: Option<bool>,
+    /// A parent that its own tracer has not sampled takes the observations below it with it.
+    pub follow_parent_sampling: bool,
 }
 
 impl std::fmt::Debug for ClientOptions {
@@ -251,6 +253,8 @@ pub struct ClientSettings {
     pub release: Option<String>,
     /// Which traces are kept.
     pub sampler: Sampler,
+    /// See [`ClientOptions::follow_parent_sampling`].
+    pub follow_parent_sampling: bool,
     /// Whether observations go out as gzip.
     pub gzip: bool,
     /// Whether media are taken out of values and uploaded, `LANGFUSE_MEDIA_UPLOAD_ENABLED`; only `false` and `0` say no.
@@ -418,6 +422,7 @@ impl ClientSettings {
             environment,
             release: given(options.release).or_else(|| RELEASE_VARIABLES.into_iter().find_map(set)),
             sampler: sample_rate.and_then(|rate| Sampler::new(rate).ok()).unwrap_or(Sampler::ALL),
+            follow_parent_sampling: options.follow_parent_sampling,
             gzip: gzip.unwrap_or(true),
             media,
             prompt_ttl: prompt_ttl.map_or(PROMPT_TTL, Duration::from_secs_f64),

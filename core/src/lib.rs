@@ -7,6 +7,7 @@
 //!
 //! Nothing here knows a language: bindings convert values and call this crate, so that a rule exists once.
 
+pub mod admission;
 pub mod attr;
 pub mod backend;
 pub mod budget;
@@ -49,7 +50,7 @@ pub use client::{Chosen, Client};
 pub use config::ClientOptions;
 pub use encode::dialect::Dialect;
 pub use held::Held;
-pub use observation::{Observation, Raised, SpanContext, Start};
+pub use observation::{Observation, Raised, SpanContext, Start, TraceContext};
 pub use report::Report;
 pub use values::Values;
 

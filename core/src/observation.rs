@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use bytes::Bytes;
 use parking_lot::Mutex;
 
+use crate::admission::Fate;
 use crate::attr::{Field, Level, ObservationType};
 use crate::budget::reserve;
 use crate::client::Bound;
@@ -34,6 +35,8 @@ pub struct SpanContext {
     pub destination: u64,
     /// False where it is not sent at all: sampled out, or of a disabled client.
     pub recorded: bool,
+    /// What admission said of its trace.
+    pub fate: Fate,
 }
 
 impl SpanContext {
@@ -41,6 +44,31 @@ impl SpanContext {
     #[must_use]
     pub fn traceparent(&self) -> Traceparent {
         Traceparent { trace_id: self.trace_id, span_id: self.span_id, sampled: self.recorded }
+    }
+}
+
+/// A trace, and a parent in it, that the caller names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TraceContext {
+    /// The trace.
+    pub trace_id: TraceId,
+    /// The parent.
+    pub parent: Option<SpanId>,
+    /// False where its sender has not sampled it; see [`crate::ClientOptions::follow_parent_sampling`].
+    pub sampled: bool,
+}
+
+impl TraceContext {
+    /// One of which nothing else is known: it counts as sampled.
+    #[must_use]
+    pub fn new(trace_id: TraceId, parent: Option<SpanId>) -> Self {
+        Self { trace_id, parent, sampled: true }
+    }
+}
+
+impl From<Traceparent> for TraceContext {
+    fn from(header: Traceparent) -> Self {
+        Self { trace_id: header.trace_id, parent: Some(header.span_id), sampled: header.sampled }
     }
 }
 
@@ -55,8 +83,8 @@ pub struct Start<'a> {
     pub values: Option<&'a Values>,
     /// The observation that is current where it starts. One of another destination gives its trace id only.
     pub parent: Option<&'a SpanContext>,
-    /// A trace, and a parent in it, that the caller names; wins over `parent`.
-    pub trace_context: Option<(TraceId, Option<SpanId>)>,
+    /// What the caller names; wins over `parent`.
+    pub trace_context: Option<TraceContext>,
     /// Trace-level attributes of the scope that it starts in.
     pub propagated: Option<&'a Propagated>,
     /// Nanoseconds since 1970; `None` for now.

@@ -35,11 +35,16 @@ pub enum DropReason {
     AfterGoodbye,
     /// The destination has no place for it: a score for an OTLP backend.
     Unsupported,
+    /// Its trace was not admitted; see [`crate::admission`].
+    Shed,
 }
 
 impl DropReason {
+    /// How many there are.
+    pub const COUNT: usize = 14;
+
     /// All reasons, in the order of the counters.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; Self::COUNT] = [
         Self::QueueFull,
         Self::ProcessBudget,
         Self::TooLarge,
@@ -53,6 +58,7 @@ impl DropReason {
         Self::EncodeFailed,
         Self::AfterGoodbye,
         Self::Unsupported,
+        Self::Shed,
     ];
 
     /// The word.
@@ -72,6 +78,7 @@ impl DropReason {
             Self::EncodeFailed => "encode_failed",
             Self::AfterGoodbye => "after_goodbye",
             Self::Unsupported => "unsupported",
+            Self::Shed => "shed",
         }
     }
 }
@@ -116,7 +123,7 @@ struct LaneCounters {
     submitted: AtomicU64,
     delivered: AtomicU64,
     unconfirmed: AtomicU64,
-    dropped: [AtomicU64; 13],
+    dropped: [AtomicU64; DropReason::COUNT],
     stripped: AtomicU64,
 }
 
@@ -190,7 +197,7 @@ pub struct Tally {
     /// Sent, but closed before the server answered.
     pub unconfirmed: u64,
     /// Given up, in the order of [`DropReason::ALL`].
-    pub dropped: [u64; 13],
+    pub dropped: [u64; DropReason::COUNT],
     /// Values that a mask failed on: they were left out of what is counted above.
     pub stripped: u64,
 }

@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value as Json};
 
+use crate::admission::Fate;
 use crate::id::{SpanId, TraceId};
 use crate::time::rfc3339;
 
@@ -43,6 +44,8 @@ pub struct ScoreInput {
     pub timestamp: Option<u64>,
     /// Overrides the client's environment.
     pub environment: Option<String>,
+    /// What admission said of the observation scored; where that is not known, it is asked now.
+    pub fate: Fate,
 }
 
 /// A score's bytes and what wraps them towards the ingestion endpoint.

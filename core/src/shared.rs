@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64};
 
 use arc_swap::ArcSwap;
 
+use crate::admission::Admission;
 use crate::budget::Budget;
 use crate::config::Limits;
 use crate::control::Load;
@@ -23,6 +24,8 @@ pub struct Shared {
     pub budget: Budget,
     /// Of these, what media contents hold.
     pub(crate) contents: Budget,
+    /// Which new traces are recorded.
+    pub admission: Admission,
     /// Lines for the application's log.
     pub notices: Notices,
     /// Sums of destinations that no longer exist.
@@ -53,6 +56,7 @@ impl Shared {
             limits,
             budget: Budget::new(limits.process_bytes),
             contents: Budget::new(upload::of_process(limits.process_bytes)),
+            admission: Admission::default(),
             notices: Notices::default(),
             retired: Arc::default(),
             envelope: ArcSwap::from_pointee(envelope),

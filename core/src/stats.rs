@@ -22,6 +22,8 @@ pub struct Stats {
     pub bytes: usize,
     /// What `bytes` may be at most.
     pub bytes_limit: usize,
+    /// The share of new traces that are recorded.
+    pub admission: f64,
     /// Destinations held.
     pub clients: usize,
     /// Requests begun.
@@ -120,6 +122,7 @@ impl Process {
             media: sum(Lane::Media),
             bytes: shared.budget.used(),
             bytes_limit: shared.budget.limit(),
+            admission: shared.admission.share(),
             clients: self.registry.lock().len(),
             requests: shared.requests.load(Ordering::Relaxed),
             retries: shared.retries.load(Ordering::Relaxed),

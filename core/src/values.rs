@@ -488,6 +488,7 @@ mod tests {
 
     fn bytes(values: &Values) -> Box<[u8]> {
         let context = SpanContext {
+            fate: crate::admission::Fate::Admitted,
             trace_id: crate::id::TraceId([1; 16]),
             span_id: SpanId([2; 8]),
             destination: 0,

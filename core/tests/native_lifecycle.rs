@@ -214,6 +214,10 @@ fn a_process_lives_flushes_forks_and_says_goodbye() {
     let report = native::exit::begin(Duration::from_millis(400)).unwrap().join();
     assert!(began.elapsed() < Duration::from_millis(500), "{:?}", began.elapsed());
     assert_eq!((report.delivered, report.pending + report.unconfirmed), (1, 1));
+    assert_eq!(native::exit::announce(Duration::from_secs(60)), Some(Duration::ZERO));
+    let again = Instant::now();
+    let _ = native::exit::begin(Duration::from_secs(60)).unwrap().join();
+    assert!(again.elapsed() < Duration::from_millis(100), "{:?}", again.elapsed());
     thread::sleep(Duration::from_millis(20)); // past the deadline on the real clock
     begin(&well).end(None);
     assert_eq!(well.tally(Lane::Observations).dropped[DropReason::AfterGoodbye as usize], 1);

@@ -15,11 +15,19 @@ from examples.demo.collector import ROOT, Collector, Stored
 from examples.demo.server import Server
 from examples.demo.table import Run, broken_promises, table
 
-APPS = {
-    "untraced": "examples.fastapi_app.app:app",
-    "tracespool": "examples.fastapi_app.app:app",
-    "langfuse": "examples.leaky_langfuse_app.app:app",
+STACKS = {
+    "python": {
+        "untraced": "examples.fastapi_app.app:app",
+        "tracespool": "examples.fastapi_app.app:app",
+        "langfuse": "examples.leaky_langfuse_app.app:app",
+    },
+    "node": {
+        "untraced": "examples/express_app/app.mjs",
+        "tracespool": "examples/express_app/app.mjs",
+        "langfuse": "examples/express_app/langfuse.mjs",
+    },
 }
+SERVICES = ("untraced", "tracespool", "langfuse")
 # How long to wait for what is still on its way after the last answer. Both libraries send at least every five
 # seconds; when nothing new has arrived for this long, nothing more will.
 QUIET_SECONDS = 7.0
@@ -57,12 +65,13 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--users", type=int, default=200)
     parser.add_argument("--concurrency", type=int, default=16)
     parser.add_argument("--limit", type=float, default=40.0, help="seconds of load after which a service is cut off")
-    parser.add_argument("--services", type=lambda text: text.split(","), default=list(APPS))
+    parser.add_argument("--stack", choices=STACKS, default="python")
+    parser.add_argument("--services", type=lambda text: text.split(","), default=list(SERVICES))
     parser.add_argument("--data", type=Path, default=ROOT / "demo-data")
     parser.add_argument("--listen", default="127.0.0.1:0", help="where the collector listens")
     parser.add_argument("--exit", action="store_true", help="end after the table, also on a terminal")
     options = parser.parse_args()
-    unknown = set(options.services) - set(APPS)
+    unknown = set(options.services) - set(SERVICES)
     if unknown or options.warm > options.requests:
         parser.error(f"no such service: {unknown}" if unknown else "--warm is more than --requests")
     return options
@@ -71,7 +80,7 @@ def arguments() -> argparse.Namespace:
 def measure(name: str, options: argparse.Namespace, collector: Collector, terminal: bool) -> Run:
     """One service from start to stop."""
     people = load.users(name, options.users)
-    server = Server(APPS[name], collector.url, options.data / f"{name}.log", tracing=name != "untraced")
+    server = Server(STACKS[options.stack][name], collector.url, options.data / f"{name}.log", tracing=name != "untraced")
     progress = Progress(name, options.requests, terminal)
     before = collector.stored()
     try:
@@ -130,8 +139,9 @@ def report(runs: list[Run], options: argparse.Namespace) -> list[str]:
     judge_memory = options.warm >= 1000
     print("\n" + table(runs, options.warm, traced={"tracespool", "langfuse"}))
     if any(len(run.outcome.latencies) < options.requests for run in runs):
-        print(f"\nA service is given {options.limit:.0f} s; LIMIT=600 make demo waits for the slow one.")
-    broken = broken_promises(runs, options.requests, judge_memory)
+        verb = "demo-node" if options.stack == "node" else "demo"
+        print(f"\nA service is given {options.limit:.0f} s; LIMIT=600 make {verb} waits for the slow one.")
+    broken = broken_promises(runs, options.requests, judge_memory, options.stack)
     print()
     for line in broken:
         print(f"BROKEN  {line}")

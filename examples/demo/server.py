@@ -1,4 +1,4 @@
-"""A service under uvicorn, as a process of its own."""
+"""A service as a process of its own: under uvicorn, or under Node."""
 
 from __future__ import annotations
 
@@ -21,21 +21,27 @@ STOP_TIMEOUT = 40.0
 
 
 class Server:
-    """One of the example services, listening on a free port."""
+    """One of the example services, listening on a free port. `app` is an ASGI application, or a program for Node."""
 
     def __init__(self, app: str, collector_url: str, log: Path, tracing: bool) -> None:
         self.port = _free_port()
         environment = {name: value for name, value in os.environ.items() if not name.startswith(("LANGFUSE_", "TRACESPOOL_", "OTEL_"))}
         environment |= {"LANGFUSE_BASE_URL": collector_url, "TRACING": "on" if tracing else "off", "PYTHONUNBUFFERED": "1"}
+        environment |= {"PORT": str(self.port), "NODE_ENV": "production"}
         self._log = open(log, "wb")
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "uvicorn", app, "--port", str(self.port), "--log-level", "warning", "--no-access-log"],
+            self._command(app),
             cwd=ROOT,
             env=environment,
             stdout=self._log,
             stderr=subprocess.STDOUT,
         )
         self._await_start()
+
+    def _command(self, app: str) -> list[str]:
+        if app.endswith(".mjs"):
+            return [os.environ.get("NODE", "node"), app]
+        return [sys.executable, "-m", "uvicorn", app, "--port", str(self.port), "--log-level", "warning", "--no-access-log"]
 
     def _await_start(self) -> None:
         deadline = time.monotonic() + START_TIMEOUT

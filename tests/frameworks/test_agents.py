@@ -43,9 +43,9 @@ def other(tmp_path):
         collector.stop()
 
 
-def _both(receiver, other, folder, program: str, out: str) -> list[tuple]:
+def _both(receiver, other, folder, program: str, out: str, *arguments: str, **more: str) -> list[tuple]:
     for target, ours in ((receiver, True), (other, False)):
-        ended = run("agents", target.url, folder, program, ours=ours, **_SETTINGS)
+        ended = run("agents", target.url, folder, program, *arguments, ours=ours, **_SETTINGS, **more)
         assert (ended.code, ended.out) == (0, out), ended.err
     rows = _rows(receiver)
     assert rows == _rows(other)
@@ -64,8 +64,10 @@ def test_llamaindex(receiver, other, tmp_path):
     assert {row[3:5] for row in rows if row[0].startswith(("Retriever", "MockLLM"))} == {("u-1", "s-1")}
 
 
-def test_pydantic_ai(receiver, other, tmp_path):
-    rows = _both(receiver, other, tmp_path, "pydantic_agent.py", "Rome\n")
+@pytest.mark.parametrize("arguments", [(), ("global",)], ids=["own", "global"])
+def test_pydantic_ai(receiver, other, tmp_path, arguments):
+    asked = {"TRACESPOOL_GLOBAL_PROVIDER": "1"} if arguments else {}
+    rows = _both(receiver, other, tmp_path, "pydantic_agent.py", "Rome\n", *arguments, **asked)
     assert [row[:3] for row in rows] == [
         ("chat test", "generation", "geographer run"),
         ("chat test", "generation", "geographer run"),

@@ -27,6 +27,7 @@ from tracespool._client import Client, aflush_all, flush_all, get_client, in_con
 from tracespool._native import (
     Observation,
     __version__,
+    admission,
     cleanup_all_clients,
     cleanup_client,
     create_trace_id,
@@ -34,6 +35,7 @@ from tracespool._native import (
     get_current_trace_id,
     on_drop,
     propagate_attributes,
+    set_admission,
     stats,
 )
 from tracespool._observe import observe
@@ -44,6 +46,7 @@ __all__ = [
     "Client",
     "Observation",
     "__version__",
+    "admission",
     "aflush_all",
     "available",
     "cleanup_all_clients",
@@ -57,5 +60,6 @@ __all__ = [
     "observe",
     "on_drop",
     "propagate_attributes",
+    "set_admission",
     "stats",
 ]

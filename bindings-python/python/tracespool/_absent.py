@@ -259,6 +259,14 @@ def clients() -> list[Any]:
     return []
 
 
+def default_client(public_key: str | None = None) -> Any:
+    return None
+
+
+def on_client(callback: Any) -> None:
+    return None
+
+
 def get_client(*, public_key: str | None = None) -> Any:
     return _CLIENT[0]()
 
@@ -269,6 +277,10 @@ def create_trace_id(*, seed: Any = None) -> str:
 
     data = os.urandom(16) if seed is None else str(seed).encode()
     return hashlib.sha256(data).hexdigest()[:32]
+
+
+def continue_trace(traceparent: str) -> Block:
+    return Block()
 
 
 def propagate_attributes(**_: Any) -> Block:
@@ -351,6 +363,7 @@ def stats() -> dict[str, Any]:
         "media": {**_LANE, "dropped": {}},
         "bytes": 0,
         "bytes_limit": 0,
+        "admission": 1.0,
         "clients": 0,
         "requests": 0,
         "retries": 0,
@@ -362,8 +375,20 @@ def stats() -> dict[str, Any]:
     }
 
 
+def set_admission(share: Any) -> None:
+    return None
+
+
+def admission() -> float:
+    return 1.0
+
+
 def on_drop(callback: Any) -> Any:
     return callback
+
+
+def announce_goodbye(timeout: float) -> float:
+    return timeout
 
 
 def goodbye(timeout: float | None = None) -> None:

@@ -7,7 +7,6 @@ At exit all clients share one deadline. `TRACESPOOL_ATEXIT=0` leaves that to the
 import atexit
 import os
 import sys
-import time
 
 from tracespool import _native
 
@@ -20,13 +19,12 @@ class _Marker:
 
 _marker = _Marker()
 _known: set[str] = set()
-_ends: float | None = None
 
 
 def install() -> None:
     """Registers the hooks of this process."""
     if os.environ.get("TRACESPOOL_ATEXIT") != "0":
-        atexit.register(_goodbye)
+        atexit.register(goodbye)
     if hasattr(os, "register_at_fork"):
         os.register_at_fork(
             before=_before_fork,
@@ -41,24 +39,14 @@ def install() -> None:
         _in_worker()
 
 
-def _goodbye(seconds: float = 3.0) -> None:
-    """What masks and exporters of clients still have goes first, for half of the time."""
-    if _ends is not None:
-        seconds = min(seconds, max(0.0, _ends - time.monotonic()))
+def goodbye(seconds: float = 3.0) -> None:
+    """Says goodbye in a process that is about to end. It has one deadline: a later one has what is left of the first. What masks
+    and exporters of clients still have goes first, for half of the time.
+    """
     stages = sys.modules.get("tracespool._stage")
-    if stages is None:
-        _native.goodbye(seconds)
-        return
-    deadline = time.monotonic() + seconds
-    stages.drain_all(seconds / 2, last=True)
-    _native.goodbye(deadline - time.monotonic())
-
-
-def last_goodbye(seconds: float) -> None:
-    """Says goodbye in a process that is about to end: the goodbye at its exit has the rest of this time, not another one."""
-    global _ends
-    _ends = time.monotonic() + seconds
-    _goodbye(seconds)
+    if stages is not None:
+        stages.drain_all(_native.announce_goodbye(seconds) / 2, last=True)
+    _native.goodbye(seconds)
 
 
 def _say_goodbye_on_sigterm() -> None:
@@ -72,15 +60,15 @@ def _say_goodbye_on_sigterm() -> None:
     if before is signal.SIG_IGN or before is None:
         return
 
-    def goodbye(number: int, frame: object) -> None:
-        _goodbye()
+    def on_sigterm(number: int, frame: object) -> None:
+        goodbye()
         if callable(before):
             before(number, frame)  # type: ignore[arg-type]
         else:
             signal.signal(number, signal.SIG_DFL)
             os.kill(os.getpid(), number)
 
-    signal.signal(signal.SIGTERM, goodbye)
+    signal.signal(signal.SIGTERM, on_sigterm)
 
 
 def _before_fork() -> None:
@@ -106,8 +94,8 @@ def _in_worker(_: object = None) -> None:
     util = sys.modules.get("multiprocessing.util")
     if util is not None and os.environ.get("TRACESPOOL_ATEXIT") != "0":
         # A high priority would run it before the application's own finalizers, which may still trace.
-        util.Finalize(None, _goodbye, exitpriority=-100)
+        util.Finalize(None, goodbye, exitpriority=-100)
 
 
 def _celery_goodbye(**_: object) -> None:
-    _goodbye()
+    goodbye()

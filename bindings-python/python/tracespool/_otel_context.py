@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from tracespool._native import Observation
 
-__all__ = ["BAGGAGE_KEY", "SPAN_KEY", "Context", "ObservationSpan", "attach", "get_current", "new"]
+__all__ = ["BAGGAGE_KEY", "SPAN_KEY", "Context", "ObservationSpan", "attach", "get_current", "new", "remote_span"]
 
 # The keys are private there; what is stored under them is not.
 SPAN_KEY = next(iter(set_span_in_context(INVALID_SPAN, Context())))
@@ -68,3 +68,9 @@ class ObservationSpan(NonRecordingSpan):
 
 
 new = object.__new__
+
+
+def remote_span(trace_id: int, span_id: int, sampled: bool) -> NonRecordingSpan:
+    """What a request's sender is for OpenTelemetry."""
+    flags = _SAMPLED if sampled else TraceFlags(TraceFlags.DEFAULT)
+    return NonRecordingSpan(SpanContext(trace_id, span_id, True, flags))

@@ -11,6 +11,7 @@ TYPE_CHECKING = False  # importing `typing` for annotations costs a megabyte
 if TYPE_CHECKING:
     from typing import Any
 
+    from opentelemetry.sdk.resources import Resource
     from opentelemetry.sdk.trace import ReadableSpan
 
 _SCOPE = "langfuse-sdk"
@@ -92,7 +93,6 @@ def view(held: _native.Held, public_key: str) -> View:
 
 def readable(held: _native.Held, public_key: str, original: Any = None) -> ReadableSpan:
     """The SDK's own span: of a finished observation, or of another tracer's span with the attributes that it has now."""
-    from opentelemetry.sdk.resources import Resource
     from opentelemetry.sdk.trace import ReadableSpan
     from opentelemetry.sdk.util.instrumentation import InstrumentationScope
     from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode, TraceFlags
@@ -124,7 +124,7 @@ def readable(held: _native.Held, public_key: str, original: Any = None) -> Reada
         name=seen.name,
         context=context(seen.context),
         parent=None if seen.parent is None else context(seen.parent),
-        resource=_resource(Resource),
+        resource=_resource(),
         attributes=seen.attributes,
         kind=SpanKind.INTERNAL,
         status=Status(StatusCode.ERROR, seen.status.description) if failed else Status(StatusCode.UNSET),
@@ -134,21 +134,26 @@ def readable(held: _native.Held, public_key: str, original: Any = None) -> Reada
     )
 
 
-_made: list[Any] = []
+_made: list[Resource] = []
 
 
-def _resource(resource: Any) -> Any:
-    """What the core says too. `Resource.create` would start threads, which an interpreter on its way out refuses."""
+def _resource() -> Resource:
+    """What the core says too."""
     if not _made:
-        from opentelemetry.sdk.resources import OTELResourceDetector
-
-        named = resource(
-            {
-                "telemetry.sdk.language": "python",
-                "telemetry.sdk.name": "tracespool",
-                "telemetry.sdk.version": _native.__version__,
-                "service.name": "unknown_service:python",
-            }
-        )
-        _made.append(named.merge(OTELResourceDetector().detect()))
+        _made.append(resource("tracespool", _native.__version__))
     return _made[0]
+
+
+def resource(sdk: str, version: str) -> Resource:
+    """This process, as an SDK sees it. `Resource.create` would start threads, which an interpreter on its way out refuses."""
+    from opentelemetry.sdk.resources import OTELResourceDetector, Resource
+
+    named = Resource(
+        {
+            "telemetry.sdk.language": "python",
+            "telemetry.sdk.name": sdk,
+            "telemetry.sdk.version": version,
+            "service.name": "unknown_service:python",
+        }
+    )
+    return named.merge(OTELResourceDetector().detect())

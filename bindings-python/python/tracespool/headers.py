@@ -3,6 +3,7 @@ OpenTelemetry.
 
     requests.post(url, headers=inject({}))                                     # here
     client.start_as_current_observation(name="work", trace_context=headers)    # there
+    with continue_trace(headers): ...                                          # or for all that starts inside
     with propagate_attributes(**attributes(headers)): ...                      # and what was said `as_baggage`
 
 `baggage` is sent only where `propagate_attributes(as_baggage=True)` asked for it, and read only by `attributes`. It can be
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
     _M = TypeVar("_M", bound=MutableMapping[str, str])
 
-__all__ = ["attributes", "inject", "trace_context"]
+__all__ = ["attributes", "continue_trace", "inject", "trace_context"]
 
 _MAX_BYTES = 8192
 """Of one `baggage` header: section 3.3.2 of W3C Baggage."""
@@ -54,6 +55,13 @@ def trace_context(headers: Mapping[str, str]) -> dict[str, str] | None:
     if len(parts) < 4 or len(parts[1]) != 32 or len(parts[2]) != 16 or set(parts[1]) == {"0"}:
         return None
     return {"trace_id": parts[1], "parent_span_id": parts[2]}
+
+
+def continue_trace(headers: Mapping[str, str]) -> _native.Block:
+    """A block inside which observations that have none above them go on in the sender's trace, below the sender's span; no
+    observation is made for it. Headers without a usable `traceparent` change nothing.
+    """
+    return _native.continue_trace(_header(headers, "traceparent") or "")
 
 
 def attributes(headers: Mapping[str, str]) -> dict[str, Any]:

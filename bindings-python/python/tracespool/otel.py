@@ -48,6 +48,19 @@ class TracespoolSpanProcessor(SpanProcessor):
     """
 
     def __init__(self, client: Client) -> None:
+        global _latest
+        self._bind(client)
+        _own[_identity(client)] = self
+        _latest = object()
+
+    @classmethod
+    def _unlisted(cls, client: Client) -> TracespoolSpanProcessor:
+        """One that the application has not asked for."""
+        processor = cls.__new__(cls)
+        processor._bind(client)
+        return processor
+
+    def _bind(self, client: Client) -> None:
         self.client = client
         intake = _native.Intake(client)
         self._started = intake.started
@@ -81,6 +94,27 @@ class TracespoolSpanProcessor(SpanProcessor):
             _spent += _last - began
 
 
+_own: weakref.WeakValueDictionary[tuple[Any, ...], TracespoolSpanProcessor] = weakref.WeakValueDictionary()
+"""The latest processor that the application has made for each destination."""
+_latest = object()
+
+
+def latest() -> object:
+    """Another object whenever the application has made a processor."""
+    return _latest
+
+
+def is_attached(client: Client) -> bool:
+    """Whether the application has a processor of this client's destination."""
+    return _identity(client) in _own
+
+
+def _identity(client: Client) -> tuple[Any, ...]:
+    if client.otlp_endpoint is not None:  # tenants of such a backend are told apart by headers
+        return (client.otlp_endpoint, client.public_key, client.dialect, *client._headers)
+    return (client.base_url, client.public_key)
+
+
 _attached: weakref.WeakKeyDictionary[Any, dict[tuple[Any, ...], TracespoolSpanProcessor]] = weakref.WeakKeyDictionary()
 
 
@@ -88,9 +122,7 @@ def attach(provider: Any, client: Client) -> TracespoolSpanProcessor:
     """Attaches a processor of this client to a provider, once: another client of the same keys takes the processor over,
     since providers let none go. What `Client(tracer_provider=...)` does."""
     processors = _attached.setdefault(provider, {})
-    key: tuple[Any, ...] = (client.base_url, client.public_key)
-    if client.otlp_endpoint is not None:  # tenants of such a backend are told apart by headers
-        key = (client.otlp_endpoint, client.public_key, client.dialect, *client._headers)
+    key = _identity(client)
     processor = processors.get(key)
     if processor is None:
         processor = processors[key] = TracespoolSpanProcessor(client)

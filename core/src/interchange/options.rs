@@ -41,6 +41,7 @@ pub(super) fn read(
         dialect,
         service_name: said.text("service_name"),
         gzip: said.flag("gzip"),
+        follow_parent_sampling: said.flag("follow_parent_sampling").unwrap_or_default(),
     };
     let env = said.texts("env").map(|all| all.into_iter().collect());
     problems.extend(said.problems.into_iter().map(|problem| format!("{problem}; it is ignored")));

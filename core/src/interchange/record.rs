@@ -20,6 +20,7 @@ use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 
+use crate::admission::Fate;
 use crate::attr::{Field, Level, ObservationType};
 use crate::budget::reserve;
 use crate::client::{Bound, Client};
@@ -133,8 +134,13 @@ impl Unread {
                 }
             }
         }
-        let context =
-            SpanContext { trace_id: head.trace_id, span_id: head.span_id, destination: 0, recorded: true };
+        let context = SpanContext {
+            trace_id: head.trace_id,
+            span_id: head.span_id,
+            destination: 0,
+            recorded: true,
+            fate: Fate::Admitted,
+        };
         Some(values.span(&context, head.parent, self.start, self.end))
     }
 }

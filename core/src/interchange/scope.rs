@@ -226,6 +226,10 @@ mod tests {
         let (record, _) = made("", r#"{"user_id":"u","tags":["a"]}"#);
         let baggage = baggage(&record);
         let (again, problems) = made("", &format!(r#"{{"baggage":{baggage}}}"#));
-        assert_eq!((record, problems.len()), (again, 0));
+        assert!(problems.is_empty());
+        for field in [Field::UserId, Field::TraceTags] {
+            assert!(read(&record).get(field).is_some());
+            assert_eq!(read(&record).get(field), read(&again).get(field));
+        }
     }
 }

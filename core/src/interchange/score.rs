@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::members::{Members, value};
+use crate::admission::Fate;
 use crate::score::{ScoreInput, ScoreValue};
 
 /// Reads one; `timestamp` is milliseconds since 1970.
@@ -33,6 +34,7 @@ pub(super) fn read(text: &str) -> Result<ScoreInput, String> {
         metadata: said.raw("metadata").map(|raw| raw.get().as_bytes().to_vec()),
         timestamp: said.number("timestamp").map(super::session::nanos),
         environment: said.text("environment"),
+        fate: Fate::Unasked,
     };
     match said.problems.pop() {
         Some(problem) => Err(format!("the score's {problem}")),

@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::members::Members;
 use super::options::Settings;
 use super::{answers, options, record, scope, score};
+use crate::admission::Fate;
 use crate::attr::{OBSERVATION_METADATA, TRACE_METADATA};
 use crate::client::{Client, Home};
 use crate::config::ClientOptions;
@@ -196,6 +197,7 @@ impl Session {
             span_id: SpanId::parse(ids.1)?,
             destination: client.destination_key(),
             recorded: true,
+            fate: Fate::Admitted,
         };
         let reference = content.reference(source);
         client.attach(&context, field, content);

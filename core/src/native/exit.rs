@@ -12,20 +12,37 @@ use crate::report::Report;
 #[derive(Debug)]
 pub struct Goodbye {
     ticket: Ticket,
+    left: Duration,
 }
 
-/// Begins the goodbye and returns at once; `None` where nothing was ever traced. What is submitted later has the rest of
-/// the same deadline and goes out at once; after it, it is counted as `after_goodbye`.
+/// Sets the process's one deadline, unless it has one, and says how much of `timeout` lies before it: all of it the first time,
+/// later the rest at most. `None` where nothing was ever traced. From now on what is submitted goes out at once.
+#[must_use]
+pub fn announce(timeout: Duration) -> Option<Duration> {
+    let process = &existing()?.process;
+    let now = process.now().mono;
+    let deadline = now.saturating_add(nanos(timeout)).max(1);
+    let set = process.shared.goodbye.compare_exchange(0, deadline, Ordering::AcqRel, Ordering::Acquire);
+    let left = set.err().map_or(timeout, |first| Duration::from_nanos(first.saturating_sub(now)));
+    Some(left.min(timeout))
+}
+
+/// Begins the goodbye and returns at once; `None` where nothing was ever traced. A process has one deadline, however often this is
+/// called: later calls, and what is submitted later, have the rest of it; after it, submissions are counted as `after_goodbye`. The
+/// child of a fork has its own.
 #[must_use]
 pub fn begin(timeout: Duration) -> Option<Goodbye> {
-    let native = existing()?;
-    let process = &native.process;
-    let deadline = process.now().mono.saturating_add(nanos(timeout));
-    process.shared.goodbye.store(deadline, Ordering::Release);
-    Some(Goodbye { ticket: process.begin_flush(None, timeout, false) })
+    let left = announce(timeout)?;
+    Some(Goodbye { ticket: existing()?.process.begin_flush(None, left, false), left })
 }
 
 impl Goodbye {
+    /// How long it may take from its beginning on.
+    #[must_use]
+    pub fn left(&self) -> Duration {
+        self.left
+    }
+
     /// Waits for `slice` at most; the report, once it is there or the deadline has passed.
     #[must_use]
     pub fn wait(&self, slice: Duration) -> Option<Report> {

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 
 use super::queue::{Batch, Entry, Item, LaneQueue};
 use super::uploads::Uploads;
-use crate::config::{BATCH_BYTES, IN_FLIGHT};
+use crate::config::{BATCH_BYTES, FLUSH_AT, IN_FLIGHT};
 use crate::destination::Destination;
 use crate::report::{DropReason, Lane};
 
@@ -126,6 +126,18 @@ impl Spool {
         (self.destination.flush_at.load(Ordering::Relaxed) / self.fraction).max(1) as usize
     }
 
+    /// How many go at once where somebody waits: small batches one after the other would outlast any deadline. As many as make a
+    /// batch by bytes.
+    fn hurried_count(&self, lane: Lane) -> usize {
+        let (most, mut left) = (FLUSH_AT / self.fraction, BATCH_BYTES / self.fraction as usize);
+        let fits = |entry: &&Entry| {
+            let rest = left.checked_sub(entry.item.payload.len());
+            left = rest.unwrap_or(0);
+            rest.is_some()
+        };
+        self.lanes[lane as usize].entries.iter().take(most as usize).take_while(fits).count()
+    }
+
     /// Whether one more attempt may begin, by the spool's own rules. `scores`: the server's way of taking them is known.
     pub(crate) fn ready(&self, now: u64, scores: bool) -> bool {
         !self.is_saturated()
@@ -161,6 +173,7 @@ impl Spool {
         };
         let count = self.batch_count();
         for lane in order {
+            let count = if self.waiters.is_empty() { count } else { count.max(self.hurried_count(lane)) };
             if (lane == Lane::Scores && !scores) || !self.lane_due(lane, now) {
                 continue;
             }

@@ -10,7 +10,7 @@ frozen as soon as the answer is out.
 from __future__ import annotations
 
 from tracespool.integrations import _bounded
-from tracespool.integrations.request import CORRELATION_HEADERS, Request, header_names
+from tracespool.integrations.request import CORRELATION_HEADERS, CORRELATION_KEY, Request, correlation_id, header_names
 
 TYPE_CHECKING = False  # importing `typing` for annotations costs a megabyte
 if TYPE_CHECKING:
@@ -33,8 +33,8 @@ WITHOUT_BODY = (204, 304)
 class TracespoolMiddleware:
     """Wraps an ASGI application.
 
-    `continue_trace`: what `traceparent` and `baggage` of a request say is taken over: the request's observation goes below
-    the sender's, and `tracespool.integrations.request.trace_context()` says it to others. Only for senders that you trust.
+    `continue_trace`: what `traceparent` and `baggage` of a request say is taken over: the request's observation, or without
+    one whatever starts inside, goes below the sender's. Only for senders that you trust.
     `observation`: each request and websocket is one, with method, path and status; no headers, query strings or bodies.
     `flush_timeout`: seconds, in total, for which the end of an answer may be held back until all that was traced has been
     sent; 0 never. Default: 0.5 on AWS Lambda (`AWS_LAMBDA_RUNTIME_API` is set), 0 elsewhere. Everything before an answer's
@@ -87,6 +87,7 @@ class TracespoolMiddleware:
             metadata=metadata,
             correlation_headers=self.correlation_headers,
         )
+        scope[CORRELATION_KEY] = correlation_id()
         seconds = self.flush_timeout if scope["type"] == "http" else 0.0
         answer = _Answer(self.client, scope, send, request, seconds)
         try:

@@ -131,7 +131,7 @@ class _Tasks:
 
     def process_ends(self, **_: Any) -> None:
         """In a worker's process, which ends without Python's own exit."""
-        _lifecycle.last_goodbye(self.goodbye_timeout)
+        _lifecycle.goodbye(self.goodbye_timeout)
 
     def worker_ends(self, **_: Any) -> None:
         """In the process of the worker itself, which may go on after it."""

@@ -12,6 +12,7 @@ from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 from django.conf import settings as django_settings
 
 from tracespool.integrations import _web
+from tracespool.integrations.request import CORRELATION_KEY, correlation_id
 
 TYPE_CHECKING = False  # importing `typing` for annotations costs a megabyte
 if TYPE_CHECKING:
@@ -106,6 +107,8 @@ class TracespoolMiddleware:
         headers = {name.lower(): value for name, value in request.headers.items()}
         held = self.settings.begin(headers, request.method or "", request.path)
         setattr(request, _HELD, held)
+        around = getattr(request, "scope", request.META)  # META is the environ under WSGI
+        around[CORRELATION_KEY] = correlation_id()
         return held
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from flask import got_request_exception, request
 
 from tracespool.integrations import _web
+from tracespool.integrations.request import CORRELATION_KEY, correlation_id
 
 TYPE_CHECKING = False  # importing `typing` for annotations costs a megabyte
 if TYPE_CHECKING:
@@ -69,6 +70,7 @@ class _Wrapper:
         method, path = environ.get("REQUEST_METHOD", ""), environ.get("PATH_INFO", "")
         held = self.settings.begin(_headers_of(environ), method, path)
         environ[_HELD] = held
+        environ[CORRELATION_KEY] = correlation_id()
         status: int | None = None
         length: int | None = None
 
@@ -86,7 +88,7 @@ class _Wrapper:
             self.settings.flush()
             raise
         held.leave()
-        if not self.settings.observation and not self.settings.flush_timeout:
+        if not (self.settings.observation or self.settings.continue_trace or self.settings.flush_timeout):
             return parts
 
         def finish() -> None:

@@ -29,4 +29,4 @@ def worker_exit(server: Any, worker: Any) -> None:
     """In a worker that ends, also by an error of its application: says goodbye, within the bound. The one at exit, which
     follows where the worker gets that far, has what is left of it."""
     graceful = getattr(getattr(worker, "cfg", None), "graceful_timeout", None)
-    _lifecycle.last_goodbye(min(GOODBYE, graceful / 2) if isinstance(graceful, (int, float)) and graceful > 0 else GOODBYE)
+    _lifecycle.goodbye(min(GOODBYE, graceful / 2) if isinstance(graceful, (int, float)) and graceful > 0 else GOODBYE)

@@ -33,6 +33,9 @@ CORRELATION_HEADERS = ("x-correlation-id", "x-request-id")
 _MAX_CORRELATION = 128
 """Characters: it goes into every log line, and anybody can send one."""
 
+CORRELATION_KEY = "tracespool.correlation_id"
+"""Where a WSGI environ or an ASGI scope carries the id to what stands around the middleware, such as the memory log."""
+
 _correlation: ContextVar[str | None] = ContextVar("tracespool.correlation", default=None)
 _incoming: ContextVar[dict[str, str] | None] = ContextVar("tracespool.incoming", default=None)
 
@@ -55,13 +58,13 @@ def forget() -> None:
 class Request:
     """What one request makes current. `begin` and `leave` in one context; the others anywhere. None of them raises."""
 
-    __slots__ = ("_block", "_inside", "_outside", "_scope", "error", "observation")
+    __slots__ = ("_blocks", "_inside", "_outside", "_scope", "error", "observation")
 
     def __init__(self) -> None:
         self.observation: Observation | None = None
         self.error: BaseException | None = None
         self._scope: Any = None
-        self._block: Any = None
+        self._blocks: list[Any] = []
         self._outside: _State | None = None
         self._inside: _State | None = None
 
@@ -77,17 +80,17 @@ class Request:
         correlation: str | None = None,
         correlation_headers: tuple[str, ...] = CORRELATION_HEADERS,
     ) -> None:
-        """Sets the ids; with `continue_trace` takes over what the headers say (their sender is then trusted); with `name`
-        starts the observation of the request. `headers` have lower-case names."""
+        """Sets the ids; with `continue_trace` takes over what the headers say (their sender is then trusted): whatever starts
+        inside goes on in the sender's trace; with `name` starts the observation of the request. `headers` have lower-case names."""
         try:
             incoming = _headers.trace_context(headers) if continue_trace else None
             self._outside = _state()
-            _correlation.set(_usable(correlation) or _from_headers(headers, correlation_headers) or os.urandom(16).hex())
+            _correlation.set(_usable(correlation) or came_with(headers, correlation_headers) or os.urandom(16).hex())
             _incoming.set(incoming)
+            if incoming is not None:
+                self._enter(_headers.continue_trace(headers))
             if continue_trace and (attributes := _headers.attributes(headers)):
-                block = _native.propagate_attributes(**attributes)
-                block.__enter__()
-                self._block = block
+                self._enter(_native.propagate_attributes(**attributes))
             if name is not None:
                 client = _native.get_client() if client is None else client  # type: ignore[assignment]
                 scope = client.start_as_current_observation(  # type: ignore[union-attr]
@@ -99,18 +102,23 @@ class Request:
         except Exception as raised:
             failed("a request", raised)
 
+    def _enter(self, block: Any) -> None:
+        block.__enter__()
+        self._blocks.append(block)
+
     def leave(self, error: BaseException | None = None) -> None:
         """Sets back what was current before, and records what was raised. The observation goes on until `close`."""
         error = error or self.error
         kind = None if error is None else type(error)
         trace = None if error is None else error.__traceback__
-        for block in (self._scope, self._block):
+        for block in (self._scope, *reversed(self._blocks)):
             if block is not None:
                 try:
                     block.__exit__(kind, error, trace)
                 except Exception as raised:
                     failed("a request's end", raised)
-        self._scope = self._block = self.error = None
+        self._scope = self.error = None
+        self._blocks.clear()
         if self._outside is not None:
             _correlation.set(self._outside[1])
             _incoming.set(self._outside[2])
@@ -163,16 +171,17 @@ def _set(state: _State) -> None:
     _incoming.set(state[2])
 
 
-def header_names(names: Iterable[str]) -> tuple[str, ...]:
-    """As they are looked up; one name may come without a list around it."""
-    return tuple(name.lower() for name in ((names,) if isinstance(names, str) else names))
-
-
-def _from_headers(headers: Mapping[str, str], names: tuple[str, ...]) -> str | None:
+def came_with(headers: Mapping[str, str], names: tuple[str, ...] = CORRELATION_HEADERS) -> str | None:
+    """The correlation id that a request's headers bring along, where it can be logged. `headers` have lower-case names."""
     for name in names:
         if (value := _usable(headers.get(name))) is not None:
             return value
     return None
+
+
+def header_names(names: Iterable[str]) -> tuple[str, ...]:
+    """As they are looked up; one name may come without a list around it."""
+    return tuple(name.lower() for name in ((names,) if isinstance(names, str) else names))
 
 
 def _usable(value: str | None) -> str | None:

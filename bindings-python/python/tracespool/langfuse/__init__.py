@@ -8,6 +8,8 @@ Everything but the names below is loaded on use.
 
 from __future__ import annotations
 
+import os
+
 from tracespool import observe, propagate_attributes
 from tracespool.langfuse import _fallthrough
 from tracespool.langfuse._client.client import Langfuse, get_client
@@ -86,6 +88,12 @@ __all__ = sorted(
         *_HOMES,
     ]
 )
+
+
+if os.environ.get("TRACESPOOL_GLOBAL_PROVIDER"):
+    from tracespool import _global_provider
+
+    _global_provider.from_environment()
 
 
 def __getattr__(name: str) -> Any:

@@ -6,10 +6,14 @@ import os
 import runpy
 import sys
 
-_USAGE = """usage: python -m tracespool.langfuse run PROGRAM.py [ARGUMENTS...]
-       python -m tracespool.langfuse run -m MODULE [ARGUMENTS...]
+_USAGE = """usage: python -m tracespool.langfuse run [--global-provider[=PUBLIC_KEY]] PROGRAM.py [ARGUMENTS...]
+       python -m tracespool.langfuse run [--global-provider[=PUBLIC_KEY]] -m MODULE [ARGUMENTS...]
 
-Runs the program with every `import langfuse` in it, and in what it uses, meaning tracespool."""
+Runs the program with every `import langfuse` in it, and in what it uses, meaning tracespool.
+
+  --global-provider[=PUBLIC_KEY]  also record the spans of OpenTelemetry's global tracer provider, into the default
+                                  client or that of a public key (TRACESPOOL_GLOBAL_PROVIDER)"""
+_OPTION = "--global-provider"
 
 
 def main(arguments: list[str]) -> int:
@@ -17,21 +21,26 @@ def main(arguments: list[str]) -> int:
     if arguments[:1] in (["-h"], ["--help"]):
         print(_USAGE)
         return 0
-    if len(arguments) < 2 or arguments[0] != "run" or arguments[1:] == ["-m"]:
+    command, program = arguments[:1], arguments[1:]
+    global_provider: bool | str | None = None
+    if program and program[0].partition("=")[0] == _OPTION:
+        _, sign, named = program.pop(0).partition("=")
+        global_provider = named if sign else True
+    if command != ["run"] or not program or program == ["-m"] or (program[0] != "-m" and program[0].startswith("-")):
         print(_USAGE, file=sys.stderr)
         return 2
     from tracespool.langfuse._installation import Arguments, install
 
-    install()
-    if arguments[1] == "-m":
+    install(global_provider=global_provider)
+    if program[0] == "-m":
         # As `python -m` does: the working directory is where the module may be.
-        sys.argv = Arguments(arguments[2:])
-        runpy.run_module(arguments[2], run_name="__main__", alter_sys=True)
+        sys.argv = Arguments(program[1:], global_provider)
+        runpy.run_module(program[1], run_name="__main__", alter_sys=True)
     else:
-        sys.argv = Arguments(arguments[1:])
+        sys.argv = Arguments(program, global_provider)
         if sys.path and not getattr(sys.flags, "safe_path", False):
-            sys.path[0] = os.path.dirname(os.path.abspath(arguments[1]))
-        runpy.run_path(arguments[1], run_name="__main__")
+            sys.path[0] = os.path.dirname(os.path.abspath(program[0]))
+        runpy.run_path(program[0], run_name="__main__")
     return 0
 
 

@@ -58,14 +58,21 @@ _before: dict[str, ModuleType] = {}
 _bound: list[_Bound] = []
 
 
-def install() -> None:
+def install(*, global_provider: bool | str | None = None) -> None:
     """Makes `import langfuse` mean tracespool in this process. Call it before anything imports langfuse.
+
+    `global_provider=True` also records what OpenTelemetry's global tracer provider makes, into the default client; a public
+    key records it into that key's client. `None` leaves it to `TRACESPOOL_GLOBAL_PROVIDER`. See docs/opentelemetry.md.
 
     Where that has happened already, modules that hold names of the langfuse package are given ours, and one warning says
     what was and what could not be: clients that exist, functions decorated already and subclasses stay what they are.
-    A second call does nothing.
+    A second call changes the choice of `global_provider` at most.
     """
     global _redirect
+    if global_provider is not None:
+        from tracespool import _global_provider
+
+        _global_provider.use(global_provider)
     if _redirect is not None:
         return
     _redirect = _Redirect()
@@ -84,13 +91,17 @@ class Arguments(list[str]):
     import the program again: there it calls `install()` first.
     """
 
+    def __init__(self, arguments: list[str], global_provider: bool | str | None) -> None:
+        super().__init__(arguments)
+        self.global_provider = global_provider
+
     def __reduce__(self) -> tuple[Any, ...]:
-        return _spawned, (list(self),)
+        return _spawned, (list(self), self.global_provider)
 
 
-def _spawned(arguments: list[str]) -> Arguments:
-    install()
-    return Arguments(arguments)
+def _spawned(arguments: list[str], global_provider: bool | str | None) -> Arguments:
+    install(global_provider=global_provider)
+    return Arguments(arguments, global_provider)
 
 
 def uninstall() -> None:
@@ -98,6 +109,9 @@ def uninstall() -> None:
     global _redirect
     if _redirect is None:
         return
+    from tracespool import _global_provider
+
+    _global_provider.use(False)
     sys.meta_path.remove(_redirect)
     _redirect = None
     for name in [name for name in sys.modules if name == _NAME or name.startswith(_NAME + ".")]:

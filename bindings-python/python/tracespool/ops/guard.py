@@ -3,7 +3,7 @@
     guard = Guard(soft_mb=800, hard_mb=1200)
     app = ASGIGuard(app, guard)       # or WSGIGuard(app, guard)
 
-Above `soft_mb` new requests run untraced and what tracing has pending is sent and given back. Above `hard_mb` the worker
+Above `soft_mb` no new trace is recorded and what tracing has pending is sent and given back. Above `hard_mb` the worker
 asks its server to end gracefully; gunicorn, `uvicorn --workers` or the orchestrator start another.
 """
 
@@ -37,10 +37,11 @@ _BACK = 0.95
 class Guard:
     """Compares the RSS with two limits (MB), at most once in `interval` seconds, when a request begins or ends.
 
-    - `soft_mb`: new requests run with a client that records nothing as the current one: `get_client()`, `@observe` and the
-      integrations record nothing there. Observations of a client that the code names itself are recorded as ever. Pending
-      data is sent, the garbage collected and free memory given back (every 30 s at most). `on_soft(True)`, and
-      `on_soft(False)` when the memory is back, let the application shed load of its own.
+    - `soft_mb`: new traces are shed, whoever begins them, and counted as dropped with the reason `shed`; those under way are
+      recorded to their end (`tracespool.set_admission(soft_share)`). Pending data is sent, the garbage collected and free memory
+      given back (every 30 s at most). `on_soft(True)`, and `on_soft(False)` when the memory is back, let the application
+      shed load of its own. Back means 5 % below the limit; then the admission is what it was.
+    - `soft_share`: the share of new traces that are recorded even so, 0 by default.
     - `hard_mb`: calls `recycle` once. Without one, the process sends itself SIGTERM, provided that a server handles it:
       uvicorn and gunicorn stop accepting, finish the requests under way and exit (`graceful_timeout` of gunicorn and
       `timeout_graceful_shutdown` of uvicorn bound that: set them above your longest request). See `stop_uvicorn` and
@@ -55,6 +56,7 @@ class Guard:
         *,
         soft_mb: float,
         hard_mb: float,
+        soft_share: float = 0.0,
         recycle: Callable[[], object] | None = None,
         on_soft: Callable[[bool], object] | None = None,
         interval: float = 1.0,
@@ -63,14 +65,16 @@ class Guard:
     ) -> None:
         if not 0 < soft_mb < hard_mb:
             raise ValueError(f"soft_mb={soft_mb} must be above 0 and below hard_mb={hard_mb}")
+        if not 0 <= soft_share <= 1:
+            raise ValueError(f"soft_share={soft_share} must be from 0 to 1")
         self.soft_mb = soft_mb
+        self.soft_share = soft_share
         self.hard_mb = hard_mb
         self._recycle = recycle if recycle is not None else stop_by_sigterm
         self._on_soft = on_soft
         self._interval = interval
         self._min_uptime = min_uptime
         self._jitter = jitter
-        self._off: Any = None
         self._begin()
 
     def _begin(self) -> None:
@@ -83,8 +87,10 @@ class Guard:
         self._hard_bytes = self.hard_mb * MB * (1.0 - self._jitter * random.SystemRandom().random())
         self.state = "ok"
         """`ok`, `soft`, or `recycling`, which is never left."""
-        self.untraced = 0
-        """Requests that ran untraced."""
+        self.limited = 0
+        """Requests that began above the soft limit."""
+        # Admission before the soft limit, and as it was set then. A forked child's is its own.
+        self._admission: tuple[float, float] | None = None
 
     def check(self) -> str:
         """The state, after a look at the memory where one is due."""
@@ -106,6 +112,7 @@ class Guard:
             else:
                 self.state = "ok"
             state = self.state
+            self._admit(state)
             relieve = state == "soft" and now >= self._relief_due
             if relieve:
                 self._relief_due = now + _RELIEF
@@ -121,23 +128,29 @@ class Guard:
             self._relieve()
         return state
 
-    def block(self) -> Any:
-        """What a request runs in: a context manager that leaves it untraced above the soft limit, else None."""
-        if self.check() == "ok":
-            return None
-        self.untraced += 1
-        if self._off is None:
-            from tracespool import Client
+    def begin(self) -> None:
+        """A request begins: looks at the memory before it is traced."""
+        if self.check() != "ok":
+            self.limited += 1
 
-            self._off = Client(public_key="pk-untraced", secret_key="sk-untraced", tracing_enabled=False)
-        return self._off.use()
+    def _admit(self, state: str) -> None:
+        """Sheds new traces above the soft limit, and sets back what was. Below the lock, so that the last word is the state's."""
+        if state != "ok" and self._admission is None:
+            before = _native.admission()
+            now = min(before, self.soft_share)
+            _native.set_admission(now)
+            self._admission = (before, _native.admission())
+        elif state == "ok" and self._admission is not None:
+            (before, set_), self._admission = self._admission, None
+            if _native.admission() == set_:  # else somebody has decided otherwise meanwhile
+                _native.set_admission(before)
 
     def _changed(self, before: str, state: str, rss: int) -> None:
         limit, mb, pid = self.hard_mb if state == "recycling" else self.soft_mb, rss / MB, self._pid
         if state == "soft":
-            _log.warning("rss %.0f MB is above the soft limit of %g MB: requests are not traced (pid %d)", mb, limit, pid)
+            _log.warning("rss %.0f MB is above the soft limit of %g MB: new traces are shed (pid %d)", mb, limit, pid)
         elif state == "ok":
-            _log.info("rss %.0f MB is below the soft limit of %g MB: requests are traced again (pid %d)", mb, limit, pid)
+            _log.info("rss %.0f MB is below the soft limit of %g MB: new traces are recorded again (pid %d)", mb, limit, pid)
         else:
             _log.warning("rss %.0f MB is above the hard limit of %g MB: pid %d finishes its requests and ends", mb, limit, pid)
         if self._on_soft is not None and (before == "ok") != (state == "ok"):
@@ -174,40 +187,23 @@ class ASGIGuard:
         if scope["type"] not in ("http", "websocket"):
             await self.app(scope, receive, send)
             return
-        block = self.guard.block()
+        self.guard.begin()
         try:
-            if block is None:
-                await self.app(scope, receive, send)
-            else:
-                with block:
-                    await self.app(scope, receive, send)
+            await self.app(scope, receive, send)
         finally:
             self.guard.check()
 
 
 class WSGIGuard:
-    """WSGI middleware. What a response does while it is streamed is untraced, too."""
+    """WSGI middleware."""
 
     def __init__(self, app: Callable[..., Iterable[bytes]], guard: Guard) -> None:
         self.app = app
         self.guard = guard
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-        block = self.guard.block()
-        if block is None:
-            return Closing(self.app(environ, start_response), self.guard.check)
-        block.__enter__()
-        try:
-            body = self.app(environ, start_response)
-        except BaseException:
-            block.__exit__(None, None, None)
-            raise
-
-        def then() -> None:
-            block.__exit__(None, None, None)
-            self.guard.check()
-
-        return Closing(body, then)
+        self.guard.begin()
+        return Closing(self.app(environ, start_response), self.guard.check)
 
 
 def stop_by_sigterm() -> None:

@@ -79,6 +79,7 @@ class Health:
             "tracing": {
                 "bytes": stats["bytes"],
                 "bytes_limit": stats["bytes_limit"],
+                "admission": stats["admission"],
                 "clients": stats["clients"],
                 "pending": observations["pending"],
                 "dropped": sum(observations["dropped"].values()),

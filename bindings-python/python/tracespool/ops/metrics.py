@@ -40,6 +40,7 @@ _FAMILIES = {
     "items_unconfirmed": (_GAUGE, "", "Items that were sent and not answered by the deadline."),
     "held_bytes": (_GAUGE, "By", "Bytes that tracing holds."),
     "limit_bytes": (_GAUGE, "By", "Bytes that tracing may hold."),
+    "admission": (_GAUGE, "", "The share of new traces that are recorded."),
     "clients": (_GAUGE, "", "Destinations in the cache."),
     "requests": (_COUNTER, "", "Requests sent by the export thread."),
     "retries": (_COUNTER, "", "Requests that repeated an earlier one."),
@@ -61,6 +62,8 @@ _FAMILIES = {
     "http_route_retained_bytes": (_GAUGE, "By", "Resident memory that the requests of a route left behind; the first 20."),
 }
 
+_OWN_LABELS = frozenset(("lane", "reason", "quantile", "name", "route"))
+
 _Row = tuple[tuple[tuple[str, str], ...], float]
 
 
@@ -71,8 +74,8 @@ def prometheus(
     health: Health | None = None,
     labels: Mapping[str, str] | None = None,
 ) -> str:
-    """All metrics as Prometheus reads them; `labels` are added to each. With a monitor, this takes a sample."""
-    common = tuple((labels or {}).items())
+    """All metrics as Prometheus reads them; `labels` are added to each, see `common_labels`. With a monitor, this takes a sample."""
+    common = common_labels(labels)
     lines = []
     for family, rows in _read(monitor, memory, health).items():
         kind, _, text = _FAMILIES[family]
@@ -82,6 +85,22 @@ def prometheus(
         for pairs, value in rows:
             lines.append(f"{name}{_labels((*common, *pairs))} {_number(value)}")
     return "\n".join(lines) + "\n"
+
+
+def common_labels(labels: Mapping[str, str] | None) -> tuple[tuple[str, str], ...]:
+    """Labels as they go into each line: values as text, those that are None or empty left out, as Prometheus reads them.
+    ValueError for a name that Prometheus does not take (`[a-zA-Z_][a-zA-Z0-9_]*`, not beginning with `__`) or that a metric
+    here has of its own.
+    """
+    common = []
+    for name, value in (labels or {}).items():
+        usable = isinstance(name, str) and name.isascii() and name.isidentifier() and not name.startswith("__")
+        if not usable or name in _OWN_LABELS:
+            why = "is used by the metrics themselves" if usable else "is no label name of Prometheus"
+            raise ValueError(f"labels: {name!r} {why}")
+        if value is not None and str(value):
+            common.append((name, str(value)))
+    return tuple(common)
 
 
 def opentelemetry(
@@ -166,6 +185,7 @@ def _read(monitor: Monitor | None, memory: MemoryLog | None, health: Health | No
             add("items_dropped", count, lane=lane, reason=reason)
     add("held_bytes", stats["bytes"])
     add("limit_bytes", stats["bytes_limit"])
+    add("admission", stats["admission"])
     for name in ("clients", "requests", "retries", "panics"):
         add(name, stats[name])
     add("largest_lag_seconds", stats["largest_lag"])

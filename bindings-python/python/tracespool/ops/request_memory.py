@@ -15,6 +15,7 @@ import threading
 import time
 
 from tracespool import _native
+from tracespool.integrations.request import CORRELATION_HEADERS, CORRELATION_KEY, came_with, correlation_id
 from tracespool.ops.memory import MB, rss_bytes
 
 TYPE_CHECKING = False  # importing `typing` for annotations costs a megabyte
@@ -29,7 +30,7 @@ _log = logging.getLogger("tracespool.ops")
 _MAX_ROUTES = 512
 """Routes that are told apart; later ones are counted together, as "(other)"."""
 _MAX_TEXT = 200
-_CORRELATION = ("x-request-id", "x-correlation-id", "traceparent")
+_HEADERS = {name.encode(): name for name in (*CORRELATION_HEADERS, "traceparent")}
 _VARIABLE = re.compile(r"(?<=/)(\d+|[0-9a-fA-F]{8,}|[0-9a-fA-F-]{32,}|[^/]{40,})(?=/|$)")
 """Parts of a path that are ids: numbers, hexadecimal, UUIDs, anything long."""
 
@@ -93,10 +94,10 @@ class MemoryLog:
         """Requests that have ended."""
         return self._here().seen
 
-    def begin(self, correlation_id: str | None = None) -> Passage:
-        """A request begins."""
+    def begin(self, correlation: str | None = None) -> Passage:
+        """A request begins, known by this id in other logs."""
         process = self._here()
-        passage = Passage(process, _clean(correlation_id))
+        passage = Passage(process, _clean(correlation))
         with process.lock:
             process.open.add(passage)
             beside = len(process.open)
@@ -105,8 +106,8 @@ class MemoryLog:
                     other.concurrent = max(other.concurrent, beside)
         return passage
 
-    def end(self, passage: Passage, route: str) -> dict[str, Any]:
-        """It has ended; what was measured."""
+    def end(self, passage: Passage, route: str, correlation: str | None = None) -> dict[str, Any]:
+        """It has ended; what was measured. `correlation` is the id that it was given meanwhile, by a middleware inside."""
         process = self._here()
         after = rss_bytes()
         delta = after - passage.rss
@@ -130,7 +131,7 @@ class MemoryLog:
             "delta_mb": round(delta / MB, 1),
             "concurrent": passage.concurrent,
             "worker_pid": process.pid,
-            "correlation_id": passage.correlation_id or _native.get_current_trace_id() or secrets.token_hex(8),
+            "correlation_id": _clean(correlation) or passage.correlation_id or _native.get_current_trace_id() or secrets.token_hex(8),
             "seconds": round(time.monotonic() - passage.began, 3),
         }
         high = delta >= self.threshold_mb * MB
@@ -173,11 +174,11 @@ class ASGIMemory:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        passage = self.log.begin(_asgi_correlation(scope.get("headers") or ()))
+        passage = self.log.begin(correlation_id() or _asgi_correlation(scope.get("headers") or ()))
         try:
             await self.app(scope, receive, send)
         finally:
-            self.log.end(passage, _asgi_route(scope))
+            self.log.end(passage, _asgi_route(scope), scope.get(CORRELATION_KEY))
 
 
 class WSGIMemory:
@@ -188,13 +189,24 @@ class WSGIMemory:
         self.log = log if log is not None else MemoryLog()
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-        passage = self.log.begin(_correlation({name: environ.get(_variable(name), "") for name in _CORRELATION}))
+        headers = {name: environ.get(_variable(name), "") for name in _HEADERS.values()}
+        passage = self.log.begin(correlation_id() or _correlation(headers))
+        rule: str | None = None
+
+        def starting(*given: Any) -> Any:
+            nonlocal rule
+            rule = _rule(environ)  # Flask forgets its request before the response is read
+            return start_response(*given)
+
+        def end() -> None:
+            self.log.end(passage, _route(environ.get("REQUEST_METHOD"), rule, environ.get("PATH_INFO")), environ.get(CORRELATION_KEY))
+
         try:
-            body = self.app(environ, start_response)
+            body = self.app(environ, starting)
         except BaseException:
-            self.log.end(passage, _wsgi_route(environ))
+            end()
             raise
-        return Closing(body, lambda: self.log.end(passage, _wsgi_route(environ)))
+        return Closing(body, end)
 
 
 class Closing:
@@ -224,18 +236,18 @@ class Closing:
 
 def _asgi_correlation(headers: Iterable[tuple[bytes, bytes]]) -> str | None:
     found = {}
-    for name, value in headers:
-        if len(name) in (11, 12, 16):  # the lengths of the names that are looked for
-            found[name.decode("latin-1").lower()] = value.decode("latin-1")
+    for key, value in headers:
+        if (name := _HEADERS.get(key.lower())) is not None:
+            found[name] = value.decode("latin-1")
     return _correlation(found)
 
 
 def _correlation(headers: Mapping[str, str]) -> str | None:
-    for name in _CORRELATION:
-        value = headers.get(name)
-        if value:
-            return value.split("-")[1] if name == "traceparent" and value.count("-") == 3 else value
-    return None
+    """As the middleware for tracing has it, so that all lines of a request agree; else the sender's trace."""
+    if (came := came_with(headers)) is not None:
+        return came
+    parts = headers.get("traceparent", "").split("-")
+    return parts[1] if len(parts) == 4 else None
 
 
 def _clean(text: str | None) -> str | None:
@@ -255,9 +267,9 @@ def _asgi_route(scope: Any) -> str:
     return _route(scope.get("method"), path, scope.get("path"))
 
 
-def _wsgi_route(environ: Mapping[str, Any]) -> str:
-    rule = getattr(getattr(environ.get("werkzeug.request"), "url_rule", None), "rule", None)
-    return _route(environ.get("REQUEST_METHOD"), rule, environ.get("PATH_INFO"))
+def _rule(environ: Mapping[str, Any]) -> str | None:
+    """Of Flask's routes, while the request is being answered."""
+    return getattr(getattr(environ.get("werkzeug.request"), "url_rule", None), "rule", None)
 
 
 def _route(method: Any, template: Any, path: Any) -> str:

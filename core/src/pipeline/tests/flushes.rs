@@ -1,5 +1,7 @@
 //! Flushes are answered by their deadline, with the truth.
 
+use std::sync::atomic::Ordering;
+
 use super::script::{MS, Reaction, SECOND, World, dropped};
 use crate::report::{DropReason, Lane};
 
@@ -21,6 +23,37 @@ fn a_healthy_flush_is_answered_when_the_server_has_answered() {
     let report = answer.try_recv().unwrap();
     assert!(report.complete);
     assert_eq!((report.delivered, report.dropped, report.pending, report.unconfirmed), (95, 0, 0, 0));
+}
+
+#[test]
+fn a_flush_does_not_send_one_by_one_what_may_go_one_by_one() {
+    let mut world = World::new();
+    world.react("a", Reaction::Status(200, 300 * MS));
+    let destination = world.destination(1, "a");
+    destination.flush_at.store(1, Ordering::Relaxed);
+    for _ in 0..200 {
+        world.submit(&destination, OBSERVATIONS, 100);
+        world.submit(&destination, Lane::Scores, 50);
+    }
+    world.pass(100 * MS); // the first ones are under way
+    let answer = world.flush(None, SECOND, false);
+    world.pass(SECOND);
+    let report = answer.try_recv().unwrap();
+    assert!(report.complete && report.delivered == 400, "{report:?}");
+}
+
+#[test]
+fn a_flush_keeps_large_observations_apart_all_the_same() {
+    let mut world = World::new();
+    let destination = world.destination(1, "a");
+    destination.flush_at.store(2, Ordering::Relaxed);
+    for _ in 0..8 {
+        world.submit(&destination, OBSERVATIONS, 600_000);
+    }
+    let answer = world.flush(None, SECOND, false);
+    world.pass(SECOND);
+    assert!(answer.try_recv().unwrap().complete);
+    assert!(world.seen.iter().all(|seen| seen.items.len() == 2), "two at once, as asked for, and no more");
 }
 
 #[test]

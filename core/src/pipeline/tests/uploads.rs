@@ -16,6 +16,7 @@ use crate::upload;
 /// Attaches a content, as a caller would.
 fn attach(world: &mut World, destination: &Arc<Destination>, content: &[u8]) -> Option<DropReason> {
     let context = SpanContext {
+        fate: crate::admission::Fate::Admitted,
         trace_id: TraceId::random(),
         span_id: SpanId::random(),
         destination: 1,

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import io
+import json
 import time
 
 import django
 import pytest
 import tracespool
 from django.conf import settings
+from django.core.asgi import get_asgi_application
+from django.core.wsgi import get_wsgi_application
 from django.http import FileResponse, JsonResponse, StreamingHttpResponse
 from django.test import AsyncClient, Client, override_settings
 from django.urls import path
+from tracespool import ops
 from tracespool.integrations import request as current
 
 TRACE_ID, SPAN_ID = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
@@ -118,6 +123,15 @@ def test_each_request_is_an_observation_and_stored_with_its_answer(client, rows,
     assert current.correlation_id() is None and tracespool.get_current_trace_id() is None
 
 
+@pytest.mark.parametrize("place", ["/items/7", "/aitems/7", "/stream", "/astream"])
+def test_without_an_observation_the_callers_trace_goes_on(client, rows, place):
+    with traced(client, continue_trace=True, observation=False):
+        assert get(place)[0] == 200
+    found = rows()
+    assert set(found) == {"work"} and (found["work"]["trace_id"], found["work"]["parent"]) == (TRACE_ID, SPAN_ID)
+    assert tracespool.get_current_trace_id() is None
+
+
 @pytest.mark.parametrize("kind", ["stream", "astream", "file"])
 def test_a_stream_is_part_of_its_request(client, rows, kind):
     with traced(client):
@@ -145,6 +159,27 @@ def test_a_server_that_hangs_holds_an_answer_up_for_the_timeout_at_most(client, 
         began = time.monotonic()
         get(place)
     assert 0.3 < time.monotonic() - began < 0.8
+
+
+def test_a_memory_line_around_it_has_the_same_correlation_id(client, caplog):
+    memory = ops.MemoryLog(one_in=1)
+    sent, waiting = [], [{"type": "http.request", "body": b"", "more_body": False}]
+
+    async def receive():
+        return waiting.pop() if waiting else await asyncio.sleep(60)
+
+    async def send(message):
+        sent.append(message)
+
+    scope = {"type": "http", "method": "GET", "path": "/aitems/7", "query_string": b"", "headers": []}
+    environ = {"REQUEST_METHOD": "GET", "PATH_INFO": "/items/7", "SERVER_NAME": "x", "SERVER_PORT": "80", "wsgi.input": io.BytesIO()}
+    with override_settings(TRACESPOOL={"client": client}), caplog.at_level("INFO", "tracespool.ops"):
+        asyncio.run(ops.ASGIMemory(get_asgi_application(), memory)(scope, receive, send))
+        body = ops.WSGIMemory(get_wsgi_application(), memory)(environ, lambda *_: None)
+        said = [json.loads(sent[1]["body"])["correlation"], json.loads(b"".join(body))["correlation"]]
+        body.close()
+    assert [vars(record)["correlation_id"] for record in caplog.records if hasattr(record, "delta_mb")] == said
+    assert all(len(correlation) == 32 for correlation in said)
 
 
 def test_settings_that_do_not_exist_are_one_warning(client, caplog):

@@ -7,6 +7,7 @@ import time
 import pytest
 import tracespool
 from flask import Flask, jsonify, stream_with_context
+from tracespool import ops
 from tracespool.integrations import request
 from tracespool.integrations.flask import Tracespool
 
@@ -58,12 +59,33 @@ def test_each_request_is_an_observation_and_stored_with_its_answer(client, rows)
     assert request.correlation_id() is None and tracespool.get_current_trace_id() is None
 
 
+def test_without_an_observation_the_callers_trace_goes_on(client, rows):
+    caller = service(client, continue_trace=True).test_client()
+    assert caller.get("/items/7", headers=HEADERS).status_code == 200
+    assert caller.get("/stream", headers=HEADERS).text == "0 c-1\n1 c-1\n2 c-1\n"
+    assert caller.get("/items/8").status_code == 200
+    assert tracespool.get_current_trace_id() is None and client.flush(5.0)["complete"]
+    found = rows()
+    assert set(found) == {"work", "part 0", "part 1", "part 2"}
+    for number in range(3):
+        assert (found[f"part {number}"]["trace_id"], found[f"part {number}"]["parent"]) == (TRACE_ID, SPAN_ID)
+
+
 def test_a_stream_is_part_of_its_request(client, rows):
     caller = service(client, observation=True, flush_timeout=5.0).test_client()
     assert caller.get("/stream", headers=HEADERS).text == "0 c-1\n1 c-1\n2 c-1\n"
     found = rows()
     assert found["part 2"]["parent"] == found["GET /stream"]["span_id"]
     assert tracespool.get_current_trace_id() is None
+
+
+def test_a_memory_line_around_it_has_the_same_correlation_id(client, caplog):
+    app = service(client)
+    app.wsgi_app = ops.WSGIMemory(app.wsgi_app, ops.MemoryLog(one_in=1))
+    with caplog.at_level("INFO", "tracespool.ops"):
+        said = app.test_client().get("/items/7", buffered=True).json["correlation"]
+    assert [vars(record)["correlation_id"] for record in caplog.records] == [said] and len(said) == 32
+    assert vars(caplog.records[0])["route"] == "GET /items/<int:number>"
 
 
 @pytest.mark.parametrize("path, text", [("/raises", "broken"), ("/breaks", "half way")])

@@ -1,0 +1,1 @@
+"""Figures of the npm package, beside `@langfuse/tracing` and `@langfuse/otel`, each by one command."""

@@ -1,0 +1,88 @@
+/** What an observation costs the main thread, and the process until it is delivered. */
+import { open } from "./libraries.mjs";
+import { mainThread, median, wholeProcess } from "./usage.mjs";
+import { Sum, Writer } from "./words.mjs";
+
+const [library, publicKey, size] = process.argv.slice(2);
+const SMALL = size === "small";
+// A block stays below langfuse's queue of 2,048 spans, above which it would drop; flushed after each.
+const [CALLS, PER_CALL] = SMALL ? [400, 3] : [300, 1];
+const BLOCKS = 10;
+const WARM_UP = 12;
+
+const { startActiveObservation, flush } = await open(library, { publicKey });
+
+/** Three observations, each inside the other. */
+function nested([agent, search, write]) {
+  startActiveObservation(
+    "answer",
+    (outer) => {
+      outer.update({ input: agent.input });
+      startActiveObservation(
+        "search",
+        (step) => {
+          step.update({ input: search.input });
+          startActiveObservation(
+            "write",
+            (generation) => {
+              generation.update({ input: write.input, model: "demo-model-1" });
+              generation.update({ output: write.output, usageDetails: { input: 120, output: 48 } });
+            },
+            { asType: "generation" },
+          );
+          step.update({ output: search.output });
+        },
+        { asType: "retriever" },
+      );
+      outer.update({ output: agent.output });
+    },
+    { asType: "agent" },
+  );
+}
+
+function single([large]) {
+  startActiveObservation(
+    "write",
+    (generation) => {
+      generation.update({ input: large.input, model: "demo-model-1" });
+      generation.update({ output: large.output });
+    },
+    { asType: "generation" },
+  );
+}
+
+const work = SMALL ? nested : single;
+const writer = new Writer(5);
+const sent = new Sum();
+const wall = [];
+let calling = 0;
+let main = 0;
+let cpu = 0;
+for (let block = -WARM_UP; block < BLOCKS; block += 1) {
+  // Payloads are made outside of the measured time.
+  const payloads = Array.from({ length: CALLS }, () => (SMALL ? writer.small() : writer.large()));
+  for (const payload of payloads) for (const { input, output } of payload) sent.add(input, output);
+  const beganMain = mainThread();
+  const beganCpu = wholeProcess();
+  const began = performance.now();
+  for (const payload of payloads) work(payload);
+  const called = performance.now() - began;
+  const calledMain = mainThread();
+  await flush();
+  if (block < 0) continue;
+  cpu += wholeProcess() - beganCpu;
+  main += mainThread() - beganMain;
+  calling += calledMain - beganMain;
+  wall.push((called * 1000) / CALLS);
+}
+const observations = BLOCKS * CALLS * PER_CALL;
+console.log(
+  JSON.stringify({
+    wall: median(wall) / PER_CALL,
+    calling: calling / observations,
+    main: main / observations,
+    cpu: cpu / observations,
+    count: sent.count,
+    hash: String(sent),
+  }),
+);
