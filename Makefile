@@ -196,3 +196,4 @@ Cargo.lock:
 	@$(CARGO) generate-lockfile
 
 include bindings-node/node.mk
+include bindings-node/edge.mk

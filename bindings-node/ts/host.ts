@@ -9,6 +9,9 @@ import { isMainThread } from "node:worker_threads";
 
 export { AsyncLocalStorage, isMainThread };
 
+/** Not every host has it. */
+export const { FinalizationRegistry } = globalThis;
+
 /** The name under which streams tell of errors to those who only watch. */
 export const ERROR_MONITOR: string | symbol = errorMonitor;
 

@@ -17,8 +17,8 @@ use crate::transport::{Failure, FailureKind, Now, Outcome, Phase, Slot};
 /// Bounds that fit an isolate of 128 MB, which the application shares. What waits exists up to three times for a moment: as the
 /// caller's text, here, and compressed.
 pub const LIMITS: Limits = Limits {
-    destination_bytes: 4 << 20,
-    process_bytes: 16 << 20,
+    destination_bytes: 16 << 20,
+    process_bytes: 24 << 20,
     // A destination takes about 2 KB.
     max_destinations: 1024,
     // Time advances only while requests run, so idle destinations stay longer than this where nobody calls.

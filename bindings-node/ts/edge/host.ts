@@ -5,6 +5,18 @@ import { lives } from "./life.js";
 
 export { AsyncLocalStorage } from "./storage.js";
 
+/** Older compatibility dates of Workers have none: then nobody is told. */
+const Registry = /* @__PURE__ */ ((): typeof FinalizationRegistry =>
+  globalThis.FinalizationRegistry ??
+  class {
+    register(): void {}
+    unregister(): boolean {
+      return false;
+    }
+  })();
+
+export { Registry as FinalizationRegistry };
+
 /** There are no threads that share a core. */
 export const isMainThread = true;
 
