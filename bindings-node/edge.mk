@@ -16,5 +16,5 @@ test-edge: build-edge $(EDGE)/node_modules/.package-lock.json $(COLLECTOR) ## Wo
 # What is shipped holds them.
 npm-pack: build-edge
 
-$(WASM): $(WASM_RUST)
+$(WASM): $(WASM_RUST) $(EDGE)/node_modules/.package-lock.json
 	@.ci/wasm-build

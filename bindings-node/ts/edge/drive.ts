@@ -42,6 +42,27 @@ export class Driver {
     this.texts = new Texts(core);
   }
 
+  /** Whether nothing waits and nothing is under way; so it is for a module that trapped. */
+  isIdle(): boolean {
+    return this.asked((core) => core.isIdle() !== 0, true);
+  }
+
+  /** Requests under way, whoever began them. */
+  inFlight(): number {
+    return this.asked((core) => core.inFlight(), 0);
+  }
+
+  private asked<T>(what: (core: Core) => T, otherwise: T): T {
+    if (!this.broken) {
+      try {
+        return what(this.core);
+      } catch {
+        this.broken = true;
+      }
+    }
+    return otherwise;
+  }
+
   /** Sets the clocks and looks at everything whose time has come; what is to be sent is begun by `pump`. When to look again. */
   turn(pump: Pump): number {
     const { core, texts } = this;
@@ -191,7 +212,7 @@ export class Pump {
         return;
       }
       // What other requests' pumps have begun ends without telling us.
-      const look = this.driver.core.inFlight() > this.mine ? now + LOOK : until;
+      const look = this.driver.inFlight() > this.mine ? now + LOOK : until;
       await this.sleep(Math.max(1, Math.min(next, look, until, now + LONGEST) - now), unref);
     }
   }

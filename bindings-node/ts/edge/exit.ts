@@ -21,7 +21,7 @@ interface Host {
 /** Whether anything waits that was not there when somebody last waited for it in vain. */
 function pending(): boolean {
   const driver = home.backend === undefined ? undefined : driverOf(home.backend);
-  return driver !== undefined && !driver.broken && home.waited !== home.handed && driver.core.isIdle() === 0;
+  return driver !== undefined && home.waited !== home.handed && !driver.isIdle();
 }
 
 /** Registered once, when the core is loaded. */

@@ -20,7 +20,13 @@ export { Registry as FinalizationRegistry };
 /** There are no threads that share a core. */
 export const isMainThread = true;
 
-export const ERROR_MONITOR: string | symbol = Symbol.for("events.errorMonitor");
+interface WithModules {
+  process?: { getBuiltinModule?(name: string): { errorMonitor?: symbol } | undefined };
+}
+
+/** Node's streams, on hosts that have them; elsewhere nothing ever says this. */
+export const ERROR_MONITOR: string | symbol =
+  /* @__PURE__ */ (globalThis as WithModules).process?.getBuiltinModule?.("node:events")?.errorMonitor ?? Symbol("errorMonitor");
 
 const HEX = /* @__PURE__ */ Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, "0"));
 

@@ -41,7 +41,7 @@ class Background {
     const pump = (this.pump = new Pump(this.driver));
     // Not at once: the caller is in the middle of something.
     void Promise.resolve()
-      .then(() => pump.run(() => this.driver.core.isIdle() !== 0, Number.POSITIVE_INFINITY, unref))
+      .then(() => pump.run(() => this.driver.isIdle(), Number.POSITIVE_INFINITY, unref))
       .finally(() => {
         this.pump = undefined;
       });

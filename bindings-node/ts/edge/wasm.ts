@@ -1,5 +1,6 @@
 /** The core as WebAssembly. Text crosses as UTF-8 in two buffers of the module's memory; see bindings-wasm/src/texts.rs. */
-import type { Backend } from "../backend.js";
+import type { Backend, CoreOptions } from "../backend.js";
+import { isBrowser, withoutSecret } from "./browser.js";
 import { none } from "../none.js";
 
 /** What the module exports: `bindings-wasm/src`. A length of `ABSENT` stands for no text; -1 comes back for none. */
@@ -197,7 +198,15 @@ export function over(wheel: Wheel, env: () => Record<string, string>, broken: (e
     enter: () => undefined,
     hasMain: () => true,
     open: (options) =>
-      call(() => core.open(texts.first(JSON.stringify({ ...(JSON.parse(options) as object), env: env() }))) >>> 0, (other) => other.open(options)),
+      call(
+        () => {
+          const found = env();
+          const asked = JSON.parse(options) as CoreOptions;
+          const said = isBrowser() ? withoutSecret(asked, found) : { ...asked, env: found };
+          return core.open(texts.first(JSON.stringify(said))) >>> 0;
+        },
+        (other) => other.open(options),
+      ),
     settings: (handle) => call(() => text(core.settings(handle)), (other) => other.settings(handle)),
     find: (publicKey) =>
       call(
