@@ -14,22 +14,24 @@ export class Scope {
     readonly spanId: string,
     /** Where it goes. */
     readonly destination: string,
-    /** False where it is not sent: sampled out, or of a client that is switched off. */
+    /** False where it is not sent: sampled out, of a client that is switched off, or refused. */
     readonly recorded: boolean,
     /** Trace-level attributes of the scope, as a record's beginning. */
     readonly propagated: string,
     /** Those of them that also leave the process as baggage, as a record's beginning. */
     readonly baggage: string,
+    /** There was no room for its trace when that began: it is counted as dropped, and so is what runs inside. */
+    readonly refused = false,
   ) {}
 
   /** The same with other trace-level attributes. */
   propagating(propagated: string, baggage: string): Scope {
-    return new Scope(this.client, this.observation, this.traceId, this.spanId, this.destination, this.recorded, propagated, baggage);
+    return new Scope(this.client, this.observation, this.traceId, this.spanId, this.destination, this.recorded, propagated, baggage, this.refused);
   }
 
   /** The same with another client. */
   using(client: Handle): Scope {
-    return new Scope(client, this.observation, this.traceId, this.spanId, this.destination, this.recorded, this.propagated, this.baggage);
+    return new Scope(client, this.observation, this.traceId, this.spanId, this.destination, this.recorded, this.propagated, this.baggage, this.refused);
   }
 }
 
