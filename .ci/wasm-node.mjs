@@ -4,6 +4,6 @@ import { readFileSync } from "node:fs";
 import { WASI } from "node:wasi";
 
 const [path, ...rest] = process.argv.slice(2);
-const wasi = new WASI({ version: "preview1", args: [path, ...rest], env: process.env, preopens: { ".": "." } });
+const wasi = new WASI({ version: "preview1", args: [path, ...rest], env: process.env });
 const module = new WebAssembly.Module(readFileSync(path));
 process.exitCode = wasi.start(new WebAssembly.Instance(module, wasi.getImportObject()));

@@ -84,13 +84,27 @@ pub fn keeps(handle: u32, trace_id: u32) -> bool {
     texts::with([trace_id], |[id]| session(|session| session.keeps(handle, id.unwrap_or_default())))
 }
 
-/// Hands an ended observation over. Whether a turn is wanted earlier than the last one said.
+/// Hands an ended observation over. 1: a turn is wanted earlier than the last one said; 2: there is no room for another
+/// trace; 3: both.
 #[wasm_bindgen]
 #[must_use]
-pub fn end(handle: u32, start: f64, end: f64, record: u32) -> bool {
+pub fn end(handle: u32, start: f64, end: f64, record: u32) -> u32 {
     let record = texts::with([record], |[record]| record.unwrap_or_default().to_owned());
-    session(|session| session.end(handle, start, end, record));
-    drive::rang()
+    let room = session(|session| session.end(handle, start, end, record));
+    u32::from(drive::rang()) | (u32::from(!room) << 1)
+}
+
+/// Whether there is room for another trace.
+#[wasm_bindgen(js_name = hasRoom)]
+#[must_use]
+pub fn has_room(handle: u32) -> bool {
+    session(|session| session.has_room(handle))
+}
+
+/// Counts observations for whose trace there was no room.
+#[wasm_bindgen]
+pub fn refused(handle: u32, count: u32) {
+    session(|session| session.refused(handle, count));
 }
 
 /// Counts observations that were given up.

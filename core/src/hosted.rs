@@ -18,6 +18,7 @@ use crate::transport::{Failure, FailureKind, Now, Outcome, Phase, Slot};
 /// caller's text, here, and compressed.
 pub const LIMITS: Limits = Limits {
     destination_bytes: 16 << 20,
+    borrowed_bytes: 0,
     process_bytes: 24 << 20,
     // A destination takes about 2 KB.
     max_destinations: 1024,

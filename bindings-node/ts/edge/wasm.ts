@@ -16,6 +16,8 @@ export interface Core {
   release(handle: number): void;
   keeps(handle: number, traceId: number): number;
   end(handle: number, start: number, end: number, record: number): number;
+  hasRoom(handle: number): number;
+  refused(handle: number, count: number): void;
   neverEnded(handle: number, count: number): void;
   maskFailed(handle: number): void;
   score(handle: number, score: number): number;
@@ -216,14 +218,17 @@ export function over(wheel: Wheel, env: () => Record<string, string>, broken: (e
     release: (handle) => call(() => core.release(handle), () => undefined),
     keeps: (handle, traceId) => call(() => core.keeps(handle, texts.first(traceId)) !== 0, () => false),
     end: (handle, start, end, record) => {
-      const wanted = call(() => core.end(handle, start, end, texts.first(record)) !== 0, () => false);
-      if (wanted) {
+      const said = call(() => core.end(handle, start, end, texts.first(record)), () => 0);
+      if ((said & 1) !== 0) {
         wheel.ring();
       }
       if (record.charCodeAt(0) !== 0x31) {
         wheel.rooted();
       }
+      return (said & 2) === 0;
     },
+    hasRoom: (handle) => call(() => core.hasRoom(handle) !== 0, () => true),
+    refused: (handle, count) => call(() => core.refused(handle, count), () => undefined),
     neverEnded: (handle, count) => call(() => core.neverEnded(handle, count), () => undefined),
     maskFailed: (handle) => call(() => core.maskFailed(handle), () => undefined),
     score: (handle, score) => {

@@ -78,7 +78,7 @@ fn what_is_traced_goes_out_in_one_request_when_somebody_flushes() {
     }
     hosted.turn();
     assert!(begun(&mut hosted).is_empty(), "it waits for company");
-    let (_, ticket) = client.begin_flush(std::time::Duration::from_secs(5), false).unwrap();
+    let (_, ticket) = client.begin_flush(Duration::from_secs(5), false).unwrap();
     assert!(hosted.rang());
     hosted.turn();
     let requests = begun(&mut hosted);
@@ -99,7 +99,7 @@ fn a_request_whose_host_is_gone_is_given_up_and_sent_again() {
     let mut hosted = hosted().lock().unwrap();
     let client = client("pk-gone");
     trace(&client, 1);
-    let (_, ticket) = client.begin_flush(std::time::Duration::from_secs(30), false).unwrap();
+    let (_, ticket) = client.begin_flush(Duration::from_secs(30), false).unwrap();
     hosted.turn();
     let first = begun(&mut hosted);
     assert_eq!((first.len(), hosted.in_flight()), (1, 1));
@@ -130,7 +130,7 @@ fn at_most_four_requests_are_under_way() {
     for client in &clients {
         trace(client, 1);
     }
-    let ticket = home().begin_flush(None, std::time::Duration::from_secs(5), false);
+    let ticket = home().begin_flush(None, Duration::from_secs(5), false);
     hosted.turn();
     let mut sent = 0;
     loop {
