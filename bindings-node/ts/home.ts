@@ -48,8 +48,10 @@ export interface Home {
   pause: number;
   /** Whether another copy's or our own span processor sends this span to that destination. */
   exported: ((destination: string, spanId: string) => boolean) | undefined;
-  /** Observations that have ended and wait for an asynchronous mask. */
-  held: Set<Held>;
+  /** Observations and spans that have ended and wait for an asynchronous mask. */
+  held: Set<Pick<Held, "client" | "settled" | "giveUp">>;
+  /** What `setLangfuseTracerProvider` was given. */
+  provider: unknown;
   /** The exit handlers are there. */
   watched: boolean;
   /** Counts what was handed over, and how much there was when a flush of everything last ran out of time. */
@@ -72,6 +74,7 @@ function made(): Home {
     pause: 0,
     exported: undefined,
     held: new Set(),
+    provider: undefined,
     watched: false,
     handed: 0,
     waited: -1,

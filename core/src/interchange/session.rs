@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::options::{Asked, Settings};
+use super::span::{self, Envelopes};
 use super::{answers, record, scope, score};
 use crate::admission::Fate;
 use crate::attr::{OBSERVATION_METADATA, TRACE_METADATA};
@@ -37,6 +38,7 @@ pub struct Session {
     open: Open,
     clients: Table<Client>,
     tickets: Table<Pending>,
+    envelopes: Envelopes,
 }
 
 /// What somebody waits for.
@@ -97,7 +99,7 @@ impl Session {
     /// An empty one.
     #[must_use]
     pub const fn new(home: Home, open: Open) -> Self {
-        Self { home, open, clients: Table::EMPTY, tickets: Table::EMPTY }
+        Self { home, open, clients: Table::EMPTY, tickets: Table::EMPTY, envelopes: Envelopes::EMPTY }
     }
 
     /// A handle on a client; see [`Asked`] for the options.
@@ -142,11 +144,31 @@ impl Session {
         self.clients.get(handle).zip(trace_id).is_none_or(|(client, id)| client.settings().sampler.keeps(id))
     }
 
-    /// Takes an ended observation; see [`record`].
+    /// Takes an ended observation; see [`record`]. False where there is no room for another trace; see [`Session::has_room`].
     #[inline]
-    pub fn end(&self, handle: u32, start: f64, end: f64, record: String) {
+    #[must_use]
+    pub fn end(&self, handle: u32, start: f64, end: f64, record: String) -> bool {
+        self.clients.get(handle).is_none_or(|client| client.take_record(record, nanos(start), nanos(end)))
+    }
+
+    /// Whether a trace that begins now will find room. Where it does not, its observations are counted by
+    /// [`Session::refused`] instead of being handed over.
+    #[must_use]
+    pub fn has_room(&self, handle: u32) -> bool {
+        self.clients.get(handle).is_none_or(Client::has_room)
+    }
+
+    /// Counts observations of traces for which there was no room when they began.
+    pub fn refused(&self, handle: u32, count: u32) {
         if let Some(client) = self.clients.get(handle) {
-            client.take_record(record, nanos(start), nanos(end));
+            (0..count).for_each(|_| client.count_refused());
+        }
+    }
+
+    /// Takes an ended span of other instrumentation; see [`span`].
+    pub fn span(&mut self, handle: u32, envelope: &str, propagated: &str, span: &str) {
+        if let Some(client) = self.clients.get(handle) {
+            span::take(client, &mut self.envelopes, envelope, propagated, span);
         }
     }
 
