@@ -317,6 +317,12 @@ export function content(value: unknown, room: number, of: Observation | null, fi
   return json(encode(value, room, of, field));
 }
 
+/** JSON as text. What a record leaves unescaped is escaped. */
+export function asJson(value: unknown, room: number): string {
+  const pieces = encode(value, room, null, "").split(END);
+  return pieces.map((part, at) => (at % 2 === 1 ? JSON.stringify(part) : part)).join("");
+}
+
 /** JSON as a record's value; a text comes without the quotes of JSON. */
 function json(encoded: string): string {
   // END text END, and nothing else, or a text that is escaped already: the encoder writes strings so, and no other value begins so.
@@ -337,7 +343,7 @@ export function text(value: string, room = MAX_TEXT): string {
 }
 
 /** One key of metadata: numbers and booleans stay what they are. An empty text for nothing. */
-export function scalar(value: unknown, room: number, of: Observation): string {
+export function scalar(value: unknown, room: number, of: Observation | null): string {
   switch (typeof value) {
     case "number":
       return Number.isFinite(value) ? `#${value}${END}` : `"${value}${END}`;

@@ -48,8 +48,12 @@ export interface Home {
   pause: number;
   /** Whether another copy's or our own span processor sends this span to that destination. */
   exported: ((destination: string, spanId: string) => boolean) | undefined;
-  /** Observations that have ended and wait for an asynchronous mask. */
-  held: Set<Held>;
+  /** What is nearer than our own context's store: the run of a framework whose code runs. */
+  nearer: ((store: Scope | undefined) => Scope | undefined) | undefined;
+  /** Observations and spans that have ended and wait for an asynchronous mask. */
+  held: Set<Pick<Held, "client" | "settled" | "giveUp">>;
+  /** What `setLangfuseTracerProvider` was given. */
+  provider: unknown;
   /** The exit handlers are there. */
   watched: boolean;
   /** Counts what was handed over, and how much there was when a flush of everything last ran out of time. */
@@ -71,7 +75,9 @@ function made(): Home {
     timer: undefined,
     pause: 0,
     exported: undefined,
+    nearer: undefined,
     held: new Set(),
+    provider: undefined,
     watched: false,
     handed: 0,
     waited: -1,

@@ -121,8 +121,8 @@ export function isThenable(value: unknown): value is PromiseLike<unknown> {
   return (typeof value === "object" || typeof value === "function") && value !== null && typeof (value as { then?: unknown }).then === "function";
 }
 
-/** The observations of a client that have ended and wait for its mask; all clients' without one. */
-export function waitingFor(client: Handle | null): Held[] {
+/** The observations and spans of a client that have ended and wait for its mask; all clients' without one. */
+export function waitingFor(client: Handle | null): Pick<Held, "client" | "settled" | "giveUp">[] {
   const all = [...home.held];
   return client === null ? all : all.filter((held) => held.client === client || held.client.destination === client.destination);
 }
