@@ -9,7 +9,7 @@ from bench import rounds
 from bench.node import process
 from bench.sink import Sink
 
-ROUNDS, SECONDS = 5, 6
+ROUNDS, SECONDS = 3, 4
 SERVICES = ("untraced", *process.LIBRARIES)
 PROMISED_MS = 1.0
 
