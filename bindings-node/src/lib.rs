@@ -73,11 +73,25 @@ pub fn keeps(handle: u32, trace_id: String) -> bool {
     session(|session| session.keeps(handle, &trace_id))
 }
 
-/// Hands an ended observation over.
+/// Hands an ended observation over; false where there is no room for another trace.
 #[napi(catch_unwind)]
+#[must_use]
 #[allow(clippy::needless_pass_by_value)] // moved into the queue
-pub fn end(handle: u32, start: f64, end: f64, record: Text) {
-    session(|session| session.end(handle, start, end, record.0));
+pub fn end(handle: u32, start: f64, end: f64, record: Text) -> bool {
+    session(|session| session.end(handle, start, end, record.0))
+}
+
+/// Whether a trace that begins now will find room.
+#[napi(catch_unwind)]
+#[must_use]
+pub fn has_room(handle: u32) -> bool {
+    session(|session| session.has_room(handle))
+}
+
+/// Counts observations of traces for which there was no room.
+#[napi(catch_unwind)]
+pub fn refused(handle: u32, count: u32) {
+    session(|session| session.refused(handle, count));
 }
 
 /// Hands an ended span of other instrumentation over.

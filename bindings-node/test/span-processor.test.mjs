@@ -267,6 +267,23 @@ test("a flush of a provider never rejects, whatever the server does", async () =
   assert.ok(told.length <= 2, told.join("\n"));
 });
 
+test("a burst in one tick: what is stored and what is counted as dropped are all of it", async () => {
+  const { tracer, processor, key } = processed();
+  const told = await lines(async () => {
+    const text = "x".repeat(1000);
+    for (let number = 0; number < 30_000; number += 1) {
+      tracer().startSpan("burst", { attributes: { number, text } }).end();
+    }
+    await processor.client.flush({ timeout: 20_000 });
+  });
+  const { observations } = t.stats().destinations.find((each) => each.public_key === key);
+  const dropped = Object.values(observations.dropped).reduce((sum, count) => sum + count, 0);
+  const stored = await server.waitFor(key, 30_000 - dropped);
+  assert.equal(stored + dropped, 30_000, JSON.stringify(observations));
+  assert.ok(stored >= 10_000, `${stored}`);
+  assert.equal(told.length > 0, dropped > 0, told.join());
+});
+
 test("spans that never end are forgotten", async () => {
   const { tracer, sent } = processed();
   for (let number = 0; number < 20_000; number += 1) {

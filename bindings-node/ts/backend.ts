@@ -36,11 +36,18 @@ export interface Backend {
   keeps(handle: number, traceId: string): boolean;
 
   /**
-   * Hands an ended observation over. Never waits.
+   * Hands an ended observation over. Never waits. False where there is no room for another trace: until `hasRoom` says otherwise
+   * those that begin are refused whole, so that what is kept is kept whole.
    *
    * @param record See `record.ts`.
    */
-  end(handle: number, start: number, end: number, record: string): void;
+  end(handle: number, start: number, end: number, record: string): boolean;
+
+  /** Whether a trace that begins now will find room. */
+  hasRoom(handle: number): boolean;
+
+  /** Counts observations of traces for which there was no room when they began. */
+  refused(handle: number, count: number): void;
 
   /**
    * Hands an ended span of other instrumentation over; what is none is counted as `encode_failed`. Never waits.

@@ -6,7 +6,7 @@ import { milliseconds, now } from "./clock.js";
 import { type Handle, root } from "./handle.js";
 import { context, home } from "./home.js";
 import { isSpanId, isTraceId, spanId as newSpanId, traceId as newTraceId } from "./ids.js";
-import { shown, tell } from "./log.js";
+import { expect, shown, tell } from "./log.js";
 import { type Observation, classes } from "./observation.js";
 import { type Around, around } from "./otel.js";
 import { SCOPE } from "./otelspan.js";
@@ -107,9 +107,18 @@ function start(
     }
   }
   const spanId = newSpanId();
-  const recorded =
+  let recorded =
     handle.enabled && !dropped && (handle.keepsAll || (origin === Origin.Child && scope.client === handle) || handle.keeps(traceId));
-  const own = new Scope(handle, null, traceId, spanId, handle.destination, recorded, propagated, metadata, baggage);
+  let refused = false;
+  if (recorded && origin !== Origin.Child && (handle.crowded || scope.refused)) {
+    refused = scope.refused && scope.traceId === traceId ? scope.destination === handle.destination : !handle.hasRoom();
+    if (refused) {
+      recorded = false;
+      handle.backend.refused(handle.id, 1);
+      expect();
+    }
+  }
+  const own = new Scope(handle, null, traceId, spanId, handle.destination, recorded, propagated, metadata, baggage, refused);
   let began: number | undefined;
   const startTime = options?.startTime;
   if (startTime !== undefined && startTime !== null) {

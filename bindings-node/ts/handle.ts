@@ -49,6 +49,8 @@ export class Handle {
   readonly media: boolean;
   /** Every trace is kept, so that nobody needs to be asked. */
   readonly keepsAll: boolean;
+  /** The last observation that ended found no room for another trace. */
+  crowded = false;
   /** The object that applications see: that of `getClient()`. */
   client: Client | undefined;
   private token: Token;
@@ -81,6 +83,12 @@ export class Handle {
     this.left -= 1;
     this.token.open.count += 1;
     return this.token;
+  }
+
+  /** Whether there is room for another trace, once there was none. */
+  hasRoom(): boolean {
+    this.crowded = !this.backend.hasRoom(this.id);
+    return !this.crowded;
   }
 
   /** Whether the client's sampling keeps a trace. */

@@ -159,7 +159,7 @@ export class Observation {
     }
     this.record = this.input = this.output = "";
     try {
-      handle.backend.end(handle.id, start, end < start ? start : end, record);
+      handle.crowded = !handle.backend.end(handle.id, start, end < start ? start : end, record);
     } catch (error) {
       tell(`an observation cannot be handed over: ${shown(String(error))}`);
     }

@@ -14,7 +14,7 @@ export class Scope {
     readonly spanId: string,
     /** Where it goes. */
     readonly destination: string,
-    /** False where it is not sent: sampled out, or of a client that is switched off. */
+    /** False where it is not sent: sampled out, of a client that is switched off, or refused. */
     readonly recorded: boolean,
     /** Trace-level attributes of the scope, as a record's beginning. */
     readonly propagated: string,
@@ -22,18 +22,20 @@ export class Scope {
     readonly metadata: Record<string, unknown> | null,
     /** Those of them that also leave the process as baggage, as a record's beginning. */
     readonly baggage: string,
+    /** There was no room for its trace when that began: it is counted as dropped, and so is what runs inside. */
+    readonly refused = false,
   ) {}
 
   /** The same with other trace-level attributes. */
   propagating(propagated: string, metadata: Record<string, unknown> | null, baggage: string): Scope {
-    const { client, observation, traceId, spanId, destination, recorded } = this;
-    return new Scope(client, observation, traceId, spanId, destination, recorded, propagated, metadata, baggage);
+    const { client, observation, traceId, spanId, destination, recorded, refused } = this;
+    return new Scope(client, observation, traceId, spanId, destination, recorded, propagated, metadata, baggage, refused);
   }
 
   /** The same with another client. */
   using(client: Handle): Scope {
-    const { observation, traceId, spanId, destination, recorded, propagated, metadata, baggage } = this;
-    return new Scope(client, observation, traceId, spanId, destination, recorded, propagated, metadata, baggage);
+    const { observation, traceId, spanId, destination, recorded, propagated, metadata, baggage, refused } = this;
+    return new Scope(client, observation, traceId, spanId, destination, recorded, propagated, metadata, baggage, refused);
   }
 }
 

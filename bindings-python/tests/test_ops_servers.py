@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 _COMMON = """
 import logging, os, time
@@ -232,8 +233,6 @@ def test_no_request_fails_while_a_worker_is_replaced_under_load(tmp_path: Path, 
 
 
 def _figures(port: int) -> dict[tuple[str, str | None], float]:
-    from prometheus_client.parser import text_string_to_metric_families
-
     families = text_string_to_metric_families(_get(port, "/metrics"))
     return {
         (sample.name, sample.labels.get("reason")): sample.value
@@ -259,6 +258,13 @@ def test_above_the_soft_limit_tracing_is_shed_and_nothing_else(tmp_path: Path, s
         above = _figures(port)
         assert above[share] == 0 and before[share] == 1
         assert above[submitted] == before[submitted] + 1 and shed not in above, "it was begun below the limit"
+        retained = {
+            sample.labels["route"]: sample.value / 1048576
+            for family in text_string_to_metric_families(_get(port, "/metrics"))
+            for sample in family.samples
+            if sample.name == "tracespool_http_route_retained_bytes"
+        }
+        assert 40 < retained["GET /some"] < 60 and retained["GET /some"] == max(retained.values()) and "GET /" in retained
         assert [_get(port, "/") for _ in range(5)] == [pid] * 5
         during = _figures(port)
         assert during[submitted] == above[submitted] + 5 and during[shed] == 5
@@ -304,8 +310,6 @@ def test_a_server_without_a_supervisor_finishes_and_ends(tmp_path: Path, source:
     ],
 )
 def test_health_and_metrics_are_served(tmp_path: Path, source: str, command: tuple[str, ...]) -> None:
-    from prometheus_client.parser import text_string_to_metric_families
-
     with _serving(tmp_path, source, *command) as (port, process):
         pid = _up(port, process)
         for _ in range(5):

@@ -40,6 +40,9 @@ pub const SCORE_FLUSH_AT: u32 = 500;
 pub const OBSERVATION_BYTES: usize = 9_000_000;
 /// Bytes waiting for one destination.
 pub const DESTINATION_BYTES: usize = 16 << 20;
+/// While less than half of the process's bytes are in use, a destination whose server answers may hold so large a part of
+/// them (one in so many): a burst of one tenant loses nothing for which nobody else needs the room.
+pub const BORROWED_PART: usize = 2;
 /// Bytes waiting in the process.
 pub const PROCESS_BYTES: usize = 64 << 20;
 /// Data older than this is given up as expired.
@@ -79,6 +82,8 @@ pub struct InFlight {
 pub struct Limits {
     /// Bytes waiting for one destination.
     pub destination_bytes: usize,
+    /// What that may grow to while the process has room; nothing where it is less. See [`BORROWED_PART`].
+    pub borrowed_bytes: usize,
     /// Bytes waiting in the process.
     pub process_bytes: usize,
     /// Destinations held.
@@ -95,6 +100,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             destination_bytes: DESTINATION_BYTES,
+            borrowed_bytes: 0,
             process_bytes: PROCESS_BYTES,
             max_destinations: MAX_DESTINATIONS,
             idle_ttl: IDLE_TTL,
@@ -110,12 +116,14 @@ impl Limits {
     #[must_use]
     pub fn from_env(env: &dyn Fn(&str) -> Option<String>, problems: &mut Vec<String>) -> Self {
         let mut limits = Self::default();
-        let bytes = |name, default, problems: &mut Vec<String>| {
-            number(env, name, 1_000_000.0, 1e12, problems).map_or(default, whole)
-        };
-        limits.process_bytes = bytes("TRACESPOOL_MAX_BYTES", limits.process_bytes, problems);
-        limits.destination_bytes =
-            bytes("TRACESPOOL_MAX_BYTES_PER_CLIENT", limits.destination_bytes, problems);
+        if let Some(bytes) = number(env, "TRACESPOOL_MAX_BYTES", 1_000_000.0, 1e12, problems) {
+            limits.process_bytes = whole(bytes);
+        }
+        // Whoever sets the bound means it.
+        match number(env, "TRACESPOOL_MAX_BYTES_PER_CLIENT", 1_000_000.0, 1e12, problems) {
+            Some(bytes) => limits.destination_bytes = whole(bytes),
+            None => limits.borrowed_bytes = limits.process_bytes / BORROWED_PART,
+        }
         if let Some(count) = number(env, "TRACESPOOL_MAX_CLIENTS", 1.0, 1e6, problems) {
             limits.max_destinations = whole(count);
         }

@@ -128,6 +128,12 @@ impl Destination {
         }
     }
 
+    /// With a budget that may grow to `most` bytes while the process has room.
+    pub(crate) fn growing_to(mut self, most: usize) -> Self {
+        self.budget.grow_to(most);
+        self
+    }
+
     /// With an envelope of its own.
     pub(crate) fn within(mut self, envelope: Option<Envelope>) -> Self {
         self.envelope = envelope;

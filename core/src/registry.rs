@@ -164,7 +164,8 @@ impl Process {
             self.shared.retired.clone(),
             now,
         );
-        let destination = Arc::new(destination.within(settings.envelope(&self.shared.envelope.load())));
+        let destination = destination.within(settings.envelope(&self.shared.envelope.load()));
+        let destination = Arc::new(destination.growing_to(limits.borrowed_bytes));
         registry.destinations.insert(
             settings.key,
             Held { destination: destination.clone(), settings: handle.clone(), asked: None },

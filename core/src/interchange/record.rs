@@ -22,7 +22,7 @@ use bytes::Bytes;
 
 use crate::admission::Fate;
 use crate::attr::{Field, Level, ObservationType};
-use crate::budget::reserve;
+use crate::budget::{has_room, reserve};
 use crate::client::{Bound, Client};
 use crate::config::ClientSettings;
 use crate::destination::Destination;
@@ -274,17 +274,31 @@ impl<'a> Rest<'a> {
 
 impl Client {
     /// Hands an observation over that its binding has kept as text until it ended. Never waits; nanoseconds since 1970.
-    /// What is no record is counted as `encode_failed`.
-    pub fn take_record(&self, record: String, start: u64, end: u64) {
-        if !self.enabled() {
-            return;
-        }
-        let Some(bound) = self.bound() else { return };
+    /// What is no record is counted as `encode_failed`. False where there is no room for another trace: whoever begins one asks
+    /// [`Client::has_room`] before, so that what is kept is kept whole.
+    pub fn take_record(&self, record: String, start: u64, end: u64) -> bool {
+        let Some(bound) = self.bound().filter(|_| self.enabled()) else { return true };
         bound.take_record(record, start, end);
+        bound.has_room()
+    }
+
+    /// Whether a trace that begins now will find room.
+    #[must_use]
+    pub fn has_room(&self) -> bool {
+        self.bound().is_none_or(|bound| bound.has_room())
+    }
+
+    /// Counts an observation of a trace for which there was no room when it began.
+    pub fn count_refused(&self) {
+        self.refuse_foreign(DropReason::QueueFull);
     }
 }
 
 impl Bound {
+    fn has_room(&self) -> bool {
+        has_room(&self.destination.budget, &self.process.shared.budget)
+    }
+
     fn take_record(&self, record: String, start: u64, end: u64) {
         let (process, destination) = (&self.process, &self.destination);
         let refuse = |reason| process.refuse(destination, Lane::Observations, reason, 0);

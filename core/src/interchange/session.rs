@@ -144,11 +144,24 @@ impl Session {
         self.clients.get(handle).zip(trace_id).is_none_or(|(client, id)| client.settings().sampler.keeps(id))
     }
 
-    /// Takes an ended observation; see [`record`].
+    /// Takes an ended observation; see [`record`]. False where there is no room for another trace; see [`Session::has_room`].
     #[inline]
-    pub fn end(&self, handle: u32, start: f64, end: f64, record: String) {
+    #[must_use]
+    pub fn end(&self, handle: u32, start: f64, end: f64, record: String) -> bool {
+        self.clients.get(handle).is_none_or(|client| client.take_record(record, nanos(start), nanos(end)))
+    }
+
+    /// Whether a trace that begins now will find room. Where it does not, its observations are counted by
+    /// [`Session::refused`] instead of being handed over.
+    #[must_use]
+    pub fn has_room(&self, handle: u32) -> bool {
+        self.clients.get(handle).is_none_or(Client::has_room)
+    }
+
+    /// Counts observations of traces for which there was no room when they began.
+    pub fn refused(&self, handle: u32, count: u32) {
         if let Some(client) = self.clients.get(handle) {
-            client.take_record(record, nanos(start), nanos(end));
+            (0..count).for_each(|_| client.count_refused());
         }
     }
 
