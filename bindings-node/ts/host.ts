@@ -12,7 +12,8 @@ export { AsyncLocalStorage };
 export const ERROR_MONITOR: string | symbol = errorMonitor;
 
 /** Loads a module when it is needed first: each costs milliseconds that an import of this package should not. */
-export const require = createRequire(import.meta.url);
+// A bundle of CommonJS has no `import.meta.url`, a module has no `__filename`.
+export const require = createRequire(typeof __filename === "string" ? __filename : import.meta.url);
 
 /** Whether this is the main thread's environment, not a worker's. */
 export function isMainThread(): boolean {
