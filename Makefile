@@ -60,8 +60,9 @@ test-core: ## the core: unit, scripted and property tests, and the example that 
 test-collector: ## the collector's own tests
 	@$(FAST) $(CARGO) test -q --release -p tracespool-collector
 
-test-wasm: ## the pipeline builds for wasm32-unknown-unknown
+test-wasm: ## the core builds for wasm32-unknown-unknown, and its tests pass as WebAssembly under Node
 	@.ci/wasm-check
+	@.ci/wasm-test
 
 test-python: build ## the Python package: stubs against the module, and its tests
 	@cd bindings-python && ../$(BIN)/python -m mypy.stubtest tracespool._native
@@ -196,3 +197,4 @@ Cargo.lock:
 	@$(CARGO) generate-lockfile
 
 include bindings-node/node.mk
+include bindings-node/edge.mk

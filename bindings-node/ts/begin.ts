@@ -4,13 +4,13 @@ import { Origin } from "./record.js";
 import type { Client } from "./client.js";
 import { milliseconds, now } from "./clock.js";
 import { type Handle, root } from "./handle.js";
-import { context, home } from "./home.js";
+import { home } from "./home.js";
 import { isSpanId, isTraceId, spanId as newSpanId, traceId as newTraceId } from "./ids.js";
 import { expect, shown, tell } from "./log.js";
 import { type Observation, classes } from "./observation.js";
 import { type Around, around } from "./otel.js";
 import { SCOPE } from "./otelspan.js";
-import { OUTSIDE, Scope } from "./scope.js";
+import { Scope, current } from "./scope.js";
 import { traceMetadata } from "./apply.js";
 import { word } from "./capture.js";
 import { withoutMetadata } from "./compact.js";
@@ -70,7 +70,7 @@ function start(
   options: StartOptions | undefined,
   below: Scope | undefined,
 ): Observation {
-  const store = context.getStore() ?? OUTSIDE;
+  const store = current();
   let scope = store;
   if (below !== undefined && below !== store) {
     // What is said of the trace here holds for it too, if it is the same trace.

@@ -1,6 +1,6 @@
 /** What stands behind `Client` objects: a handle of the core, its settings and what only JavaScript has. */
 import type { Backend, CoreOptions, Settings } from "./backend.js";
-import { unref, variable } from "./host.js";
+import { FinalizationRegistry, unref, variable } from "./host.js";
 import { home } from "./home.js";
 import { tell } from "./log.js";
 import { connect } from "./native.js";

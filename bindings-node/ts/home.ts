@@ -48,6 +48,8 @@ export interface Home {
   pause: number;
   /** Whether another copy's or our own span processor sends this span to that destination. */
   exported: ((destination: string, spanId: string) => boolean) | undefined;
+  /** What is nearer than our own context's store: the run of a framework whose code runs. */
+  nearer: ((store: Scope | undefined) => Scope | undefined) | undefined;
   /** Observations and spans that have ended and wait for an asynchronous mask. */
   held: Set<Pick<Held, "client" | "settled" | "giveUp">>;
   /** What `setLangfuseTracerProvider` was given. */
@@ -73,6 +75,7 @@ function made(): Home {
     timer: undefined,
     pause: 0,
     exported: undefined,
+    nearer: undefined,
     held: new Set(),
     provider: undefined,
     watched: false,

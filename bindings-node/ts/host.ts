@@ -8,6 +8,9 @@ import { createRequire } from "node:module";
 
 export { AsyncLocalStorage };
 
+/** Not every host has it. */
+export const { FinalizationRegistry } = globalThis;
+
 /** The name under which streams tell of errors to those who only watch. */
 export const ERROR_MONITOR: string | symbol = errorMonitor;
 
@@ -71,6 +74,13 @@ export function asText(content: Uint8Array): string | undefined {
   } catch {
     return undefined;
   }
+}
+
+/** A timer that does not keep the process alive. */
+export function later(callback: () => void, milliseconds: number): unknown {
+  const timer = setTimeout(callback, milliseconds);
+  unref(timer);
+  return timer;
 }
 
 /** Lets the process end although the timer is pending. */

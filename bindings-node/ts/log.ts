@@ -1,6 +1,6 @@
 /** Lines for the developer: through a logger that can be replaced, one of a kind a minute, never thrown. */
 import type { Notice } from "./backend.js";
-import { unref } from "./host.js";
+import { later } from "./host.js";
 import { type Drop, type Logger, home } from "./home.js";
 
 const AGAIN = 60_000;
@@ -140,8 +140,7 @@ export function expect(): void {
 }
 
 function arm(pause: number): void {
-  home.timer = setTimeout(look, pause);
-  unref(home.timer);
+  home.timer = later(look, pause);
 }
 
 function look(): void {

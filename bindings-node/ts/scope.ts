@@ -1,5 +1,5 @@
 /** Where code runs: what is current there. Scopes never change; entering something makes another one. */
-import { context } from "./home.js";
+import { context, home } from "./home.js";
 import type { Handle } from "./handle.js";
 import type { Observation } from "./observation.js";
 
@@ -43,5 +43,7 @@ export const OUTSIDE = new Scope(null, null, "", "", "", false, "", null, "");
 
 /** What is current here. */
 export function current(): Scope {
-  return context.getStore() ?? OUTSIDE;
+  const store = context.getStore();
+  const { nearer } = home;
+  return (nearer === undefined ? store : (nearer(store) ?? store)) ?? OUTSIDE;
 }

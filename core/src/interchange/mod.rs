@@ -5,6 +5,7 @@
 //! [`session::Session`] is all of it: the handles and tickets of one JavaScript environment.
 
 pub mod answers;
+mod members;
 pub mod options;
 pub mod record;
 pub mod scope;
