@@ -1,7 +1,7 @@
 // The handler for LangChain and LangGraph: the real packages, of several versions, against the fake model server and the real collector.
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
-import { before, describe, test } from "node:test";
+import { after, before, describe, test } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
 import { createRequire } from "node:module";
 
@@ -20,6 +20,7 @@ before(async () => {
   store = await collector();
   server = await openaiServer();
 });
+after(() => server.close());
 
 function said(row, name) {
   const value = row.attributes[`langfuse.observation.${name}`];

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { fileURLToPath } from "node:url";
-import { before, describe, test } from "node:test";
+import { after, before, describe, test } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
 
 import { observeOpenAI } from "tracespool/openai";
@@ -28,6 +28,7 @@ before(async () => {
   store = await collector();
   server = await openaiServer();
 });
+after(() => server.close());
 
 /** What an observation says under an attribute's key; JSON is read. */
 function said(row, name) {

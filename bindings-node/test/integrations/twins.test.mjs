@@ -1,7 +1,7 @@
 // The same programs with this package and with Langfuse's: every attribute of every observation is the same, or there is a reason.
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
-import { before, test } from "node:test";
+import { after, before, test } from "node:test";
 import { fileURLToPath } from "node:url";
 
 import { collector } from "../collector.mjs";
@@ -14,6 +14,7 @@ before(async () => {
   store = await collector();
   server = await openaiServer();
 });
+after(() => server.close());
 
 /** What a program has stored with a library, by the names from the root down. */
 async function stored(program, library) {
