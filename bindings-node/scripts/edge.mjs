@@ -1,4 +1,4 @@
-// Builds dist/edge: the same API over WebAssembly. `core.wasm` and its glue come from .ci/wasm-build; each entry initialises in the one
+// Builds dist/edge: the same API over WebAssembly. `core.wasm` comes from .ci/wasm-build; each entry initialises in the one
 // way that its host allows.
 import { copyFileSync, existsSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
@@ -44,5 +44,4 @@ for (const name of REPLACED) {
 }
 // Beside the entries, which are what asks for it.
 copyFileSync(module, join(dist, "edge", "core.wasm"));
-copyFileSync(join(home, "wasm", "tracespool_wasm.js"), join(dist, "edge", "glue.js"));
 writeFileSync(join(dist, "edge", "core.base64.js"), `export default "${readFileSync(module).toString("base64")}";\n`);

@@ -1,11 +1,21 @@
 /** What the entries begin with. */
-import { type InitOutput, initSync } from "./glue.js";
 import { take } from "./environment.js";
 import { type WaitUntil, settle } from "./life.js";
 import { bring } from "./native.js";
 import type { Core } from "./wasm.js";
 
 export { vercel } from "./life.js";
+
+/**
+ * What the module imports: a table of JavaScript objects that it never uses, for only numbers cross. wasm-bindgen's own glue tells modules
+ * from bytes by `instanceof`, which fails where a host compiles in another realm (Vercel, Next).
+ */
+const IMPORTS = { "./tracespool_wasm_bg.js": { __wbindgen_init_externref_table: () => undefined } };
+
+function compiled(module: WebAssembly.Module | BufferSource): WebAssembly.Module {
+  const bytes = ArrayBuffer.isView(module) || Object.prototype.toString.call(module) === "[object ArrayBuffer]";
+  return bytes ? new WebAssembly.Module(module as BufferSource) : (module as WebAssembly.Module);
+}
 
 export interface Start {
   /** Timers outlive the request that made them: Deno, Bun, Node, browsers. */
@@ -24,8 +34,5 @@ export interface Start {
 export function start(module: () => WebAssembly.Module | BufferSource, host: Start = {}): void {
   take(host.env);
   settle(host.timers === true, host.waitUntil);
-  bring(() => {
-    const made: InitOutput = initSync({ module: module() });
-    return made as unknown as Core;
-  });
+  bring(() => new WebAssembly.Instance(compiled(module()), IMPORTS).exports as unknown as Core);
 }
