@@ -54,6 +54,25 @@ test("in a browser a secret key records nothing, with one line", async () => {
   assert.equal((await server.counts(key)).observations, 0);
 });
 
+test("in a browser a public key scores, and nothing else", async () => {
+  const { key, stderr, status } = run(
+    `const { LANGFUSE_PUBLIC_KEY: publicKey, LANGFUSE_BASE_URL: baseUrl } = process.env;
+     Object.defineProperty(globalThis, "process", { value: undefined });
+     globalThis.document = {};
+     const t = await import("tracespool/wasm");
+     const client = new t.Client({ publicKey, baseUrl });
+     client.startObservation("o").end();
+     client.score({ name: "thumbs", value: 1, traceId: "0af7651916cd43dd8448eb211c80319c", comment: "nice" });
+     const report = await client.flush();
+     if (report.delivered !== 1) throw new Error(JSON.stringify(report));`,
+  );
+  assert.equal(status, 0, stderr);
+  assert.match(stderr, /in a browser only scores are sent/);
+  const [score, ...others] = await server.scores(key);
+  assert.deepEqual([score.name, others.length], ["thumbs", 0]);
+  assert.equal((await server.counts(key)).observations, 0);
+});
+
 test("an instance that traps becomes a client that records nothing, with one line", () => {
   const { stdout, stderr, status } = run(
     `import * as t from "tracespool/wasm";

@@ -6,8 +6,8 @@ import { dirname, join } from "node:path";
 import { before, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
-import { collector, freshKey } from "../../bindings-node/test/collector.mjs";
-import { PACKAGE } from "./host.mjs";
+import { collector, freshKey } from "../../../bindings-node/test/collector.mjs";
+import { PACKAGE } from "../host.mjs";
 
 const home = dirname(fileURLToPath(import.meta.url));
 let server;
@@ -21,7 +21,7 @@ test("Vercel's edge runtime", async () => {
   const { EdgeRuntime } = await import("edge-runtime");
   const key = freshKey();
   const made = await build({
-    entryPoints: [join(home, "workers", "light.js")],
+    entryPoints: [join(home, "..", "workers", "light.js")],
     bundle: true,
     format: "iife",
     conditions: ["edge-light", "worker", "browser"],
