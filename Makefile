@@ -33,7 +33,7 @@ PYTHON_SOURCES := pyproject.toml $(shell find bindings-python/python -name '*.py
 .PHONY: bench bench-hotpath bench-scopes bench-langchain bench-otel bench-clients bench-import bench-flush bench-tenants dist clean
 
 help: ## this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-16s %s\n", $$1, $$2 }'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-22s %s\n", $$1, $$2 }'
 
 demo: build ## the same service untraced, with tracespool and with the langfuse SDK: one table, one web page
 	@$(BIN)/python -m examples.demo --limit $(LIMIT)

@@ -33,6 +33,9 @@ const common = {
   target: "node20",
   packages: "external",
   legalComments: "none",
+  // Whoever loads it reads it all: names stay, for stack traces.
+  minifyWhitespace: true,
+  minifySyntax: true,
   logLevel: "warning",
   plugins: [shared],
 };

@@ -58,7 +58,9 @@ export class Observation {
   token: Token | null;
   /** @internal Masks that have not answered. */
   held: Held | null = null;
+  /** @internal */
   private facade: ObservationSpan | undefined;
+  /** @internal */
   private compactAbove = COMPACT_ABOVE;
 
   /** @internal Made by `startObservation` and its kin. */
@@ -138,7 +140,7 @@ export class Observation {
       tell(`end: ${shown(endTime)} is no point in time; now is used`);
       end = now();
     }
-    if (this.held !== null && this.held.pending > 0) {
+    if (this.held !== null && this.held.missing.size > 0) {
       this.held.ended(end);
     } else {
       this.give(end);

@@ -107,6 +107,15 @@ pub fn refused(handle: u32, count: u32) {
     session(|session| session.refused(handle, count));
 }
 
+/// Hands an ended span of other instrumentation over.
+#[wasm_bindgen]
+pub fn span(handle: u32, envelope: u32, propagated: u32, span: u32) {
+    texts::with([envelope, propagated, span], |[envelope, propagated, span]| {
+        let [envelope, propagated, span] = [envelope, propagated, span].map(Option::unwrap_or_default);
+        session(|session| session.span(handle, envelope, propagated, span));
+    });
+}
+
 /// Counts observations that were given up.
 #[wasm_bindgen(js_name = neverEnded)]
 pub fn never_ended(handle: u32, count: u32) {

@@ -19,6 +19,7 @@ export interface Core {
   end(handle: number, start: number, end: number, record: number): number;
   hasRoom(handle: number): number;
   refused(handle: number, count: number): void;
+  span(handle: number, envelope: number, propagated: number, span: number): void;
   neverEnded(handle: number, count: number): void;
   maskFailed(handle: number): void;
   score(handle: number, score: number): number;
@@ -235,6 +236,11 @@ export function over(wheel: Wheel, env: () => Record<string, string>, broken: (e
     },
     hasRoom: (handle) => call(() => core.hasRoom(handle) !== 0, () => true),
     refused: (handle, count) => call(() => core.refused(handle, count), () => undefined),
+    span: (handle, envelope, propagated, span) => {
+      call(() => core.span(handle, texts.first(envelope), texts.next(propagated), texts.next(span)), () => undefined);
+      wheel.ring();
+      wheel.rooted();
+    },
     neverEnded: (handle, count) => call(() => core.neverEnded(handle, count), () => undefined),
     maskFailed: (handle) => call(() => core.maskFailed(handle), () => undefined),
     score: (handle, score) => {

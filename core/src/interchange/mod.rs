@@ -11,3 +11,4 @@ pub mod record;
 pub mod scope;
 pub mod score;
 pub mod session;
+pub mod span;

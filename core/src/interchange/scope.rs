@@ -146,7 +146,7 @@ fn write_value(out: &mut String, value: &Propagation) {
 }
 
 /// What a record's beginning says; nothing where it is none.
-fn read(record: &str) -> Propagated {
+pub(super) fn read(record: &str) -> Propagated {
     let mut all = Propagated::default();
     let mut rest = Rest(record);
     let mut scratch = Vec::new();

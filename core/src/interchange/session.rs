@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::members::Members;
 use super::options::Settings;
+use super::span::{self, Envelopes};
 use super::{answers, options, record, scope, score};
 use crate::admission::Fate;
 use crate::attr::{OBSERVATION_METADATA, TRACE_METADATA};
@@ -36,6 +37,7 @@ pub struct Session {
     open: Open,
     clients: Table<Client>,
     tickets: Table<Pending>,
+    envelopes: Envelopes,
 }
 
 /// What somebody waits for.
@@ -96,7 +98,7 @@ impl Session {
     /// An empty one.
     #[must_use]
     pub const fn new(home: Home, open: Open) -> Self {
-        Self { home, open, clients: Table::EMPTY, tickets: Table::EMPTY }
+        Self { home, open, clients: Table::EMPTY, tickets: Table::EMPTY, envelopes: Envelopes::EMPTY }
     }
 
     /// A handle on a client; see [`options`] for what is asked.
@@ -158,6 +160,13 @@ impl Session {
     pub fn refused(&self, handle: u32, count: u32) {
         if let Some(client) = self.clients.get(handle) {
             (0..count).for_each(|_| client.count_refused());
+        }
+    }
+
+    /// Takes an ended span of other instrumentation; see [`span`].
+    pub fn span(&mut self, handle: u32, envelope: &str, propagated: &str, span: &str) {
+        if let Some(client) = self.clients.get(handle) {
+            span::take(client, &mut self.envelopes, envelope, propagated, span);
         }
     }
 
