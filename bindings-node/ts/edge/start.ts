@@ -20,6 +20,8 @@ function compiled(module: WebAssembly.Module | BufferSource): WebAssembly.Module
 export interface Start {
   /** Timers outlive the request that made them: Deno, Bun, Node, browsers. */
   timers?: boolean;
+  /** Instantiate now: where evaluating the script is not on a request's time. */
+  eager?: boolean;
   /** Where the current request's `waitUntil` is found. */
   waitUntil?: () => WaitUntil | undefined;
   /** Variables that are no `process.env`. */
@@ -34,5 +36,17 @@ export interface Start {
 export function start(module: () => WebAssembly.Module | BufferSource, host: Start = {}): void {
   take(host.env);
   settle(host.timers === true, host.waitUntil);
-  bring(() => new WebAssembly.Instance(compiled(module()), IMPORTS).exports as unknown as Core);
+  const instantiate = (): Core => new WebAssembly.Instance(compiled(module()), IMPORTS).exports as unknown as Core;
+  if (host.eager === true) {
+    try {
+      const core = instantiate();
+      // Its tables and its first allocations too.
+      core.fields();
+      bring(() => core);
+      return;
+    } catch {
+      // Told when something is traced.
+    }
+  }
+  bring(instantiate);
 }
