@@ -242,6 +242,7 @@ export function over(wheel: Wheel, env: () => Record<string, string>, broken: (e
       if (rang !== 0) {
         wheel.ring();
       }
+      wheel.rooted();
     },
     hasRoom: (handle) => call(() => core.hasRoom(handle) !== 0, () => true),
     refused: (handle, count) => call(() => core.refused(handle, count), () => undefined),
