@@ -284,6 +284,19 @@ test("a burst in one tick: what is stored and what is counted as dropped are all
   assert.equal(told.length > 0, dropped > 0, told.join());
 });
 
+test("long texts arrive whole, and too long ones cut with a mark", async () => {
+  const { tracer, sent } = processed();
+  for (const [name, size] of [["long", 200_000], ["too long", 12_000_000]]) {
+    tracer().startSpan(name, { attributes: { text: "é".repeat(size / 2), after: "kept" } }).end();
+  }
+  const found = await sent();
+  assert.equal(found.long.attributes.text, "é".repeat(100_000));
+  const cut = found["too long"].attributes;
+  assert.match(cut.text.slice(-60), /é\[truncated \d+ bytes\]$/);
+  assert.ok(Buffer.byteLength(cut.text) < 9_000_000);
+  assert.equal(cut.after, "kept");
+});
+
 test("spans of the older SDK, and what is no span", async () => {
   const { processor, sent, key } = processed();
   const ids = { traceId: "1".repeat(32), spanId: "2".repeat(16), traceFlags: 1 };
