@@ -1,5 +1,6 @@
 // Spans of OpenTelemetry's own SDK, and of the Vercel AI SDK, through the span processor.
 import assert from "node:assert/strict";
+import { createRequire } from "node:module";
 import { before, test } from "node:test";
 
 import { ROOT_CONTEXT, SpanKind, SpanStatusCode, TraceFlags, context, createTraceState, trace } from "@opentelemetry/api";
@@ -224,6 +225,17 @@ test("spans of one client go to no other, and sampling is by trace id", async ()
   provider.getTracer("ai").startSpan("sampled out").end();
   await client.flush();
   assert.deepEqual(await server.list(key), []);
+});
+
+test("a client of another copy is taken, and what is none is told", async () => {
+  const key = freshKey();
+  const { Client } = createRequire(import.meta.url)("tracespool");
+  const processor = new ours.TracespoolSpanProcessor(new Client({ publicKey: key, secretKey: "sk-very-secret", baseUrl: server.url }));
+  new NodeTracerProvider({ spanProcessors: [processor] }).getTracer("ai").startSpan("of another copy").end();
+  await processor.forceFlush();
+  assert.equal((await server.list(key)).length, 1);
+  const told = await lines(() => new ours.TracespoolSpanProcessor({ client: {}, publicKey: key, secretKey: "sk-very-secret", baseUrl: server.url, shouldExportSpan: 3 }));
+  assert.equal(told.length, 2, told.join("\n"));
 });
 
 test("baggage that says where the root is, and a remote parent", async () => {

@@ -424,6 +424,24 @@ mod tests {
     }
 
     #[test]
+    fn a_span_waits_as_text_and_what_begins_as_none_is_counted_at_once() {
+        let client = standing::client("pk-span-waits", home);
+        let mut envelopes = Envelopes::EMPTY;
+        let head = format!("{IDS}2001chat\u{1f}\u{1f}\u{1f}5\u{1f}7\u{1f}0\u{1f}0\u{1f}0\u{1f}");
+        let long = "x".repeat(ENCODED_LATER);
+        let envelope = "ai\u{1f}\u{1f}\u{1f}\u{1f}";
+        for span in [head.clone(), format!("{head}ak\u{1f}\"{long}\u{1f}")] {
+            take(&client, &mut envelopes, envelope, "", span);
+        }
+        for none in ["", "x", &head[..60], &format!("{head}z{long}")] {
+            take(&client, &mut envelopes, envelope, "", none.to_owned());
+        }
+        take(&client, &mut envelopes, "", "", head);
+        let tally = client.tally(Lane::Observations);
+        assert_eq!((tally.pending, tally.dropped[DropReason::EncodeFailed as usize]), (2, 5));
+    }
+
+    #[test]
     fn envelopes_are_made_once_and_are_bounded() {
         let mut envelopes = Envelopes::EMPTY;
         let text = "ai\u{1f}1\u{1f}\u{1f}\u{1f}rservice.name\u{1f}\"shop\u{1f}sa\u{1f}t";
