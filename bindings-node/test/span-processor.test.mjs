@@ -1,5 +1,6 @@
 // Spans of OpenTelemetry's own SDK, and of the Vercel AI SDK, through the span processor.
 import assert from "node:assert/strict";
+import { createRequire } from "node:module";
 import { before, test } from "node:test";
 
 import { ROOT_CONTEXT, SpanKind, SpanStatusCode, TraceFlags, context, createTraceState, trace } from "@opentelemetry/api";
@@ -226,6 +227,17 @@ test("spans of one client go to no other, and sampling is by trace id", async ()
   assert.deepEqual(await server.list(key), []);
 });
 
+test("a client of another copy is taken, and what is none is told", async () => {
+  const key = freshKey();
+  const { Client } = createRequire(import.meta.url)("tracespool");
+  const processor = new ours.TracespoolSpanProcessor(new Client({ publicKey: key, secretKey: "sk-very-secret", baseUrl: server.url }));
+  new NodeTracerProvider({ spanProcessors: [processor] }).getTracer("ai").startSpan("of another copy").end();
+  await processor.forceFlush();
+  assert.equal((await server.list(key)).length, 1);
+  const told = await lines(() => new ours.TracespoolSpanProcessor({ client: {}, publicKey: key, secretKey: "sk-very-secret", baseUrl: server.url, shouldExportSpan: 3 }));
+  assert.equal(told.length, 2, told.join("\n"));
+});
+
 test("baggage that says where the root is, and a remote parent", async () => {
   const { tracer, sent } = processed();
   const remote = { traceId: "c".repeat(32), spanId: "d".repeat(16), traceFlags: TraceFlags.SAMPLED, isRemote: true };
@@ -282,6 +294,19 @@ test("a burst in one tick: what is stored and what is counted as dropped are all
   assert.equal(stored + dropped, 30_000, JSON.stringify(observations));
   assert.ok(stored >= 10_000, `${stored}`);
   assert.equal(told.length > 0, dropped > 0, told.join());
+});
+
+test("long texts arrive whole, and too long ones cut with a mark", async () => {
+  const { tracer, sent } = processed();
+  for (const [name, size] of [["long", 200_000], ["too long", 12_000_000]]) {
+    tracer().startSpan(name, { attributes: { text: "é".repeat(size / 2), after: "kept" } }).end();
+  }
+  const found = await sent();
+  assert.equal(found.long.attributes.text, "é".repeat(100_000));
+  const cut = found["too long"].attributes;
+  assert.match(cut.text.slice(-60), /é\[truncated \d+ bytes\]$/);
+  assert.ok(Buffer.byteLength(cut.text) < 9_000_000);
+  assert.equal(cut.after, "kept");
 });
 
 test("spans of the older SDK, and what is no span", async () => {
