@@ -33,7 +33,7 @@ PYTHON_SOURCES := pyproject.toml $(shell find bindings-python/python -name '*.py
 .PHONY: bench bench-hotpath bench-scopes bench-langchain bench-otel bench-clients bench-import bench-flush bench-tenants dist clean
 
 help: ## this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-16s %s\n", $$1, $$2 }'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-22s %s\n", $$1, $$2 }'
 
 demo: build ## the same service untraced, with tracespool and with the langfuse SDK: one table, one web page
 	@$(BIN)/python -m examples.demo --limit $(LIMIT)
@@ -60,8 +60,9 @@ test-core: ## the core: unit, scripted and property tests, and the example that 
 test-collector: ## the collector's own tests
 	@$(FAST) $(CARGO) test -q --release -p tracespool-collector
 
-test-wasm: ## the pipeline builds for wasm32-unknown-unknown
+test-wasm: ## the core builds for wasm32-unknown-unknown, and its tests pass as WebAssembly under Node
 	@.ci/wasm-check
+	@.ci/wasm-test
 
 test-python: build ## the Python package: stubs against the module, and its tests
 	@cd bindings-python && ../$(BIN)/python -m mypy.stubtest tracespool._native
@@ -196,3 +197,4 @@ Cargo.lock:
 	@$(CARGO) generate-lockfile
 
 include bindings-node/node.mk
+include bindings-node/edge.mk

@@ -33,7 +33,7 @@ def main() -> int:
                 collector.faults(faults)
                 figures = process.run("bursts.mjs", library, key, name, base_url=collector.url)
                 collector.faults([])
-                stored[library] = look(collector, key) | {"said": figures["said"], "traced": figures["traced"]}
+                stored[library] = look(collector, key) | {"stats": figures["stats"]}
                 print(name, library, stored[library], file=sys.stderr)
             kept, remark = judge(name, count, stored["tracespool"])
             all_kept = all_kept and kept
@@ -43,8 +43,8 @@ def main() -> int:
         collector.stop()
     text = rounds.table(["observations stored", "tracespool", process.LANGFUSE, "promised"], rows)
     note = (
-        f"Traces of {PER_TRACE} observations whose root ends last; stored as counted in the collector's database, then compared with the "
-        "report of `shutdown()`: submitted = delivered + dropped, delivered = stored."
+        f"Traces of {PER_TRACE} observations whose root ends last; stored as counted in the collector's database, then compared with "
+        "`stats()`: submitted = delivered + dropped, delivered = stored."
     )
     rounds.publish("node-bursts", text, note, process.machine())
     return 0 if all_kept else 1
@@ -63,15 +63,13 @@ def look(collector: Collector, key: str) -> dict[str, Any]:
 
 
 def judge(name: str, count: int, ours: dict[str, Any]) -> tuple[bool, str]:
-    """Whether all is stored; where it cannot be, whether the report says so and what is stored is whole."""
-    report = ours["said"]
-    dropped = sum(report["dropped"].values()) if isinstance(report["dropped"], dict) else report["dropped"]
-    exact = report["delivered"] == ours["count"] and report["delivered"] + dropped == count and not report["pending"] and not report["unconfirmed"]
+    """Whether all is stored; where it cannot be, whether the counters say so and what is stored is whole."""
+    told = ours["stats"]["observations"]
+    exact = told["submitted"] == count == told["delivered"] + sum(told["dropped"].values()) and told["delivered"] == ours["count"]
     if name != "tick-2k":
         return exact and ours["count"] == count, "all"
-    # A root has a reserve: it may be stored where a step of its trace was refused, and is told as dropped.
     return exact and ours["bytes"] >= LEAST_BYTES and not ours["torn"], (
-        f"counts exact, {LEAST_BYTES // MIB} MiB or more ({ours['bytes'] / MIB:.1f}), whole traces ({ours['torn']} torn)"
+        f"counts {'exact' if exact else 'WRONG'}, {LEAST_BYTES // MIB} MiB or more ({ours['bytes'] / MIB:.1f}), whole traces ({ours['torn']:,} torn)"
     )
 
 

@@ -15,7 +15,7 @@ from examples.demo.collector import Collector
 
 FAULTS = ("hang", "drip", "reset", "refuse", "500")
 TRIALS, AT_ONCE = 10, 2
-PROMISED_S, PROMISED_EXIT_S, PROMISED_MS = 1.05, 0.1, 20
+PROMISED_S, PROMISED_EXIT_S, PROMISED_MS = 1.05, 0.3, 20
 
 
 def trial(collector: Collector, library: str, key: str, **settings: str) -> dict[str, Any]:

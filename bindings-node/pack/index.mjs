@@ -6,7 +6,7 @@
  * The binary is the one that `make build-node` or `make npm-pack` put into `node_modules`.
  */
 import { execFileSync } from "node:child_process";
-import { copyFileSync, cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { copyFileSync, cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { BINARY, MANIFEST, PLATFORMS, ROOT, host, write } from "./platform.mjs";
@@ -14,15 +14,18 @@ import { BINARY, MANIFEST, PLATFORMS, ROOT, host, write } from "./platform.mjs";
 const [out] = process.argv.slice(2);
 if (!out) throw new Error("where to: node pack/index.mjs OUT");
 
-/** What the package holds besides, and where it lies. */
-const FROM_ABOVE = { "LICENSE-APACHE": "LICENSE-APACHE", "LICENSE-MIT": "LICENSE-MIT", "README.md": "docs/node.md" };
+const LICENSES = ["LICENSE-APACHE", "LICENSE-MIT"];
+const REPOSITORY = "https://github.com/tracespool/tracespool";
 /** What only the sources need. */
 const LEFT_OUT = ["private", "scripts", "devDependencies"];
 
 function main(folder) {
   mkdirSync(folder);
   cpSync(join(ROOT, "dist"), join(folder, "dist"), { recursive: true });
-  for (const [name, path] of Object.entries(FROM_ABOVE)) copyFileSync(join(ROOT, "..", path), join(folder, name));
+  for (const name of LICENSES) copyFileSync(join(ROOT, "..", name), join(folder, name));
+  // Its neighbours are not in the package.
+  const page = readFileSync(join(ROOT, "..", "docs", "node.md"), "utf8");
+  writeFileSync(join(folder, "README.md"), page.replaceAll(/\]\((?=[\w-]+\.md)/g, `](${REPOSITORY}/blob/main/docs/`));
   const manifest = Object.fromEntries(Object.entries(MANIFEST).filter(([name]) => !LEFT_OUT.includes(name)));
   // Exactly this version: the binary and what calls it are one thing.
   manifest.optionalDependencies = Object.fromEntries(

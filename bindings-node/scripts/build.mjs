@@ -1,7 +1,7 @@
 // Builds dist/: types by the compiler, code by esbuild. `internal` is one file that holds everything; every other entry is thin and
 // takes what it needs from it, so that all entries of a format share one copy.
 import { execFileSync } from "node:child_process";
-import { copyFileSync, mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { copyFileSync, existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -33,6 +33,9 @@ const common = {
   target: "node20",
   packages: "external",
   legalComments: "none",
+  // Whoever loads it reads it all: names stay, for stack traces.
+  minifyWhitespace: true,
+  minifySyntax: true,
   logLevel: "warning",
   plugins: [shared],
 };
@@ -66,3 +69,8 @@ const declarations = (folder, under = "") => {
 };
 declarations(join(dist, "esm"));
 writeFileSync(join(dist, "cjs", "package.json"), '{ "type": "commonjs" }\n');
+
+// Where WebAssembly has been built, its entries too: `dist` is made anew as a whole.
+if (existsSync(join(home, "wasm", "core.wasm"))) {
+  await import("./edge.mjs");
+}

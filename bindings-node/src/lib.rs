@@ -94,6 +94,12 @@ pub fn refused(handle: u32, count: u32) {
     session(|session| session.refused(handle, count));
 }
 
+/// Hands an ended span of other instrumentation over.
+#[napi(catch_unwind)]
+pub fn span(handle: u32, envelope: String, propagated: String, span: String) {
+    session(|session| session.span(handle, &envelope, &propagated, &span));
+}
+
 /// Counts observations that were given up.
 #[napi(catch_unwind)]
 pub fn never_ended(handle: u32, count: u32) {

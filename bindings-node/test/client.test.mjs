@@ -150,6 +150,22 @@ test("what is dropped is told: by onDrop, by the logger, in stats", async () => 
   assert.ok(told.some((line) => line.includes("onDrop callback failed")), told.join("\n"));
 });
 
+test("the same trouble of many keys is one line", async () => {
+  const ended = await run(
+    `import { Client, stats } from "tracespool";
+     for (let at = 0; at < 50; at += 1) {
+       const client = new Client({ publicKey: "pk-" + at, secretKey: "sk-1", baseUrl: "http://127.0.0.1:9" });
+       client.startObservation("x").end();
+       await client.shutdown({ timeout: 0 });
+     }
+     stats();`,
+    {},
+  );
+  const told = ended.err.split("\n").filter((line) => line.includes("dropped: evicted"));
+  assert.equal(told.length, 2, ended.err);
+  assert.match(told[1], /\(4\d times\)/);
+});
+
 test("observations that are given up are counted", async () => {
   const key = freshKey();
   const ended = await run(

@@ -52,6 +52,13 @@ test("from CommonJS, and both kinds of module share what is current", async () =
   assert.equal(inner.parent, outer.span_id);
 });
 
+test("an exit handler of the application may trace yet", async () => {
+  const key = freshKey();
+  const ended = await run(`${WORK}process.on("exit", () => startObservation("last").end()); setTimeout(() => process.exit(), 10);`, { url: server.url, key });
+  assert.equal(ended.code, 0, ended.err);
+  assert.deepEqual(Object.keys(await server.observations(key)).sort(), ["first", "last", "second"]);
+});
+
 test("TRACESPOOL_ATEXIT=0 opts out", async () => {
   const key = freshKey();
   const ended = await run(`${WORK}process.exit(0);`, { url: server.url, key, env: { TRACESPOOL_ATEXIT: "0" } });
@@ -101,17 +108,26 @@ test("workers: their data survives their end, and the main thread's goodbye is t
   assert.deepEqual(Object.keys(await server.observations(key)).sort(), ["main", "worker 0", "worker 1", "worker 2"]);
 });
 
-test("a worker alone says goodbye itself", async () => {
-  const key = freshKey();
-  const source = `
-    import { Worker, isMainThread } from "node:worker_threads";
-    if (isMainThread) {
-      new Worker(new URL(import.meta.url));
-    } else {
-      const { startObservation } = await import("tracespool");
-      startObservation("alone").end();
-    }`;
-  const ended = await run(source, { url: server.url, key });
-  assert.equal(ended.code, 0, ended.err);
-  assert.deepEqual(Object.keys(await server.observations(key)), ["alone"]);
+test("workers alone: the last one sends what is pending, whichever way it ends", async () => {
+  for (const end of ["", "process.exit(0);", "setInterval(() => {}, 1000);"]) {
+    const key = freshKey();
+    const source = `
+      import { Worker, isMainThread, workerData } from "node:worker_threads";
+      if (isMainThread) {
+        for (const name of ["one", "two"]) {
+          const worker = new Worker(new URL(import.meta.url), { workerData: name });
+          await new Promise((resolve) => worker.once("message", resolve));
+          ${end.startsWith("setInterval") ? "await worker.terminate();" : 'await new Promise((resolve) => worker.once("exit", resolve));'}
+        }
+      } else {
+        const { startObservation } = await import("tracespool");
+        const { parentPort } = await import("node:worker_threads");
+        startObservation(workerData).end();
+        parentPort.postMessage("traced");
+        ${end}
+      }`;
+    const ended = await run(source, { url: server.url, key });
+    assert.equal(ended.code, 0, ended.err);
+    assert.deepEqual(Object.keys(await server.observations(key)).sort(), ["one", "two"], `${end} ${ended.err}`);
+  }
 });

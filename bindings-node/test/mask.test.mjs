@@ -18,6 +18,7 @@ const everything = async (client, work) => {
     t.startObservation("stream parent").end();
     work?.(m);
   });
+  t.propagateAttributes({ userId: "u", metadata: { trace: "secret 9" } }, () => client.startActiveObservation("scoped", () => t.propagateAttributes({ metadata: { inner: "secret 10" } }, () => t.startObservation("inner").end())));
   await assert.rejects(client.startActiveObservation("thrown", async () => { throw new Error("secret 5"); }));
   for await (const _ of client.observe(async function* stream() { yield { x: "secret 6" }; yield "secret 7"; })()) {
     // Consumed.
@@ -45,6 +46,11 @@ for (const [name, mask] of Object.entries({
     assert.match(found.thrown.status_message, /\*\*\* 5/);
     assert.equal(found.thrown.level, "ERROR");
     assert.equal(found.stream.output, '[{"x":"*** 6"},"*** 7"]');
+    for (const name of ["scoped", "inner"]) {
+      assert.equal(found[name].user, "u");
+      assert.equal(found[name].attributes["langfuse.trace.metadata.trace"], "*** 9");
+      assert.equal(found[name].attributes["langfuse.trace.metadata.inner"], "*** 10");
+    }
   });
 }
 
@@ -81,6 +87,18 @@ test("later answers do not overtake: the last one said stays", async () => {
   const { order } = await sent();
   assert.equal(order.output, "second");
   assert.deepEqual(order.metadata, { a: 2, b: 3 });
+});
+
+test("a mask may leave keys out", async () => {
+  for (const later of [false, true]) {
+    const mask = ({ data }) => (data?.secret === undefined ? data : { kept: data.kept });
+    const { client, sent } = fresh(server, { mask: later ? async (params) => mask(params) : mask });
+    const metadata = { kept: 1, secret: "x" };
+    client.use(() => t.propagateAttributes({ metadata }, () => t.startObservation("o", { metadata }).end()));
+    const { o } = await sent();
+    assert.deepEqual(o.metadata, { kept: 1 });
+    assert.deepEqual(Object.keys(o.attributes).filter((key) => key.startsWith("langfuse.trace.metadata")), ["langfuse.trace.metadata.kept"]);
+  }
 });
 
 test("a flush waits for masks, within its time; one that never answers costs the content", async () => {

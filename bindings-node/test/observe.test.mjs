@@ -226,6 +226,22 @@ test("web streams: consumed, cancelled, failed, not read ahead", async () => {
   assert.equal(found.broken.output, "c1 c2 c3 ");
 });
 
+test("a stream of bytes stays one", async () => {
+  const { client, sent } = fresh(server);
+  const traced = client.observe(() => new Response("some bytes").body, { name: "bytes" })();
+  const reader = traced.getReader({ mode: "byob" });
+  let text = "";
+  for (;;) {
+    const { done, value } = await reader.read(new Uint8Array(4));
+    text += new TextDecoder().decode(value ?? new Uint8Array(0));
+    if (done) break;
+  }
+  assert.equal(text, "some bytes");
+  assert.equal(await new Response(client.observe(() => new Response("whole").body, { name: "again" })()).text(), "whole");
+  const found = await sent();
+  assert.deepEqual([found.bytes.output, found.again.output], ["some bytes", "whole"]);
+});
+
 test("Node's streams: the same object, and nothing flows for our sake", async () => {
   const { client, sent } = fresh(server);
   const from = Readable.from(["a", "b", "c"]);

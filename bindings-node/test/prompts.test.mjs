@@ -63,6 +63,10 @@ test("the application's mustache stays as it is", async () => {
   assert.equal(mustache.render("{{x}}", { x: "<&>" }), "&lt;&amp;&gt;");
 });
 
+test("a prompt that the application makes itself", () => {
+  assert.equal(new t.TextPromptClient({ name: "own", version: 1, prompt: "{{#list}}<{{.}}>{{/list}}" }).compile({ list: ["a", "b"] }), "<a><b>");
+});
+
 test("one fetch however many wait, then none", async () => {
   const { client, key } = fresh(server);
   await client.prompt.create({ name: "shared", prompt: "x", labels: ["production"] });

@@ -5,7 +5,7 @@ import { type StartOptions, begin } from "./begin.js";
 import type { Client } from "./client.js";
 import { type Handle, backend } from "./handle.js";
 import { tell } from "./log.js";
-import type { Observation, ObservationOf } from "./observation.js";
+import type { LangfuseObservation, Observation, ObservationOf } from "./observation.js";
 import { around } from "./otel.js";
 import { current } from "./scope.js";
 
@@ -57,7 +57,7 @@ export function startActiveObservation<T extends LangfuseObservationType = "span
   return startActive(null, name, fn, options);
 }
 
-/** @internal The same on a client. */
+/** The same on a client. */
 export function startActive<R>(
   handle: Handle | null,
   name: string,
@@ -95,8 +95,8 @@ export function setActiveTraceAsPublic(): void {
 }
 
 /** The current observation, `undefined` outside of any. */
-export function getActiveObservation(): Observation | undefined {
-  return current().observation ?? undefined;
+export function getActiveObservation(): LangfuseObservation | undefined {
+  return (current().observation ?? undefined) as LangfuseObservation | undefined;
 }
 
 function ids(): { traceId: string; spanId: string } | undefined {

@@ -107,6 +107,19 @@ export function metadata(of: Observation, value: unknown): void {
   });
 }
 
+/** The trace's metadata as the client's mask lets it pass. */
+export function traceMetadata(of: Observation, value: Record<string, unknown>): void {
+  masked(of, value, (shownValue) => {
+    const failed = shownValue === MASK_FAILED;
+    for (const key of Object.keys(failed || isMapping(shownValue) ? value : {})) {
+      const said = scalar(failed ? MASK_FAILED : (shownValue as Record<string, unknown>)[key], room(of), of);
+      if (said !== "") {
+        of.add(Letter.traceMetadataKey, word(key) + END + said);
+      }
+    }
+  });
+}
+
 function isMapping(value: unknown): value is Record<string, unknown> {
   if (typeof value !== "object" || value === null) {
     return false;

@@ -27,7 +27,7 @@ export interface OpenAiUsage {
 
 /** Values are captured by the call that passes them: changing an object later changes nothing. A field that is set again replaces. */
 export type LangfuseSpanAttributes = {
-  /** Any value; text as it is, anything else as JSON (docs/node.md). */
+  /** Any value; text as it is, anything else as JSON (docs/node-values.md). */
   input?: unknown;
   output?: unknown;
   /** Top-level keys merge; numbers and booleans stay what they are. */

@@ -49,6 +49,14 @@ export interface Backend {
   /** Counts observations of traces for which there was no room when they began. */
   refused(handle: number, count: number): void;
 
+  /**
+   * Hands an ended span of other instrumentation over; what is none is counted as `encode_failed`. Never waits.
+   *
+   * @param envelope Its scope and resource, and `span` itself: as the core's `span.rs` defines them.
+   * @param propagated The `record` of the scope in which it started.
+   */
+  span(handle: number, envelope: string, propagated: string, span: string): void;
+
   /** Counts observations that were started and given up: their handles were collected before they ended. */
   neverEnded(handle: number, count: number): void;
 

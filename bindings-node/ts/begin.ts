@@ -11,7 +11,9 @@ import { type Observation, classes } from "./observation.js";
 import { type Around, around } from "./otel.js";
 import { SCOPE } from "./otelspan.js";
 import { Scope, current } from "./scope.js";
+import { traceMetadata } from "./apply.js";
 import { word } from "./capture.js";
+import { withoutMetadata } from "./compact.js";
 
 export interface StartOptions {
   /** What it is; `span` where it is not given. */
@@ -34,6 +36,7 @@ interface Place {
   /** Empty for none. */
   parentId: string;
   propagated: string;
+  metadata: Record<string, unknown> | null;
   baggage: string;
   dropped: boolean;
 }
@@ -71,7 +74,7 @@ function start(
   let scope = store;
   if (below !== undefined && below !== store) {
     // What is said of the trace here holds for it too, if it is the same trace.
-    scope = below.traceId === store.traceId ? below.propagating(store.propagated, store.baggage) : below;
+    scope = below.traceId === store.traceId ? below.propagating(store.propagated, store.metadata, store.baggage) : below;
   }
   const client = options?.client;
   const handle = client?.handle ?? given ?? scope.client ?? root();
@@ -84,12 +87,12 @@ function start(
   let origin: string;
   let traceId: string;
   let parentId = "";
-  let { propagated, baggage } = scope;
+  let { propagated, metadata, baggage } = scope;
   let dropped = false;
   const beside = below === undefined ? around() : null;
   if (beside !== null || options?.parentSpanContext !== undefined || options?.traceparent !== undefined) {
     const place = find(handle, scope, options, beside);
-    ({ origin, traceId, parentId, propagated, baggage, dropped } = place);
+    ({ origin, traceId, parentId, propagated, metadata, baggage, dropped } = place);
   } else if (scope.traceId === "") {
     origin = Origin.Root;
     traceId = newTraceId();
@@ -115,7 +118,7 @@ function start(
       expect();
     }
   }
-  const own = new Scope(handle, null, traceId, spanId, handle.destination, recorded, propagated, baggage, refused);
+  const own = new Scope(handle, null, traceId, spanId, handle.destination, recorded, propagated, metadata, baggage, refused);
   let began: number | undefined;
   const startTime = options?.startTime;
   if (startTime !== undefined && startTime !== null) {
@@ -127,6 +130,10 @@ function start(
   began ??= now();
   const head = recorded ? origin + traceId + spanId + parentId : "";
   const observation = new make(type, word(name), handle, own, head, began);
+  if (metadata !== null && handle.mask !== null && recorded) {
+    observation.record = withoutMetadata(propagated);
+    traceMetadata(observation, metadata);
+  }
   if (attributes !== undefined) {
     observation.take(attributes);
   }
@@ -149,7 +156,7 @@ function known(type: unknown): LangfuseObservationType {
 function find(handle: Handle, scope: Scope, options: StartOptions | undefined, beside: Around | null): Place {
   const here = beside?.carried !== undefined && scope.observation === null ? beside.carried : scope;
   const propagated = beside !== null && beside.baggage !== "" ? beside.baggage + here.propagated : here.propagated;
-  const place: Place = { origin: Origin.Root, traceId: "", parentId: "", propagated, baggage: here.baggage, dropped: false };
+  const place: Place = { origin: Origin.Root, traceId: "", parentId: "", propagated, metadata: here.metadata, baggage: here.baggage, dropped: false };
   const asked = asContext(handle, options);
   if (asked !== undefined) {
     const ours = asked[SCOPE] ?? (asked.spanId !== "" && asked.spanId === here.spanId ? here : undefined);

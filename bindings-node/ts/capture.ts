@@ -1,6 +1,6 @@
 /**
  * From any JavaScript value to the text of a record, in one pass, by the call that passes the value. What an object becomes follows
- * the table in docs/node.md. The application's code that runs on the way (getters, `toJSON`, iterators, proxies) may do anything;
+ * the table in docs/node-values.md. The application's code that runs on the way (getters, `toJSON`, iterators, proxies) may do anything;
  * where it throws the value becomes `<ClassName>`. No reference to the value is kept.
  */
 import { Contents, isPlace, mayBeUri, ofMedia } from "./contents.js";
@@ -11,9 +11,6 @@ import { END } from "./record.js";
 
 /** The most bytes that one value may take: servers refuse observations of more than 9 MB, and something is left for the rest of it. */
 export const MAX_TEXT = 8_900_000;
-
-/** The bytes of shorter texts are taken to be as many as their characters; the core cuts what becomes too large by that. */
-const COUNTED = 16 * 1024;
 
 /** Containers nest this deep at most; what lies deeper becomes `<Object>`, `<Array>` or `<ClassName>`. */
 const MAX_DEPTH = 20;
@@ -45,9 +42,12 @@ function keyText(key: string): string {
   return text;
 }
 
-/** How many bytes a text takes, about. */
-function sizeOf(text: string): number {
-  return text.length > COUNTED ? byteLength(text) : text.length;
+/**
+ * How many bytes a text takes where that may be more than there is room for, else its characters: counting reads the whole text. What
+ * becomes too large by that is cut by the core.
+ */
+function sizeOf(text: string, room: number): number {
+  return text.length * 3 > room ? byteLength(text) : text.length;
 }
 
 /** What is left of a text for which there is not enough room, and how much is gone. */
@@ -66,11 +66,9 @@ export class Encoder {
   encode(value: unknown, room: number, contents: Contents | null): string {
     this.room = room;
     this.work = MAX_WORK;
-    this.open.length = 0;
     this.contents = contents;
     const text = this.value(value, "");
     this.contents = null;
-    this.open.length = 0;
     return text;
   }
 
@@ -117,13 +115,10 @@ export class Encoder {
 
   private plain(text: string): string {
     let kept = text;
-    let size = text.length;
-    if (size > COUNTED || size > this.room) {
-      size = byteLength(text);
-      if (size > this.room) {
-        kept = cut(text, this.room);
-        size = this.room;
-      }
+    let size = sizeOf(text, this.room);
+    if (size > this.room) {
+      kept = cut(text, this.room);
+      size = this.room;
     }
     this.room -= size + 3;
     return kept.includes(END) ? JSON.stringify(kept) : END + kept + END;
@@ -135,6 +130,7 @@ export class Encoder {
     try {
       return this.container(value, place);
     } catch {
+      // Setting an array's length is slow, so it is done only here.
       this.open.length = depth;
       return this.placeholder(value);
     }
@@ -321,6 +317,12 @@ export function content(value: unknown, room: number, of: Observation | null, fi
   return json(encode(value, room, of, field));
 }
 
+/** JSON as text. What a record leaves unescaped is escaped. */
+export function asJson(value: unknown, room: number): string {
+  const pieces = encode(value, room, null, "").split(END);
+  return pieces.map((part, at) => (at % 2 === 1 ? JSON.stringify(part) : part)).join("");
+}
+
 /** JSON as a record's value; a text comes without the quotes of JSON. */
 function json(encoded: string): string {
   // END text END, and nothing else, or a text that is escaped already: the encoder writes strings so, and no other value begins so.
@@ -336,12 +338,12 @@ function json(encoded: string): string {
 
 /** Text as a record's value. */
 export function text(value: string, room = MAX_TEXT): string {
-  const kept = sizeOf(value) > room ? cut(value, room) : value;
+  const kept = sizeOf(value, room) > room ? cut(value, room) : value;
   return kept.includes(END) ? `'${JSON.stringify(kept)}${END}` : `"${kept}${END}`;
 }
 
 /** One key of metadata: numbers and booleans stay what they are. An empty text for nothing. */
-export function scalar(value: unknown, room: number, of: Observation): string {
+export function scalar(value: unknown, room: number, of: Observation | null): string {
   switch (typeof value) {
     case "number":
       return Number.isFinite(value) ? `#${value}${END}` : `"${value}${END}`;

@@ -135,19 +135,28 @@ function handleOf(options: ClientOptions): Handle {
 export class Client {
   /** @internal */
   readonly handle: Handle;
-  /** Scores: `client.score({ name, value, traceId })`, `client.score.create(...)`, `client.score.activeTrace(...)`. */
-  readonly score: ScoreManager;
-  /** Prompts: `await client.prompt.get("name")`. */
-  readonly prompt: PromptManager;
-  /** Stored media. */
-  readonly media: MediaManager;
+  private scores: ScoreManager | undefined;
+  private prompts: PromptManager | undefined;
+  private stored: MediaManager | undefined;
 
   constructor(options: ClientOptions = {}) {
     this.handle = attempt("a client's options", () => handleOf(options)) ?? resolve();
     this.handle.client ??= this;
-    this.score = scoreManager(this.handle, (limits) => this.flush(limits));
-    this.prompt = new PromptManager(this.handle);
-    this.media = new MediaManager(this.handle);
+  }
+
+  /** Scores: `client.score({ name, value, traceId })`, `client.score.create(...)`, `client.score.activeTrace(...)`. */
+  get score(): ScoreManager {
+    return (this.scores ??= scoreManager(this.handle, (limits) => this.flush(limits)));
+  }
+
+  /** Prompts: `await client.prompt.get("name")`. */
+  get prompt(): PromptManager {
+    return (this.prompts ??= new PromptManager(this.handle));
+  }
+
+  /** Stored media. */
+  get media(): MediaManager {
+    return (this.stored ??= new MediaManager(this.handle));
   }
 
   /** @internal The object that stands for a handle. */

@@ -32,6 +32,16 @@ function past(record: string, mark: string, from: number): number {
 
 /** The fields of a record without a head, each where it was set last. */
 export function compact(record: string): string {
+  return [...fields(record).values()].join("");
+}
+
+/** The same without the trace's metadata. */
+export function withoutMetadata(record: string): string {
+  return [...fields(record).values()].filter((field) => !field.startsWith(Letter.traceMetadataKey)).join("");
+}
+
+/** By letter, and key. */
+function fields(record: string): Map<string, string> {
   let at = 0;
   const found = new Map<string, string>();
   while (at < record.length) {
@@ -54,5 +64,5 @@ export function compact(record: string): string {
       found.set(name, record.slice(from, at));
     }
   }
-  return [...found.values()].join("");
+  return found;
 }

@@ -20,6 +20,7 @@ export function watchExit(): void {
   home.watched = true;
   process.on("beforeExit", beforeExit);
   process.on("exit", atExit);
+  process.on("newListener", later);
   const signals = variable("TRACESPOOL_SIGTERM");
   if (signals === "1" || signals === "true") {
     exitOnSignals("SIGTERM");
@@ -48,11 +49,28 @@ function remaining(): number {
   return Math.max(0, home.goodbye - now);
 }
 
+let moving = false;
+
+/** Handlers of the application may trace yet: ours is to be the last. */
+function later(event: string | symbol, listener: unknown): void {
+  if (event === "exit" && listener !== atExit && !moving) {
+    moving = true;
+    process.nextTick(() => {
+      process.removeListener("exit", atExit);
+      process.on("exit", atExit);
+      moving = false;
+    });
+  }
+}
+
 function atExit(): void {
   goodbye();
 }
 
-/** Sends what every client has pending, and waits; never longer than what is left of the goodbye's time. */
+/**
+ * Sends what every client has pending, and waits; never longer than what is left of the goodbye's time. Not in a worker: the main thread
+ * does it for all, and where that has not loaded the core, the end of the last worker that has sends what is pending.
+ */
 export function goodbye(): void {
   const { backend } = home;
   if (backend === undefined) {
@@ -60,7 +78,7 @@ export function goodbye(): void {
   }
   try {
     giveUpMasks();
-    if (isMainThread || !backend.hasMain()) {
+    if (isMainThread()) {
       const limit = home.waited === home.handed ? SHORT_GOODBYE : GOODBYE;
       const text = backend.goodbye(Math.min(limit, remaining()));
       deliver(true);
@@ -84,7 +102,7 @@ export function goodbye(): void {
  * @returns A function that takes the handlers away again.
  */
 export function exitOnSignals(...signals: NodeJS.Signals[]): () => void {
-  if (!isMainThread) {
+  if (!isMainThread()) {
     return () => undefined;
   }
   const handlers = (signals.length > 0 ? signals : (["SIGTERM", "SIGINT"] as const)).map((signal) => {

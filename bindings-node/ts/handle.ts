@@ -1,6 +1,6 @@
 /** What stands behind `Client` objects: a handle of the core, its settings and what only JavaScript has. */
 import type { Backend, CoreOptions, Settings } from "./backend.js";
-import { variable } from "./host.js";
+import { FinalizationRegistry, unref, variable } from "./host.js";
 import { home } from "./home.js";
 import { tell } from "./log.js";
 import { connect } from "./native.js";
@@ -103,9 +103,24 @@ const given = new FinalizationRegistry<Open>((open) => {
   }
 });
 
+/** Handles that nobody holds any more. They are given back a little later: what is told of their observations counts for them yet. */
+let gone: number[] = [];
+const RELEASED_AFTER = 1000;
+
 const released = new FinalizationRegistry<number>((handle) => {
-  home.backend?.release(handle);
+  gone.push(handle);
+  if (gone.length === 1) {
+    unref(setTimeout(release, RELEASED_AFTER));
+  }
 });
+
+function release(): void {
+  const handles = gone;
+  gone = [];
+  for (const handle of handles) {
+    home.backend?.release(handle);
+  }
+}
 
 /** The core, loaded when something needs it first. */
 export function backend(): Backend {
@@ -199,6 +214,9 @@ export function resolve(publicKey?: string): Handle {
 
 /** The same outside of any observation. */
 export function root(publicKey?: string): Handle {
+  if (backend().kind === "none") {
+    return nobody();
+  }
   const named = variable("LANGFUSE_PUBLIC_KEY");
   const wanted = publicKey ?? named;
   let found = wanted === undefined ? undefined : latest(wanted);

@@ -40,6 +40,8 @@ export interface Home {
   onDrop: Set<(drop: Drop) => unknown>;
   /** When each sentence was told last, so that none is told more than once a minute. */
   told: Map<string, number>;
+  /** What the core had to say: how often since it was said last, and when that was (milliseconds of the monotonic clock). */
+  lines: Map<string, { kind: string; count: number; told: number }>;
   /** The timer that looks for notices. */
   timer: unknown;
   /** How long it waits next, in milliseconds; 0 where something has happened since it looked. */
@@ -48,8 +50,10 @@ export interface Home {
   exported: ((destination: string, spanId: string) => boolean) | undefined;
   /** What is nearer than our own context's store: the run of a framework whose code runs. */
   nearer: ((store: Scope | undefined) => Scope | undefined) | undefined;
-  /** Observations that have ended and wait for an asynchronous mask. */
-  held: Set<Held>;
+  /** Observations and spans that have ended and wait for an asynchronous mask. */
+  held: Set<Pick<Held, "client" | "settled" | "giveUp">>;
+  /** What `setLangfuseTracerProvider` was given. */
+  provider: unknown;
   /** The exit handlers are there. */
   watched: boolean;
   /** Counts what was handed over, and how much there was when a flush of everything last ran out of time. */
@@ -67,11 +71,13 @@ function made(): Home {
     logger: undefined,
     onDrop: new Set(),
     told: new Map(),
+    lines: new Map(),
     timer: undefined,
     pause: 0,
     exported: undefined,
     nearer: undefined,
     held: new Set(),
+    provider: undefined,
     watched: false,
     handed: 0,
     waited: -1,

@@ -3,21 +3,42 @@
  */
 import { AsyncLocalStorage } from "node:async_hooks";
 import { Buffer } from "node:buffer";
-import { randomFillSync } from "node:crypto";
 import { errorMonitor } from "node:events";
-import { isMainThread } from "node:worker_threads";
+import { createRequire } from "node:module";
 
-export { AsyncLocalStorage, isMainThread };
+export { AsyncLocalStorage };
+
+/** Not every host has it. */
+export const { FinalizationRegistry } = globalThis;
 
 /** The name under which streams tell of errors to those who only watch. */
 export const ERROR_MONITOR: string | symbol = errorMonitor;
 
-const bytes = Buffer.allocUnsafeSlow(4096);
+/** Loads a module when it is needed first: each costs milliseconds that an import of this package should not. */
+// A bundle of CommonJS has no `import.meta.url`, a module has no `__filename`.
+export const require = createRequire(typeof __filename === "string" ? __filename : import.meta.url);
+
+/** Whether this is the main thread's environment, not a worker's. */
+export function isMainThread(): boolean {
+  return (require("node:worker_threads") as typeof import("node:worker_threads")).isMainThread;
+}
+
+function crypto(): typeof import("node:crypto") {
+  return require("node:crypto") as typeof import("node:crypto");
+}
+
+let bytes: Buffer | undefined;
 
 /** Random bytes as lower-case hexadecimal digits, 8,192 of them. */
 export function randomDigits(): string {
-  randomFillSync(bytes);
+  bytes ??= Buffer.allocUnsafeSlow(4096);
+  crypto().randomFillSync(bytes);
   return bytes.toString("hex");
+}
+
+/** Base64 of the SHA-256 of a content. */
+export function sha256(content: Uint8Array): string {
+  return crypto().createHash("sha256").update(content).digest("base64");
 }
 
 /** An environment variable without white space around it; `undefined` where it is empty. */
@@ -53,6 +74,13 @@ export function asText(content: Uint8Array): string | undefined {
   } catch {
     return undefined;
   }
+}
+
+/** A timer that does not keep the process alive. */
+export function later(callback: () => void, milliseconds: number): unknown {
+  const timer = setTimeout(callback, milliseconds);
+  unref(timer);
+  return timer;
 }
 
 /** Lets the process end although the timer is pending. */

@@ -1,6 +1,6 @@
 /** Lines for the developer: through a logger that can be replaced, one of a kind a minute, never thrown. */
 import type { Notice } from "./backend.js";
-import { unref } from "./host.js";
+import { later } from "./host.js";
 import { type Drop, type Logger, home } from "./home.js";
 
 const AGAIN = 60_000;
@@ -82,13 +82,29 @@ export function onDrop(callback: (drop: Drop) => unknown): () => void {
 
 /** Hands on what the core has to say. */
 export function deliver(all = false): void {
-  const text = home.backend?.notices(all);
-  if (!text) {
-    return;
-  }
+  attempt("what the core has to say", () => {
+    const text = home.backend?.notices(all);
+    if (text) {
+      take(text);
+    }
+    if (home.lines.size > 0) {
+      sayLines(all);
+    }
+  });
+}
+
+function take(text: string): void {
   for (const notice of JSON.parse(text) as Notice[]) {
-    const again = notice.count > 1 ? ` (${notice.count} times)` : "";
-    say(notice.kind === "panic" ? "error" : "warn", notice.message + again);
+    // The core tells a line of each kind for each key a minute; with a thousand keys that is a thousand lines.
+    const line = home.lines.get(notice.message);
+    if (line === undefined) {
+      if (home.lines.size >= MOST_SENTENCES) {
+        home.lines.clear();
+      }
+      home.lines.set(notice.message, { kind: notice.kind, count: notice.count, told: -AGAIN });
+    } else {
+      line.count += notice.count;
+    }
     if (notice.kind === "dropped") {
       const drop = { lane: notice.lane ?? "observations", reason: notice.reason ?? "", count: notice.count, publicKey: notice.public_key };
       for (const callback of home.onDrop) {
@@ -98,6 +114,18 @@ export function deliver(all = false): void {
           say("warn", `an onDrop callback failed: ${String(error)}`);
         }
       }
+    }
+  }
+}
+
+/** Says the lines that have not been said for a minute; all that there are where the process ends. */
+function sayLines(all: boolean): void {
+  const now = performance.now();
+  for (const [message, line] of home.lines) {
+    if (line.count > 0 && (all || now - line.told >= AGAIN)) {
+      say(line.kind === "panic" ? "error" : "warn", line.count > 1 ? `${message} (${line.count} times)` : message);
+      line.told = now;
+      line.count = 0;
     }
   }
 }
@@ -112,8 +140,7 @@ export function expect(): void {
 }
 
 function arm(pause: number): void {
-  home.timer = setTimeout(look, pause);
-  unref(home.timer);
+  home.timer = later(look, pause);
 }
 
 function look(): void {

@@ -3,8 +3,10 @@
  * for 30 seconds at most, and 10,000 observations at most; beyond, and where a mask fails, the content is dropped, which is counted, and
  * the rest of the observation is sent.
  */
+import type { Handle } from "./handle.js";
 import { unref } from "./host.js";
 import { home } from "./home.js";
+import { shown, tell } from "./log.js";
 import type { Observation } from "./observation.js";
 
 /** What stands in for content whose mask failed: Langfuse's own words. */
@@ -15,7 +17,8 @@ const MOST_HELD = 10_000;
 
 /** Of an observation: masks that have not answered yet. */
 export class Held {
-  pending = 0;
+  /** Where their answers go. */
+  readonly missing = new Set<(value: unknown) => void>();
   /** When all that was asked so far is put, in the order in which it was asked. */
   settled: Promise<unknown> = Promise.resolve();
   /** When it ended (milliseconds since 1970); 0 while it is open. */
@@ -25,35 +28,39 @@ export class Held {
 
   constructor(private readonly of: Observation) {}
 
-  get client(): Observation["handle"] {
+  get client(): Handle {
     return this.of.handle;
   }
 
   wait(answer: PromiseLike<unknown>, put: (value: unknown) => void): void {
-    const fail = (): void => {
-      if (!this.over) {
-        this.of.handle.backend.maskFailed(this.of.handle.id);
-      }
-    };
-    // What is there if nobody ever answers.
-    put(MASK_FAILED);
-    this.pending += 1;
+    this.missing.add(put);
     const before = this.settled;
     this.settled = (async () => {
+      let value: unknown;
+      let failed = false;
       try {
-        const value = await answer;
-        await before;
-        if (!this.over) {
+        value = await answer;
+      } catch {
+        failed = true;
+      }
+      await before;
+      if (!this.over && this.missing.delete(put)) {
+        if (failed) {
+          this.fail(put);
+        } else {
           put(value);
         }
-      } catch {
-        fail();
+        if (this.missing.size === 0 && this.end !== 0) {
+          this.give();
+        }
       }
-      this.pending -= 1;
-      if (this.pending === 0 && this.end !== 0) {
-        this.give();
-      }
-    })();
+    })().catch((error: unknown) => tell(`what a mask answered cannot be read: ${shown(String(error))}`));
+  }
+
+  private fail(put: (value: unknown) => void): void {
+    const { backend, id } = this.of.handle;
+    backend.maskFailed(id);
+    put(MASK_FAILED);
   }
 
   /** The observation has ended, but its content is not there yet. */
@@ -73,9 +80,10 @@ export class Held {
     if (this.over) {
       return;
     }
-    for (let missing = this.pending; missing > 0; missing -= 1) {
-      this.of.handle.backend.maskFailed(this.of.handle.id);
+    for (const put of this.missing) {
+      this.fail(put);
     }
+    this.missing.clear();
     this.give();
   }
 
@@ -96,7 +104,7 @@ export function masked(of: Observation, data: unknown, put: (value: unknown) => 
   let answer: unknown;
   try {
     answer = mask === null ? data : mask({ data });
-    if (!isThenable(answer) && (of.held === null || of.held.pending === 0)) {
+    if (!isThenable(answer) && (of.held === null || of.held.missing.size === 0)) {
       put(answer);
       return;
     }
@@ -113,14 +121,14 @@ export function isThenable(value: unknown): value is PromiseLike<unknown> {
   return (typeof value === "object" || typeof value === "function") && value !== null && typeof (value as { then?: unknown }).then === "function";
 }
 
-/** The observations of a client that have ended and wait for its mask; all clients' without one. */
-export function waitingFor(client: Held["client"] | null): Held[] {
+/** The observations and spans of a client that have ended and wait for its mask; all clients' without one. */
+export function waitingFor(client: Handle | null): Pick<Held, "client" | "settled" | "giveUp">[] {
   const all = [...home.held];
   return client === null ? all : all.filter((held) => held.client === client || held.client.destination === client.destination);
 }
 
 /** Waits until they are masked, at most so many milliseconds. */
-export async function settleMasks(client: Held["client"] | null, timeout: number): Promise<void> {
+export async function settleMasks(client: Handle | null, timeout: number): Promise<void> {
   const waiting = waitingFor(client).map((held) => held.settled);
   if (waiting.length > 0 && timeout > 0) {
     let timer: NodeJS.Timeout | undefined;

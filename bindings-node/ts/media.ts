@@ -2,10 +2,8 @@
  * Media in values: pictures, sound, documents. Base64 in a message is found by itself; `LangfuseMedia` wraps what is not base64, or stands
  * at an unusual place. What goes into the trace is a reference; the content is uploaded apart from it, once for each client.
  */
-import { createHash } from "node:crypto";
-
 import type { Handle } from "./handle.js";
-import { base64, fromBase64 } from "./host.js";
+import { base64, fromBase64, sha256 } from "./host.js";
 import { MEDIA } from "./kinds.js";
 import { attempt, shown, tell } from "./log.js";
 import { arrival } from "./tickets.js";
@@ -50,7 +48,7 @@ export class LangfuseMedia {
     if (this.contentBytes === undefined || this.contentBytes.length === 0) {
       return undefined;
     }
-    return (this.hash ??= createHash("sha256").update(this.contentBytes).digest("base64"));
+    return (this.hash ??= sha256(this.contentBytes));
   }
 
   private id(): string | undefined {

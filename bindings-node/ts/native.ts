@@ -1,8 +1,6 @@
 /** Finds and loads the native module. */
-import { createRequire } from "node:module";
-
 import type { Backend } from "./backend.js";
-import { isMainThread } from "./host.js";
+import { isMainThread, require } from "./host.js";
 import { none } from "./none.js";
 
 type Binding = Omit<Backend, "kind">;
@@ -11,7 +9,7 @@ type Binding = Omit<Backend, "kind">;
  * The packages that hold a binary, by host, in the order in which they are tried. Written out one by one, so that bundlers and tracers
  * of files find them.
  */
-function candidates(require: NodeJS.Require): (() => unknown)[] {
+function candidates(): (() => unknown)[] {
   switch (`${process.platform} ${process.arch}`) {
     case "linux x64":
       return [() => require("@tracespool/linux-x64-gnu"), () => require("@tracespool/linux-x64-musl")];
@@ -31,9 +29,8 @@ function candidates(require: NodeJS.Require): (() => unknown)[] {
 }
 
 function load(): Binding {
-  const require = createRequire(import.meta.url);
   let first: unknown = new Error("there is no package for this platform");
-  for (const [at, candidate] of candidates(require).entries()) {
+  for (const [at, candidate] of candidates().entries()) {
     try {
       return candidate() as Binding;
     } catch (error) {
@@ -50,7 +47,7 @@ function load(): Binding {
 export function connect(): Backend {
   try {
     const binding = load();
-    binding.enter(isMainThread);
+    binding.enter(isMainThread());
     return { ...binding, kind: "native" };
   } catch (error) {
     const reason = error instanceof Error ? error.message.split("\n")[0] : String(error);

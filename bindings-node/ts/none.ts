@@ -41,6 +41,7 @@ export function none(reason: string): Backend {
     end: () => true,
     hasRoom: () => true,
     refused: () => undefined,
+    span: () => undefined,
     neverEnded: () => undefined,
     maskFailed: () => undefined,
     score: () => null,

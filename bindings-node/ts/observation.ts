@@ -56,10 +56,13 @@ export class Observation {
   readonly start: number;
   /** @internal `null` once it has ended, and from the start for one that records nothing. */
   token: Token | null;
+  // On the prototype until they are needed: most observations never do.
   /** @internal Masks that have not answered. */
-  held: Held | null = null;
-  private facade: ObservationSpan | undefined;
-  private compactAbove = COMPACT_ABOVE;
+  declare held: Held | null;
+  /** @internal */
+  declare private facade: ObservationSpan | undefined;
+  /** @internal */
+  declare private compactAbove: number;
 
   /** @internal Made by `startObservation` and its kin. */
   constructor(type: LangfuseObservationType, name: string, handle: Handle, scope: Scope, head: string, start: number) {
@@ -138,7 +141,7 @@ export class Observation {
       tell(`end: ${shown(endTime)} is no point in time; now is used`);
       end = now();
     }
-    if (this.held !== null && this.held.pending > 0) {
+    if (this.held !== null && this.held.missing.size > 0) {
       this.held.ended(end);
     } else {
       this.give(end);
@@ -148,7 +151,7 @@ export class Observation {
   /** @internal Hands it over. */
   give(end: number): void {
     const { handle, start } = this;
-    let record = `${this.head}${this.type}${END}${this.name}${END}${this.record}`;
+    let record = this.head + this.type + END + this.name + END + this.record;
     if (this.input !== "") {
       record += Letter.input + this.input;
     }
@@ -223,6 +226,8 @@ export class Observation {
     return begin(this.handle, name, attributes, options, this.scope) as ObservationOf[T];
   }
 }
+
+Object.assign(Observation.prototype, { held: null, facade: undefined, compactAbove: COMPACT_ABOVE });
 
 /** A piece of work of any kind. */
 export class LangfuseSpan extends Observation {

@@ -76,7 +76,7 @@ export function observe<F extends (...args: any[]) => any>(fn: F, options?: Obse
   return observeWith(null, fn, options);
 }
 
-/** @internal The same on a client. */
+/** The same on a client. */
 export function observeWith<F extends (...args: any[]) => any>(handle: Handle | null, fn: F, options: ObserveOptions = {}): F {
   if (typeof fn !== "function") {
     tell(`observe: ${shown(fn)} is no function; it is returned as it is`);

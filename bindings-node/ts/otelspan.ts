@@ -20,7 +20,7 @@ export class ObservationSpan {
   }
 
   /** Its ids. */
-  spanContext(): SpanContext & { traceFlags: number } {
+  spanContext(): Omit<SpanContext, "traceState"> & { traceFlags: number } {
     const { scope } = this.observation;
     const ids = { traceId: scope.traceId, spanId: scope.spanId, traceFlags: scope.recorded ? 1 : 0, isRemote: false };
     Object.defineProperty(ids, SCOPE, { value: scope });

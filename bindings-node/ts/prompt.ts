@@ -1,6 +1,5 @@
 /** Prompts as applications see them, with the members and template rules of `@langfuse/client`. */
-import mustache from "mustache";
-
+import { require } from "./host.js";
 import { tell } from "./log.js";
 
 /** A message of a chat prompt. */
@@ -36,27 +35,54 @@ export interface PromptData {
   commit_message?: string | null;
 }
 
+type Mustache = (typeof import("mustache"))["default"];
+
 /** Templates that are parsed already; bounded, and apart from those of the application. */
 const MOST_TEMPLATES = 1000;
-const parsed = new Map<string, ReturnType<typeof mustache.parse>>();
-// The declarations know nothing of the cache, the documentation does.
-const writer = new mustache.Writer() as InstanceType<typeof mustache.Writer> & { templateCache: unknown };
-writer.templateCache = {
-  get: (key: string) => parsed.get(key),
-  set: (key: string, tokens: ReturnType<typeof mustache.parse>) => {
-    if (parsed.size >= MOST_TEMPLATES) {
-      parsed.clear();
+
+class Templates {
+  private readonly parsed = new Map<string, unknown>();
+  private readonly writer: InstanceType<Mustache["Writer"]>;
+
+  constructor(mustache: Mustache) {
+    // The declarations know nothing of the cache, the documentation does.
+    this.writer = Object.assign(new mustache.Writer(), { templateCache: this });
+  }
+
+  get(key: string): unknown {
+    return this.parsed.get(key);
+  }
+
+  set(key: string, tokens: unknown): void {
+    if (this.parsed.size >= MOST_TEMPLATES) {
+      this.parsed.clear();
     }
-    parsed.set(key, tokens);
-  },
-  clear: () => parsed.clear(),
-};
+    this.parsed.set(key, tokens);
+  }
+
+  clear(): void {
+    this.parsed.clear();
+  }
+
+  /** Fills variables in. Nothing is escaped: a prompt is no HTML. */
+  render(template: string, variables: Record<string, unknown>): string {
+    return this.writer.render(template, variables, undefined, ESCAPE);
+  }
+}
 
 const ESCAPE = { escape: (value: unknown) => String(value) };
 
-/** Fills variables in. Nothing is escaped: a prompt is no HTML. */
+let templates: Templates | undefined;
+
+/** Loads the template engine: with the first prompt, not with this package. */
+export async function loadTemplates(): Promise<void> {
+  templates ??= new Templates((await import("mustache")).default);
+}
+
 function render(template: string, variables: Record<string, unknown>): string {
-  return writer.render(template, variables, undefined, ESCAPE);
+  // A prompt that the application made itself.
+  templates ??= new Templates(require("mustache") as Mustache);
+  return templates.render(template, variables);
 }
 
 abstract class BasePromptClient {

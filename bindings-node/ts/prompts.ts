@@ -5,7 +5,7 @@
 import type { CorePromptRequest } from "./backend.js";
 import type { Handle } from "./handle.js";
 import { deliver, shown, tell } from "./log.js";
-import { type ChatMessage, type ChatMessageWithPlaceholders, ChatPromptClient, type PromptData, TextPromptClient } from "./prompt.js";
+import { type ChatMessage, type ChatMessageWithPlaceholders, ChatPromptClient, type PromptData, TextPromptClient, loadTemplates } from "./prompt.js";
 import { arrival } from "./tickets.js";
 
 /** The server refused, or did not answer in time. */
@@ -159,6 +159,7 @@ export class PromptManager {
   }
 
   private async answer(ticket: number, timeout: number | undefined): Promise<Answer> {
+    await loadTemplates();
     const text = await arrival(this.handle.backend, ticket, timeout ?? LONGEST_WAIT);
     deliver();
     return text === null ? { error: "no answer", kind: "timeout" } : (JSON.parse(text) as Answer);

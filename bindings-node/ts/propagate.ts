@@ -1,6 +1,8 @@
 /** Trace-level attributes for everything that begins inside a function. */
 import type { CorePropagation } from "./backend.js";
+import { traceMetadata } from "./apply.js";
 import { word } from "./capture.js";
+import { withoutMetadata } from "./compact.js";
 import { backend } from "./handle.js";
 import { context } from "./home.js";
 import { shown, tell } from "./log.js";
@@ -116,9 +118,14 @@ export function propagateAttributes<R>(params: PropagateAttributesParams, fn: ()
   const beside = around();
   let record = beside !== null && beside.baggage !== "" ? beside.baggage + outer.propagated : outer.propagated;
   let asBaggage = false;
+  let { metadata } = outer;
   try {
     asBaggage = params?.asBaggage === true;
-    const answer = JSON.parse(backend().propagate(record, JSON.stringify(said(params)))) as { record: string; problems: string[] };
+    const own = said(params);
+    if (own.metadata !== undefined) {
+      metadata = { ...metadata, ...own.metadata };
+    }
+    const answer = JSON.parse(backend().propagate(record, JSON.stringify(own))) as { record: string; problems: string[] };
     for (const problem of answer.problems) {
       tell(problem);
     }
@@ -128,9 +135,12 @@ export function propagateAttributes<R>(params: PropagateAttributesParams, fn: ()
   }
   const { observation } = outer;
   if (observation !== null && observation.token !== null && record !== outer.propagated) {
-    observation.record += record;
+    observation.record += observation.handle.mask === null || metadata === null ? record : withoutMetadata(record);
+    if (observation.handle.mask !== null && metadata !== null) {
+      traceMetadata(observation, metadata);
+    }
   }
-  const inside = outer.propagating(record, asBaggage ? record : outer.baggage);
+  const inside = outer.propagating(record, metadata, asBaggage ? record : outer.baggage);
   if (asBaggage && beside !== null) {
     return enterBaggage(inside, fn);
   }

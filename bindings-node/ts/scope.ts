@@ -18,6 +18,8 @@ export class Scope {
     readonly recorded: boolean,
     /** Trace-level attributes of the scope, as a record's beginning. */
     readonly propagated: string,
+    /** The metadata among them as it was said, for a mask; `null` for none. */
+    readonly metadata: Record<string, unknown> | null,
     /** Those of them that also leave the process as baggage, as a record's beginning. */
     readonly baggage: string,
     /** There was no room for its trace when that began: it is counted as dropped, and so is what runs inside. */
@@ -25,17 +27,19 @@ export class Scope {
   ) {}
 
   /** The same with other trace-level attributes. */
-  propagating(propagated: string, baggage: string): Scope {
-    return new Scope(this.client, this.observation, this.traceId, this.spanId, this.destination, this.recorded, propagated, baggage, this.refused);
+  propagating(propagated: string, metadata: Record<string, unknown> | null, baggage: string): Scope {
+    const { client, observation, traceId, spanId, destination, recorded, refused } = this;
+    return new Scope(client, observation, traceId, spanId, destination, recorded, propagated, metadata, baggage, refused);
   }
 
   /** The same with another client. */
   using(client: Handle): Scope {
-    return new Scope(client, this.observation, this.traceId, this.spanId, this.destination, this.recorded, this.propagated, this.baggage, this.refused);
+    const { observation, traceId, spanId, destination, recorded, propagated, metadata, baggage, refused } = this;
+    return new Scope(client, observation, traceId, spanId, destination, recorded, propagated, metadata, baggage, refused);
   }
 }
 
-export const OUTSIDE = new Scope(null, null, "", "", "", false, "", "");
+export const OUTSIDE = new Scope(null, null, "", "", "", false, "", null, "");
 
 /** What is current here. */
 export function current(): Scope {

@@ -2,7 +2,6 @@
 import type { Ends } from "./active.js";
 import { Collected } from "./collected.js";
 import { ERROR_MONITOR } from "./host.js";
-import { context } from "./home.js";
 import type { Observation } from "./observation.js";
 import { enter } from "./otel.js";
 
@@ -203,36 +202,45 @@ function nodeStream(inner: NodeStream, following: Following): NodeStream | undef
   return inner;
 }
 
-/** Another stream that takes from this one only what is asked of it. */
+/** Whether a stream is one of bytes, whose readers may bring their own buffers. */
+function isOfBytes(stream: ReadableStream<unknown>): boolean {
+  try {
+    (stream as ReadableStream<Uint8Array<ArrayBuffer>>).getReader({ mode: "byob" }).releaseLock();
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** Another stream of the same kind that takes from this one only what is asked of it. */
 function readable(inner: ReadableStream<unknown>, following: Following): ReadableStream<unknown> {
+  const type = isOfBytes(inner) ? "bytes" : undefined;
   const reader = inner.getReader();
-  const scope = context.getStore();
-  const run = <R>(fn: () => R): R => (scope === undefined ? fn() : context.run(scope, fn));
-  return new ReadableStream<unknown>(
-    {
-      async pull(controller) {
-        try {
-          const { done, value } = await following.inside(() => reader.read());
-          if (done) {
-            run(() => following.end());
-            controller.close();
-          } else {
-            following.item(value);
-            controller.enqueue(value);
-          }
-        } catch (error) {
-          following.failed(error);
-          controller.error(error);
-        }
-      },
-      async cancel(reason) {
-        try {
-          await following.inside(() => reader.cancel(reason));
-        } finally {
+  const source = {
+    type,
+    async pull(controller: ReadableStreamDefaultController | ReadableByteStreamController): Promise<void> {
+      try {
+        const { done, value } = await following.inside(() => reader.read());
+        if (done) {
           following.end();
+          controller.close();
+          (controller as Partial<ReadableByteStreamController>).byobRequest?.respond(0);
+        } else {
+          following.item(value);
+          controller.enqueue(value as never);
         }
-      },
+      } catch (error) {
+        following.failed(error);
+        controller.error(error);
+      }
     },
-    { highWaterMark: 0 },
-  );
+    async cancel(reason: unknown): Promise<void> {
+      try {
+        await following.inside(() => reader.cancel(reason));
+      } finally {
+        following.end();
+      }
+    },
+  };
+  return new ReadableStream(source as UnderlyingDefaultSource, { highWaterMark: 0 });
 }

@@ -1,5 +1,6 @@
 /** Waiting for the core's answers: one timer for all that wait. While somebody waits it keeps the process alive; it is never a thread. */
 import type { Backend } from "./backend.js";
+import { attempt } from "./log.js";
 
 /** How often tickets are looked at, at first and at last (milliseconds). */
 const FIRST = 1;
@@ -42,7 +43,7 @@ function look(): void {
   const looked = waiting;
   waiting = [];
   for (const each of looked) {
-    const answer = each.backend.poll(each.ticket);
+    const answer = attempt("an answer of the core", () => each.backend.poll(each.ticket)) ?? null;
     if (answer !== null || now > each.until) {
       each.resolve(answer);
     } else {

@@ -9,11 +9,11 @@ use pyo3::prelude::*;
 use pyo3::types::PyString;
 use tracespool_core::Chosen;
 use tracespool_core::admission::Fate;
-use tracespool_core::attr::{Field, TRACE_METADATA};
+use tracespool_core::attr::Field;
 use tracespool_core::encode::foreign::{Any, Foreign, ForeignEnvelope, ForeignHead};
 use tracespool_core::encode::otlp::{Envelope, Value};
+use tracespool_core::encode::stamps::Stamps;
 use tracespool_core::filter;
-use tracespool_core::propagate::Propagated;
 use tracespool_core::report::DropReason;
 
 use crate::attributes::{
@@ -253,7 +253,7 @@ impl Intake {
         let py = span.py();
         let mut foreign = Foreign::new();
         let propagated = started.and_then(|started| started.propagated.as_deref());
-        let stamps = Stamps::new(&self.handle, propagated);
+        let stamps = Stamps::new(self.handle.core.settings(), propagated);
         let mut prompt = false;
         for_each_attribute(names, span, |key, value| {
             prompt |= key == Field::PromptName.key();
@@ -328,52 +328,6 @@ impl Intake {
         };
         let root = parent.is_none() || started.is_some_and(|started| started.app_root);
         Ok((foreign.finish(&head), root))
-    }
-}
-
-/// What the client and the scope add to a span.
-struct Stamps<'a> {
-    handle: &'a Handle,
-    propagated: Option<&'a Propagated>,
-}
-
-impl<'a> Stamps<'a> {
-    fn new(handle: &'a Handle, propagated: Option<&'a Propagated>) -> Self {
-        Self { handle, propagated }
-    }
-
-    /// Whether the span's own attribute gives way. A prompt that it names itself does not.
-    fn replaces(&self, key: &str) -> bool {
-        let Some(propagated) = self.propagated else { return false };
-        let prompt = |field: Field| matches!(field, Field::PromptName | Field::PromptVersion);
-        propagated.fields().any(|(field, _)| field.key() == key && !prompt(field))
-            || key
-                .strip_prefix(TRACE_METADATA)
-                .and_then(|key| key.strip_prefix('.'))
-                .is_some_and(|key| propagated.metadata().any(|(other, _)| other == key))
-    }
-
-    fn write(&self, foreign: &mut Foreign, prompt: bool) {
-        let settings = self.handle.core.settings();
-        let said = |field: Field| self.propagated.is_some_and(|all| all.get(field).is_some());
-        for (field, value) in
-            [(Field::Environment, &settings.environment), (Field::Release, &settings.release)]
-        {
-            if let Some(text) = value
-                && !said(field)
-            {
-                foreign.attribute(field.key(), None, Any::One(Value::Str(text)));
-            }
-        }
-        let Some(propagated) = self.propagated else { return };
-        for (field, value) in propagated.fields() {
-            if !(prompt && matches!(field, Field::PromptName | Field::PromptVersion)) {
-                foreign.attribute(field.key(), None, Any::One(value.value()));
-            }
-        }
-        for (key, value) in propagated.metadata() {
-            foreign.attribute(TRACE_METADATA, Some(key), Any::One(value.value()));
-        }
     }
 }
 

@@ -110,7 +110,7 @@ def test_workers_that_are_replaced_by_requests_lose_nothing(receiver, backend):
 
 def test_a_worker_above_its_memory_is_replaced_and_loses_nothing(receiver, backend):
     # Every worker is above these limits from the beginning, and is replaced after its first second.
-    process, port = backend(GUARD_SOFT_MB="1", GUARD_HARD_MB="2", GUARD_MIN_UPTIME="1")
+    process, port = backend(GUARD_SOFT_MB="1", GUARD_SOFT_SHARE="1", GUARD_HARD_MB="2", GUARD_MIN_UPTIME="1")
     pids: set[int] = set()
     answered = 0
     deadline = time.monotonic() + 20
@@ -120,5 +120,4 @@ def test_a_worker_above_its_memory_is_replaced_and_loses_nothing(receiver, backe
         time.sleep(0.02)
     ended(process)
     assert len(pids) >= 4
-    # The service names its client itself, so that it is traced above the soft limit, too.
     assert receiver.whole() == (answered, answered // OBSERVATIONS * SCORES, 0, 0)

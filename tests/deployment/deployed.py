@@ -57,6 +57,8 @@ class Deployed:
                     PYTHONPATH=os.pathsep.join((str(SERVICES), str(INSTALLED))),
                     TRACED="on" if traced else "off",
                     LANGFUSE_FLUSH_INTERVAL="1",
+                    # What is not answered in time is sent again, rightly: a disk that stalls is not what is under test.
+                    LANGFUSE_TIMEOUT="60",
                     **environ,
                 ),
                 stdout=subprocess.DEVNULL,

@@ -16,7 +16,10 @@ from installed import INSTALLED
 from program import environment
 from test_load import REQUESTS, WARM, compare, everything_once, settle  # noqa: F401: a fixture
 
-pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="counts threads and memory in /proc")
+pytestmark = [
+    pytest.mark.skipif(not sys.platform.startswith("linux"), reason="counts threads and memory in /proc"),
+    pytest.mark.timeout(400),
+]
 
 PROCESSES = 4
 WORKER = ["celery", "-A", "jobs", "worker", "-l", "warning", "--concurrency", str(PROCESSES)]

@@ -15,13 +15,16 @@ import pytest
 from deployed import OBSERVATIONS, SCORES, Measured, deployed, free_port, measured
 from program import PUBLIC_KEY
 
-pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="counts threads and memory in /proc")
+pytestmark = [
+    pytest.mark.skipif(not sys.platform.startswith("linux"), reason="counts threads and memory in /proc"),
+    pytest.mark.timeout(400),
+]
 
 REQUESTS = int(os.environ.get("TRACESPOOL_REQUESTS", "5000"))
 WARM = REQUESTS // 5
-GROWTH_PER_PROCESS = 2.0
-"""MiB that a traced process may have grown by more than its untraced twin, over the last 80 % of the requests: the allocator
-has not the same luck twice. A leak of 2 KiB a request would be 8 MiB in all."""
+GROWTH, GROWTH_PER_PROCESS = 3.0, 1.0
+"""MiB that a traced service may have grown by more than its untraced twin, over the last 80 % of the requests. What waits while
+the collector is slow leaves a high-water mark. A leak of 1.1 KiB a request in one process, of 2 KiB in four, is above it."""
 
 GUNICORN = ["gunicorn", "--log-level", "warning", "--no-control-socket", "--graceful-timeout", "20", "--bind", "127.0.0.1:{port}"]
 UVICORN = ["uvicorn", "--log-level", "warning", "--port", "{port}"]
@@ -91,7 +94,7 @@ def compare(traced: Measured, plain: Measured, name: str) -> None:
     assert exporters == {1}, "the export thread, once in each process that traced"
     assert {one.exporters for one in plain.loaded.values()} == {0}
     assert max(one.threads for one in traced.loaded.values()) <= max(one.threads for one in plain.loaded.values())
-    assert traced.growth - plain.growth <= GROWTH_PER_PROCESS * len(traced.loaded)
+    assert traced.growth - plain.growth <= GROWTH + GROWTH_PER_PROCESS * len(traced.loaded)
 
 
 @pytest.mark.parametrize("name", DEPLOYMENTS)

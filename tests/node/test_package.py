@@ -168,6 +168,24 @@ def test_typescript_strict(script, module):
     assert checked.returncode == 0, checked.stdout + checked.stderr
 
 
+@pytest.mark.parametrize("how", ["esm", "cjs", "external"])
+def test_bundled_by_esbuild(receiver, script, how):
+    """Bundled into the application, or left outside as the documentation says: the binary is found from where the bundle lies."""
+    wrapped = 'import { Client, startActiveObservation } from "tracespool";\nasync function main() {' + TRACED + "}\nvoid main();\n"
+    written = script(wrapped, "source.mjs")
+    bundle = written.path.with_name("bundle.cjs" if how == "cjs" else "bundle.mjs")
+    esbuild = PACKAGE / "node_modules" / "esbuild" / "bin" / "esbuild"
+    options = ["--bundle", "--platform=node", f"--format={'cjs' if how == 'cjs' else 'esm'}", f"--outfile={bundle}", str(written.path)]
+    if how == "external":
+        options.append("--external:tracespool")
+    made = subprocess.run([str(esbuild), *options], capture_output=True, text=True, timeout=60)
+    assert made.returncode == 0, made.stderr
+    written.path = bundle
+    ended = written.run(environment(receiver.url))
+    assert (ended.code, ended.err) == (0, "")
+    assert json.loads(ended.out) == {"answer": 42, "delivered": 2}
+
+
 @pytest.fixture(params=["no package", "no file", "another platform's file"])
 def crippled(request, tmp_path, project) -> Script:
     """The project where npm did not bring the binary, or not the right one."""

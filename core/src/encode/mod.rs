@@ -14,3 +14,4 @@ pub mod protobuf;
 mod provider;
 pub mod reading;
 pub mod scores;
+pub mod stamps;

@@ -5,8 +5,10 @@
 //! [`session::Session`] is all of it: the handles and tickets of one JavaScript environment.
 
 pub mod answers;
+mod members;
 pub mod options;
 pub mod record;
 pub mod scope;
 pub mod score;
 pub mod session;
+pub mod span;

@@ -2,74 +2,50 @@
 
 use std::collections::HashMap;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
+use super::members::Members;
 use crate::client::Client;
 use crate::config::ClientOptions;
 use crate::encode::dialect::Dialect;
 
-/// What a caller asks for. Absent, or `null`: the environment, then the default; see [`ClientOptions`].
-#[derive(Default, Deserialize)]
-#[serde(default)]
-pub(super) struct Asked {
-    public_key: Option<String>,
-    secret_key: Option<String>,
-    base_url: Option<String>,
-    timeout: Option<f64>,
-    tracing_enabled: Option<bool>,
-    flush_at: Option<f64>,
-    flush_interval: Option<f64>,
-    environment: Option<String>,
-    release: Option<String>,
-    sample_rate: Option<f64>,
-    additional_headers: Option<HashMap<String, String>>,
-    otlp_endpoint: Option<String>,
-    dialect: Option<String>,
-    service_name: Option<String>,
-    gzip: Option<bool>,
-    follow_parent_sampling: bool,
-    /// The environment variables, on hosts where the core cannot read them.
-    pub(super) env: Option<HashMap<String, String>>,
-}
-
-impl Asked {
-    /// What is wrong with it goes to `problems`, and the default stands.
-    pub(super) fn read(text: &str, problems: &mut Vec<String>) -> Self {
-        serde_json::from_str(text).unwrap_or_else(|error| {
-            problems.push(format!("the client's options could not be read ({error}); the defaults stand"));
-            Self::default()
-        })
-    }
-
-    pub(super) fn options(self, problems: &mut Vec<String>) -> ClientOptions {
-        let dialect = self.dialect.and_then(|word| {
-            Dialect::parse(&word)
-                .map_err(|problem| problems.push(format!("{problem}; the default is used")))
-                .ok()
-        });
-        let mut headers: Vec<_> = self.additional_headers.unwrap_or_default().into_iter().collect();
-        // They are part of what the cache holds a destination by.
-        headers.sort_unstable();
-        ClientOptions {
-            public_key: self.public_key,
-            secret_key: self.secret_key,
-            base_url: self.base_url,
-            host: None,
-            timeout: self.timeout,
-            tracing_enabled: self.tracing_enabled,
-            flush_at: self.flush_at,
-            flush_interval: self.flush_interval,
-            environment: self.environment,
-            release: self.release,
-            sample_rate: self.sample_rate,
-            additional_headers: headers,
-            otlp_endpoint: self.otlp_endpoint,
-            dialect,
-            service_name: self.service_name,
-            gzip: self.gzip,
-            follow_parent_sampling: self.follow_parent_sampling,
-        }
-    }
+/// What a caller asks for as [`ClientOptions`], and the environment variables where the core cannot read them. What is wrong
+/// with it goes to `problems`, and the default stands.
+pub(super) fn read(
+    text: &str,
+    problems: &mut Vec<String>,
+) -> (ClientOptions, Option<HashMap<String, String>>) {
+    let mut said = Members::read(text).unwrap_or_else(|error| {
+        problems.push(format!("the client's options could not be read ({error}); the defaults stand"));
+        Members::nothing()
+    });
+    let dialect = said.text("dialect").and_then(|word| {
+        Dialect::parse(&word).map_err(|problem| problems.push(format!("{problem}; the default is used"))).ok()
+    });
+    // They are part of what the cache holds a destination by, so they are sorted; an object's members are.
+    let headers = said.texts("additional_headers").unwrap_or_default();
+    let options = ClientOptions {
+        public_key: said.text("public_key"),
+        secret_key: said.text("secret_key"),
+        base_url: said.text("base_url"),
+        host: None,
+        timeout: said.number("timeout"),
+        tracing_enabled: said.flag("tracing_enabled"),
+        flush_at: said.number("flush_at"),
+        flush_interval: said.number("flush_interval"),
+        environment: said.text("environment"),
+        release: said.text("release"),
+        sample_rate: said.number("sample_rate"),
+        additional_headers: headers,
+        otlp_endpoint: said.text("otlp_endpoint"),
+        dialect,
+        service_name: said.text("service_name"),
+        gzip: said.flag("gzip"),
+        follow_parent_sampling: said.flag("follow_parent_sampling").unwrap_or_default(),
+    };
+    let env = said.texts("env").map(|all| all.into_iter().collect());
+    problems.extend(said.problems.into_iter().map(|problem| format!("{problem}; it is ignored")));
+    (options, env)
 }
 
 /// What a handle came to be; no secret is in it.

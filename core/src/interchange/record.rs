@@ -65,7 +65,7 @@ pub const LETTERS: [(u8, Field); 19] = [
 /// The first of the letters for attributes that only the SDK itself writes, in the order of [`INTERNAL`].
 const FIRST_INTERNAL: u8 = b'0';
 /// What an experiment puts on everything below one of its items.
-const INTERNAL: [Field; 9] = [
+const INTERNAL: [Field; 10] = [
     Field::ExperimentId,
     Field::ExperimentName,
     Field::ExperimentDescription,
@@ -75,6 +75,7 @@ const INTERNAL: [Field; 9] = [
     Field::ExperimentItemVersion,
     Field::ExperimentItemExpectedOutput,
     Field::ExperimentItemMetadata,
+    Field::ExperimentItemRoot,
 ];
 /// One top-level key of the metadata, of the trace's metadata, and what was raised.
 pub(super) const METADATA: u8 = b'm';
@@ -207,7 +208,7 @@ impl<'a> Rest<'a> {
         Some(letter)
     }
 
-    fn take(&mut self, len: usize) -> Option<&'a str> {
+    pub(super) fn take(&mut self, len: usize) -> Option<&'a str> {
         let (taken, rest) = self.0.split_at_checked(len)?;
         self.0 = rest;
         Some(taken)

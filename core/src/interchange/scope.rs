@@ -3,38 +3,14 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::value::RawValue;
 
+use super::members::{Members, value};
 use super::record::{END, METADATA, Rest, TRACE_METADATA, field, letter};
 use crate::attr::Field;
 use crate::encode::otlp::Value;
 use crate::propagate::{Propagated, Propagation};
-
-/// What a caller says.
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct Said<'a> {
-    user_id: Option<String>,
-    session_id: Option<String>,
-    version: Option<String>,
-    trace_name: Option<String>,
-    environment: Option<String>,
-    tags: Option<Vec<String>>,
-    #[serde(borrow)]
-    metadata: Option<BTreeMap<String, &'a RawValue>>,
-    prompt: Option<Prompt>,
-    /// Of the SDK's own, by attribute key.
-    experiment: Option<BTreeMap<String, String>>,
-    /// Entries of an incoming `baggage` header; what is said beside them wins.
-    baggage: Option<BTreeMap<String, String>>,
-}
-
-#[derive(Deserialize)]
-struct Prompt {
-    name: String,
-    version: i64,
-}
 
 /// What comes of it.
 #[derive(Serialize)]
@@ -48,8 +24,8 @@ struct Made {
 pub(super) fn propagate(outer: &str, said: &str) -> String {
     let mut problems = Vec::new();
     let mut own = Propagated::default();
-    match serde_json::from_str::<Said<'_>>(said) {
-        Ok(said) => said.tell(&mut own, &mut problems),
+    match Members::read(said) {
+        Ok(said) => tell(said, &mut own, &mut problems),
         Err(error) => problems.push(format!("propagateAttributes: {error}; nothing of it is propagated")),
     }
     let all = own.within(&read(outer));
@@ -66,51 +42,59 @@ pub(super) fn baggage(record: &str) -> String {
     serde_json::to_string(&entries).unwrap_or_default()
 }
 
-impl Said<'_> {
-    fn tell(self, own: &mut Propagated, problems: &mut Vec<String>) {
-        let mut told = |outcome: Result<(), String>| problems.extend(outcome.err());
-        for (name, value) in self.baggage.unwrap_or_default() {
-            told(own.add_baggage(&name, &value));
+/// What a caller says; entries of an incoming `baggage` header first, so that what is said beside them wins.
+fn tell(mut said: Members<'_>, own: &mut Propagated, problems: &mut Vec<String>) {
+    let mut told = |outcome: Result<(), String>| problems.extend(outcome.err());
+    for (name, value) in said.texts("baggage").unwrap_or_default() {
+        told(own.add_baggage(&name, &value));
+    }
+    let texts = [
+        (Field::UserId, "user_id"),
+        (Field::SessionId, "session_id"),
+        (Field::Version, "version"),
+        (Field::TraceName, "trace_name"),
+        (Field::Environment, "environment"),
+    ];
+    for (field, name) in texts {
+        if let Some(text) = said.text(name) {
+            told(own.set(field, &text));
         }
-        let texts = [
-            (Field::UserId, self.user_id),
-            (Field::SessionId, self.session_id),
-            (Field::Version, self.version),
-            (Field::TraceName, self.trace_name),
-            (Field::Environment, self.environment),
-        ];
-        for (field, text) in texts {
-            if let Some(text) = text {
-                told(own.set(field, &text));
-            }
-        }
-        if let Some(tags) = self.tags {
-            told(own.add_tags(tags));
-        }
-        for (key, value) in self.metadata.unwrap_or_default() {
+    }
+    if let Some(tags) = said.list("tags") {
+        told(own.add_tags(tags));
+    }
+    if let Some(metadata) = said.inside("metadata") {
+        for (key, value) in metadata.each() {
             if value.get() != "null" {
-                told(own.add_metadata(&key, scalar(value)));
+                told(own.add_metadata(key, scalar(value)));
             }
         }
-        if let Some(prompt) = self.prompt {
-            told(own.set_prompt(&prompt.name, prompt.version));
+    }
+    if let Some(mut prompt) = said.inside("prompt") {
+        match (prompt.text("name"), prompt.whole("version")) {
+            (Some(name), Some(version)) => told(own.set_prompt(&name, version)),
+            _ => told(Err("prompt has no name and version; it is not propagated".into())),
         }
-        for (key, value) in self.experiment.unwrap_or_default() {
-            match Field::parse(&key) {
-                Some(field) => own.set_internal(field, &value),
-                None => told(Err(format!("there is no attribute {key:?}; it is not propagated"))),
-            }
+    }
+    // Of the SDK's own, by attribute key.
+    for (key, value) in said.texts("experiment").unwrap_or_default() {
+        match Field::parse(&key) {
+            Some(field) => own.set_internal(field, &value),
+            None => told(Err(format!("there is no attribute {key:?}; it is not propagated"))),
         }
+    }
+    for problem in said.problems {
+        told(Err(format!("propagateAttributes: {problem}; it is not propagated")));
     }
 }
 
 /// A scalar as it is; anything else as its JSON text.
 fn scalar(raw: &RawValue) -> Propagation {
     use serde_json::Value as Json;
-    match serde_json::from_str(raw.get()) {
-        Ok(Json::String(text)) => Propagation::Str(text),
-        Ok(Json::Bool(flag)) => Propagation::Bool(flag),
-        Ok(Json::Number(number)) => match (number.as_i64(), number.as_f64()) {
+    match value(raw) {
+        Some(Json::String(text)) => Propagation::Str(text),
+        Some(Json::Bool(flag)) => Propagation::Bool(flag),
+        Some(Json::Number(number)) => match (number.as_i64(), number.as_f64()) {
             (Some(number), _) => Propagation::Int(number),
             (None, Some(number)) => Propagation::Double(number),
             (None, None) => Propagation::Str(number.to_string()),
@@ -162,7 +146,7 @@ fn write_value(out: &mut String, value: &Propagation) {
 }
 
 /// What a record's beginning says; nothing where it is none.
-fn read(record: &str) -> Propagated {
+pub(super) fn read(record: &str) -> Propagated {
     let mut all = Propagated::default();
     let mut rest = Rest(record);
     let mut scratch = Vec::new();

@@ -4,10 +4,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use serde::Deserialize;
-
-use super::options::{Asked, Settings};
-use super::{answers, record, scope, score};
+use super::members::Members;
+use super::options::Settings;
+use super::span::{self, Envelopes};
+use super::{answers, options, record, scope, score};
 use crate::admission::Fate;
 use crate::attr::{OBSERVATION_METADATA, TRACE_METADATA};
 use crate::client::{Client, Home};
@@ -37,6 +37,7 @@ pub struct Session {
     open: Open,
     clients: Table<Client>,
     tickets: Table<Pending>,
+    envelopes: Envelopes,
 }
 
 /// What somebody waits for.
@@ -97,15 +98,14 @@ impl Session {
     /// An empty one.
     #[must_use]
     pub const fn new(home: Home, open: Open) -> Self {
-        Self { home, open, clients: Table::EMPTY, tickets: Table::EMPTY }
+        Self { home, open, clients: Table::EMPTY, tickets: Table::EMPTY, envelopes: Envelopes::EMPTY }
     }
 
-    /// A handle on a client; see [`Asked`] for the options.
+    /// A handle on a client; see [`options`] for what is asked.
     pub fn open(&mut self, options: &str) -> u32 {
         let mut problems = Vec::new();
-        let mut asked = Asked::read(options, &mut problems);
-        let env = asked.env.take();
-        let client = (self.open)(asked.options(&mut problems), env);
+        let (asked, env) = options::read(options, &mut problems);
+        let client = (self.open)(asked, env);
         if !problems.is_empty() {
             let process = (self.home)();
             let now = process.now().mono;
@@ -160,6 +160,13 @@ impl Session {
     pub fn refused(&self, handle: u32, count: u32) {
         if let Some(client) = self.clients.get(handle) {
             (0..count).for_each(|_| client.count_refused());
+        }
+    }
+
+    /// Takes an ended span of other instrumentation; see [`span`].
+    pub fn span(&mut self, handle: u32, envelope: &str, propagated: &str, span: &str) {
+        if let Some(client) = self.clients.get(handle) {
+            span::take(client, &mut self.envelopes, envelope, propagated, span);
         }
     }
 
@@ -222,15 +229,17 @@ impl Session {
     /// The content type of the member `data` of a provider's message.
     #[must_use]
     pub fn media_type(shape: &str) -> Option<String> {
-        let said: Said<'_> = serde_json::from_str(shape).ok()?;
+        let mut said = Members::read(shape).ok()?;
+        let [kind, media_type, mime_type, format, place] =
+            ["type", "media_type", "mime_type", "format", "place"].map(|name| said.text(name));
         let shape = Shape {
-            kind: said.r#type,
-            media_type: said.media_type,
-            mime_type: said.mime_type,
-            format: said.format,
-            transcript: said.transcript,
+            kind: kind.as_deref(),
+            media_type: media_type.as_deref(),
+            mime_type: mime_type.as_deref(),
+            format: format.as_deref(),
+            transcript: said.flag("transcript").unwrap_or_default(),
         };
-        let place = said.place.map_or(Place::Anywhere, |name| Place::inside(name.as_bytes()));
+        let place = place.as_deref().map_or(Place::Anywhere, |name| Place::inside(name.as_bytes()));
         media::provider_type(place, &shape).map(str::to_owned)
     }
 
@@ -262,10 +271,16 @@ impl Session {
 
     /// Closes every destination that matches: JSON `{"public_key", "base_url", "secret_key"}`, all where it says nothing.
     pub fn cleanup(&mut self, which: &str, timeout: f64) -> u32 {
-        let wanted = serde_json::from_str::<Which_>(which).map(|which| {
-            Wanted::new(which.public_key.as_deref(), which.base_url.as_deref(), which.secret_key.as_deref())
+        let wanted = Members::read(which).ok().and_then(|mut which| {
+            let [public, base_url, secret] =
+                ["public_key", "base_url", "secret_key"].map(|name| which.text(name));
+            // What cannot be read must not become "all of them".
+            which
+                .problems
+                .is_empty()
+                .then(|| Wanted::new(public.as_deref(), base_url.as_deref(), secret.as_deref()))
         });
-        let ticket = wanted.ok().map(|wanted| {
+        let ticket = wanted.map(|wanted| {
             (self.home)()
                 .cleanup(|held| wanted.matches(held.public_key(), held.endpoint()), duration(timeout))
         });
@@ -280,9 +295,9 @@ impl Session {
 
     /// Begins to look a prompt up.
     pub fn prompt(&mut self, handle: u32, request: &str) -> u32 {
-        let pending = match serde_json::from_str::<Wish>(request) {
+        let pending = match wish(request) {
             Ok(wish) => {
-                let ticket = self.clients.get(handle).and_then(|client| client.prompt(&wish.request()));
+                let ticket = self.clients.get(handle).and_then(|client| client.prompt(&wish));
                 Self::of_prompt(ticket)
             }
             Err(error) => {
@@ -414,59 +429,21 @@ pub enum Content<'a> {
     Bytes(&'a [u8]),
 }
 
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct Said<'a> {
-    place: Option<&'a str>,
-    r#type: Option<&'a str>,
-    media_type: Option<&'a str>,
-    mime_type: Option<&'a str>,
-    format: Option<&'a str>,
-    transcript: bool,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct Which_ {
-    public_key: Option<String>,
-    base_url: Option<String>,
-    secret_key: Option<String>,
-}
-
 /// A prompt as it is asked for; durations in milliseconds.
-#[derive(Deserialize)]
-struct Wish {
-    name: String,
-    #[serde(default)]
-    r#type: Option<String>,
-    #[serde(default)]
-    version: Option<i64>,
-    #[serde(default)]
-    label: Option<String>,
-    #[serde(default)]
-    ttl: Option<f64>,
-    #[serde(default)]
-    retries: Option<u32>,
-    #[serde(default)]
-    fallback: bool,
-    #[serde(default)]
-    timeout: Option<f64>,
-}
-
-impl Wish {
-    fn request(self) -> PromptRequest {
-        PromptRequest {
-            name: self.name.into(),
-            kind: if self.r#type.as_deref() == Some("chat") { Kind::Chat } else { Kind::Text },
-            which: match (self.version, self.label) {
-                (Some(version), _) => Which::Version(version),
-                (None, Some(label)) => Which::Label(label.into()),
-                (None, None) => Which::production(),
-            },
-            ttl: self.ttl.map(duration),
-            retries: self.retries.unwrap_or(RETRIES.0),
-            fallback: self.fallback,
-            timeout: self.timeout.map(duration),
-        }
-    }
+fn wish(request: &str) -> Result<PromptRequest, String> {
+    let mut said = Members::read(request)?;
+    let name = said.text("name").ok_or("it has no name")?;
+    Ok(PromptRequest {
+        name: name.into(),
+        kind: if said.text("type").as_deref() == Some("chat") { Kind::Chat } else { Kind::Text },
+        which: match (said.whole("version"), said.text("label")) {
+            (Some(version), _) => Which::Version(version),
+            (None, Some(label)) => Which::Label(label.into()),
+            (None, None) => Which::production(),
+        },
+        ttl: said.number("ttl").map(duration),
+        retries: said.whole("retries").and_then(|count| u32::try_from(count).ok()).unwrap_or(RETRIES.0),
+        fallback: said.flag("fallback").unwrap_or_default(),
+        timeout: said.number("timeout").map(duration),
+    })
 }

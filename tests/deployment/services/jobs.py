@@ -13,7 +13,7 @@ app.conf.worker_prefetch_multiplier = 4
 if TRACED:
     from tracespool.integrations.celery import install
 
-    install(observation=True)
+    install(observation=True, goodbye_timeout=20.0)
 
 
 @app.task

@@ -1,0 +1,3 @@
+/** Made by scripts/edge.mjs. */
+declare const text: string;
+export default text;

@@ -1,0 +1,303 @@
+/**
+ * Moves bytes for the core with the host's `fetch`.
+ *
+ * Edge hosts tie timers, fetches and promises to the request that made them. So everybody who waits for something drives by himself, in a
+ * pump of his own, and nobody awaits what another request made: pumps share the core's state and nothing else.
+ */
+import { type Core, Texts } from "./wasm.js";
+
+/** Smaller bodies are not worth the compressor. */
+const COMPRESS_ABOVE = 1024;
+/** How often a pump looks for what other requests' pumps have done (milliseconds). */
+const LOOK = 20;
+/** Longest sleep: timers take no more than 31 bits. */
+const LONGEST = 60_000;
+
+/** One request under way. */
+interface Flight {
+  readonly controller: AbortController;
+  readonly pump: Pump;
+}
+
+interface Asked {
+  method: string;
+  url: string;
+  gzip: boolean;
+  /** Milliseconds on the monotonic clock. */
+  deadline: number;
+  most: number;
+  wanted: string[];
+  headers: Record<string, string>;
+}
+
+export class Driver {
+  readonly texts: Texts;
+  readonly flights = new Map<number, Flight>();
+  /** Set where the module trapped. */
+  broken = false;
+  /** Requests are to outlive the page. */
+  keepalive = false;
+
+  constructor(readonly core: Core) {
+    this.texts = new Texts(core);
+  }
+
+  /** Whether nothing waits and nothing is under way; so it is for a module that trapped. */
+  isIdle(): boolean {
+    return this.asked((core) => core.isIdle() !== 0, true);
+  }
+
+  /** Requests under way, whoever began them. */
+  inFlight(): number {
+    return this.asked((core) => core.inFlight(), 0);
+  }
+
+  private asked<T>(what: (core: Core) => T, otherwise: T): T {
+    if (!this.broken) {
+      try {
+        return what(this.core);
+      } catch {
+        this.broken = true;
+      }
+    }
+    return otherwise;
+  }
+
+  /** Sets the clocks and looks at everything whose time has come; what is to be sent is begun by `pump`. When to look again. */
+  turn(pump: Pump): number {
+    const { core, texts } = this;
+    if (this.broken) {
+      return Number.POSITIVE_INFINITY;
+    }
+    try {
+      core.tell(performance.now(), Date.now());
+      const next = core.turn();
+      for (;;) {
+        const action = core.nextAction();
+        if (action === 0) {
+          return next;
+        }
+        if (action < 0) {
+          this.cancel(-action, pump);
+        } else {
+          // Its text is as long as the answer says; it is read before anything else is asked.
+          pump.begin(action, read(texts), this.body());
+        }
+      }
+    } catch {
+      this.broken = true;
+      return Number.POSITIVE_INFINITY;
+    }
+  }
+
+  /** The body that was handed out last. */
+  private body(): Uint8Array<ArrayBuffer> {
+    const { core, texts } = this;
+    let size = 0;
+    for (let at = 0; ; at += 1) {
+      const length = core.pieceLength(at);
+      if (length < 0) {
+        break;
+      }
+      size += length;
+    }
+    const body = new Uint8Array(size);
+    for (let at = 0, filled = 0; filled < size; at += 1) {
+      const length = core.pieceLength(at);
+      texts.copy(core.piece(at), length, body, filled);
+      filled += length;
+    }
+    core.forget();
+    return body;
+  }
+
+  private cancel(slot: number, pump: Pump): void {
+    const flight = this.flights.get(slot);
+    this.flights.delete(slot);
+    if (flight?.pump === pump) {
+      flight.controller.abort();
+    }
+    // Another request's fetch is not ours to end. It ends with its deadline, and what it says then means nothing any more.
+  }
+
+  answered(slot: number, response: Response, wanted: string[], body: Uint8Array): void {
+    const kept = wanted.flatMap((name) => {
+      const value = response.headers.get(name);
+      return value === null ? [] : [name, value];
+    });
+    // A redirect that is not followed has no status in browsers.
+    const status = response.type === "opaqueredirect" ? 302 : response.status;
+    this.tell(slot, (core, texts) =>
+      core.outcome(
+        slot,
+        status,
+        texts.first(response.headers.get("content-type")),
+        texts.next(response.headers.get("retry-after")),
+        texts.next(kept.join("\n")),
+        texts.raw(body),
+      ),
+    );
+  }
+
+  failed(slot: number, late: boolean, error: unknown): void {
+    const detail = late ? "no answer in time" : error instanceof Error ? error.message : String(error);
+    this.tell(slot, (core, texts) => core.failed(slot, late ? 1 : 0, texts.first(detail)));
+  }
+
+  private tell(slot: number, what: (core: Core, texts: Texts) => void): void {
+    if (this.broken || !this.flights.delete(slot)) {
+      return;
+    }
+    try {
+      this.core.tell(performance.now(), Date.now());
+      what(this.core, this.texts);
+    } catch {
+      this.broken = true;
+    }
+  }
+}
+
+function read(texts: Texts): Asked {
+  const lines = texts.last().split("\n");
+  const [method, url, gzip, deadline, most, wanted, ...rest] = lines as [string, string, string, string, string, string, ...string[]];
+  const headers: Record<string, string> = {};
+  for (let at = 0; at + 1 < rest.length; at += 2) {
+    headers[rest[at] as string] = rest[at + 1] as string;
+  }
+  return {
+    method,
+    url,
+    gzip: gzip === "1",
+    deadline: Number(deadline),
+    most: Number(most),
+    wanted: wanted === "" ? [] : wanted.split(","),
+    headers,
+  };
+}
+
+/** One request's part in moving bytes; made where it runs, and never used by another. */
+export class Pump {
+  private waking: (() => void) | undefined;
+  private mine = 0;
+
+  constructor(private readonly driver: Driver) {}
+
+  /** Requests that this pump has begun and that have not ended. */
+  get busy(): boolean {
+    return this.mine > 0;
+  }
+
+  /** When what it has begun has ended. */
+  async landed(): Promise<void> {
+    while (this.busy) {
+      await this.sleep(LOOK * 5);
+    }
+  }
+
+  /** Looks again now. */
+  wake(): void {
+    this.waking?.();
+  }
+
+  /**
+   * Drives until `done`, or until `until` on the monotonic clock.
+   *
+   * @param unref Lets the host's process end although the timer is pending.
+   */
+  async run(done: () => boolean, until: number, unref?: (timer: unknown) => void): Promise<void> {
+    for (;;) {
+      const next = this.driver.turn(this);
+      const now = performance.now();
+      if (done() || now >= until || this.driver.broken) {
+        return;
+      }
+      // What other requests' pumps have begun ends without telling us.
+      const look = this.driver.inFlight() > this.mine ? now + LOOK : until;
+      await this.sleep(Math.max(1, Math.min(next, look, until, now + LONGEST) - now), unref);
+    }
+  }
+
+  private sleep(milliseconds: number, unref?: (timer: unknown) => void): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = setTimeout(resolve, milliseconds);
+      unref?.(timer);
+      this.waking = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
+  }
+
+  begin(slot: number, asked: Asked, body: Uint8Array<ArrayBuffer>): void {
+    const controller = new AbortController();
+    this.driver.flights.set(slot, { controller, pump: this });
+    this.mine += 1;
+    void this.carry(slot, asked, body, controller).then(() => {
+      this.mine -= 1;
+      this.wake();
+    });
+  }
+
+  /** Never rejects. */
+  private async carry(slot: number, asked: Asked, body: Uint8Array<ArrayBuffer>, controller: AbortController): Promise<void> {
+    const { driver } = this;
+    let late = false;
+    const timer = setTimeout(
+      () => {
+        late = true;
+        controller.abort();
+      },
+      Math.max(1, asked.deadline - performance.now()),
+    );
+    try {
+      const { method, headers } = asked;
+      let content: Uint8Array<ArrayBuffer> | null = body.length > 0 ? body : null;
+      if (content !== null && asked.gzip && content.length > COMPRESS_ABOVE && typeof CompressionStream === "function") {
+        content = await compressed(content);
+        headers["content-encoding"] = "gzip";
+      }
+      const { signal } = controller;
+      const init: RequestInit = { method, headers, body: content, redirect: "manual", signal };
+      if (driver.keepalive) {
+        init.keepalive = true;
+      }
+      const response = await fetch(asked.url, init);
+      driver.answered(slot, response, asked.wanted, await firstBytes(response, asked.most));
+    } catch (error) {
+      driver.failed(slot, late, error);
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+}
+
+async function compressed(body: Uint8Array<ArrayBuffer>): Promise<Uint8Array<ArrayBuffer>> {
+  const stream = new Blob([body]).stream().pipeThrough(new CompressionStream("gzip"));
+  return new Uint8Array(await new Response(stream).arrayBuffer());
+}
+
+/** The beginning of a body; the rest is not read. */
+async function firstBytes(response: Response, most: number): Promise<Uint8Array> {
+  const reader = response.body?.getReader();
+  const parts: Uint8Array[] = [];
+  let size = 0;
+  while (reader !== undefined && size < most) {
+    const { done, value } = await reader.read();
+    if (done) {
+      break;
+    }
+    parts.push(value);
+    size += value.length;
+  }
+  if (size >= most) {
+    reader?.cancel().catch(() => undefined);
+  }
+  const all = new Uint8Array(Math.min(size, most));
+  let at = 0;
+  for (const part of parts) {
+    const kept = part.subarray(0, all.length - at);
+    all.set(kept, at);
+    at += kept.length;
+  }
+  return all;
+}

@@ -1,0 +1,7 @@
+/** Vercel's and Next's edge runtimes. */
+import module from "../core.wasm?module";
+import { start, vercel } from "../start.js";
+
+start(() => module, { waitUntil: vercel });
+
+export * from "../index.js";

@@ -1,0 +1,14 @@
+// What a worker that traces one observation weighs, compressed.
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { bundle, sizes } from "./host.mjs";
+
+/** Bytes of the script, and of the module: `limit` of .ci/wasm-build. */
+const LIMITS = { script: 18_000, module: 204_800 };
+
+test("a worker's size is bounded", async () => {
+  const found = sizes(await bundle("one.js"));
+  console.log(`a worker that traces one observation: script ${found.script} bytes, module ${found.module} bytes, compressed`);
+  assert.ok(found.script <= LIMITS.script, `the script has ${found.script} bytes`);
+  assert.ok(found.module <= LIMITS.module, `the module has ${found.module} bytes`);
+});
