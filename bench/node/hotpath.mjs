@@ -6,9 +6,9 @@ import { Sum, Writer } from "./words.mjs";
 const [library, publicKey, size] = process.argv.slice(2);
 const SMALL = size === "small";
 // A block stays below langfuse's queue of 2,048 spans, above which it would drop; flushed after each.
-const [CALLS, PER_CALL] = SMALL ? [400, 3] : [300, 1];
-const BLOCKS = 10;
-const WARM_UP = 12;
+const [CALLS, PER_CALL] = SMALL ? [400, 3] : [60, 1];
+const BLOCKS = 8;
+const WARM_UP = 10;
 
 const { startActiveObservation, flush } = await open(library, { publicKey });
 

@@ -267,6 +267,58 @@ test("a flush of a provider never rejects, whatever the server does", async () =
   assert.ok(told.length <= 2, told.join("\n"));
 });
 
+test("a burst in one tick: what is stored and what is counted as dropped are all of it", async () => {
+  const { tracer, processor, key } = processed();
+  const told = await lines(async () => {
+    const text = "x".repeat(1000);
+    for (let number = 0; number < 30_000; number += 1) {
+      tracer().startSpan("burst", { attributes: { number, text } }).end();
+    }
+    await processor.client.flush({ timeout: 20_000 });
+  });
+  const { observations } = t.stats().destinations.find((each) => each.public_key === key);
+  const dropped = Object.values(observations.dropped).reduce((sum, count) => sum + count, 0);
+  const stored = await server.waitFor(key, 30_000 - dropped);
+  assert.equal(stored + dropped, 30_000, JSON.stringify(observations));
+  assert.ok(stored >= 10_000, `${stored}`);
+  assert.equal(told.length > 0, dropped > 0, told.join());
+});
+
+test("spans of the older SDK, and what is no span", async () => {
+  const { processor, sent, key } = processed();
+  const ids = { traceId: "1".repeat(32), spanId: "2".repeat(16), traceFlags: 1 };
+  const old = {
+    name: "old",
+    kind: 0,
+    spanContext: () => ids,
+    parentSpanId: "3".repeat(16),
+    startTime: [1_700_000_000, 1],
+    endTime: [1_700_000_001, 2],
+    status: { code: 0 },
+    attributes: { bytes: new Uint8Array([1, 2, 3]), map: { a: [1, { b: "c" }] }, mixed: ["a", 1, null, true], huge: 1e300, odd: Number.NaN },
+    events: [],
+    links: [],
+    resource: { attributes: { "service.name": "old-shop" } },
+    instrumentationLibrary: { name: "ai", version: "4" },
+  };
+  processor.onStart(old);
+  processor.onEnd(old);
+  const told = await lines(async () => {
+    for (const nothing of [undefined, null, 3, {}, { spanContext: () => ({}) }, { ...old, startTime: "x" }]) {
+      processor.onStart(nothing);
+      processor.onEnd(nothing);
+    }
+  });
+  const found = (await sent()).old;
+  assert.equal(found.parent, old.parentSpanId);
+  assert.deepEqual([found.scope.name, found.scope.version], ["ai", "4"]);
+  const { attributes } = found;
+  assert.deepEqual([attributes.bytes, attributes.map, attributes.mixed, attributes.huge], ["AQID", '{"a":[1,{"b":"c"}]}', ["a", 1, true], 1e300]);
+  assert.ok(told.length > 0 && told.length < 8, told.join("\n"));
+  const mine = t.stats().destinations.find((each) => each.public_key === key);
+  assert.equal(mine.observations.dropped.encode_failed, 5, "one of them is nothing that is sent");
+});
+
 test("spans that never end are forgotten", async () => {
   const { tracer, sent } = processed();
   for (let number = 0; number < 20_000; number += 1) {

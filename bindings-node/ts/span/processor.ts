@@ -152,6 +152,11 @@ export class TracespoolSpanProcessor {
         return;
       }
       const { exporting } = this;
+      if (started?.refused === true && exporting === undefined) {
+        handle.backend.refused(handle.id, 1);
+        expect();
+        return;
+      }
       masked(handle, contentOf(ended), started?.metadata ?? null, (content) => {
         if (exporting !== undefined) {
           exporting.take(handle, ended, content, started);

@@ -360,37 +360,17 @@ pub(crate) fn read(shared: &Shared, destination: &Destination, mut item: Item) -
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::ClientOptions;
-    use crate::config::Limits;
-    use crate::encode::otlp::Envelope;
-    use crate::process::{Clock, Process};
-    use crate::transport::Now;
-
-    #[derive(Debug)]
-    struct Still;
-    impl Clock for Still {
-        fn now(&self) -> Now {
-            Now { mono: 1, unix: 1 }
-        }
-    }
+    use crate::process::Process;
+    use crate::standing;
+    use std::sync::OnceLock;
 
     fn home() -> Arc<Process> {
-        static PROCESS: std::sync::OnceLock<Arc<Process>> = std::sync::OnceLock::new();
-        PROCESS
-            .get_or_init(|| {
-                Process::new(Limits::default(), Envelope::new(&[], "scope", "1"), Box::new(Still))
-            })
-            .clone()
+        static HOME: OnceLock<Arc<Process>> = OnceLock::new();
+        HOME.get_or_init(standing::process).clone()
     }
 
     fn client(key: &str) -> Client {
-        let options = ClientOptions {
-            public_key: Some(key.to_owned()),
-            secret_key: Some("sk".to_owned()),
-            base_url: Some("http://h".to_owned()),
-            ..ClientOptions::default()
-        };
-        Client::open(options, &|_| None, home)
+        standing::client(key, home)
     }
 
     const HEAD: &str =

@@ -255,35 +255,22 @@ fn value(rest: &mut Rest<'_>, scratch: &mut Vec<u8>, take: impl FnOnce(Any<'_>))
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{ClientOptions, Limits};
+    use crate::config::ClientOptions;
     use crate::encode::otlp::field;
-    use crate::process::{Clock, Process};
-    use crate::transport::Now;
+    use crate::process::Process;
+    use crate::standing;
+    use std::sync::OnceLock;
 
     const IDS: &str = "0af7651916cd43dd8448eb211c80319cb7ad6b716920333100f067aa0ba902b7";
 
-    #[derive(Debug)]
-    struct Still;
-    impl Clock for Still {
-        fn now(&self) -> Now {
-            Now { mono: 1, unix: 1 }
-        }
-    }
-
     fn home() -> Arc<Process> {
-        static PROCESS: std::sync::OnceLock<Arc<Process>> = std::sync::OnceLock::new();
-        let made = || Process::new(Limits::default(), Envelope::new(&[], "scope", "1"), Box::new(Still));
-        PROCESS.get_or_init(made).clone()
+        static HOME: OnceLock<Arc<Process>> = OnceLock::new();
+        HOME.get_or_init(standing::process).clone()
     }
 
     fn settings() -> ClientSettings {
-        let options = ClientOptions {
-            public_key: Some("pk-span".to_owned()),
-            secret_key: Some("sk".to_owned()),
-            base_url: Some("http://h".to_owned()),
-            environment: Some("testing".to_owned()),
-            ..ClientOptions::default()
-        };
+        let options =
+            ClientOptions { environment: Some("testing".to_owned()), ..standing::options("pk-span") };
         Client::open(options, &|_| None, home).settings().clone()
     }
 
