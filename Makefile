@@ -38,7 +38,7 @@ help: ## this list
 demo: build ## the same service untraced, with tracespool and with the langfuse SDK: one table, one web page
 	@$(BIN)/python -m examples.demo --limit $(LIMIT)
 
-test: check test-core test-collector test-wasm test-python test-blackbox test-integrations test-node ## everything that must pass
+test: check test-core test-collector test-wasm test-python test-blackbox test-integrations test-node test-edge ## everything that must pass
 
 build: $(VENV)/.wheel $(COLLECTOR) ## the Python package into .venv, and the collector
 

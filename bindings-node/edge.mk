@@ -3,15 +3,30 @@ EDGE := tests/edge
 WASM := $(PACKAGE)/wasm/core.wasm
 WASM_RUST := Cargo.toml Cargo.lock .ci/wasm-build $(shell find core bindings-wasm \( -name '*.rs' -o -name Cargo.toml \) -print 2>/dev/null)
 
-.PHONY: build-wasm build-edge test-edge
+.PHONY: build-wasm build-edge test-edge test-edge-hosts bench-edge
 
 build-wasm: $(WASM) ## the core as WebAssembly (builds the standard library too: minutes, once)
 
 build-edge: $(PACKAGE)/.built $(WASM) ## the npm package's entries for Workers, Vercel's edge, Deno and browsers
 	@$(NODE) $(PACKAGE)/scripts/edge.mjs
 
-test-edge: build-edge $(EDGE)/node_modules/.package-lock.json $(COLLECTOR) ## Workers in workerd, and the module in Node, against a real collector
+test-edge: build-edge build-node $(EDGE)/node_modules/.tracespool $(COLLECTOR) ## Workers in workerd, and the module in Node, against a real collector
 	@$(NODE) --test $(EDGE)/*.test.mjs
+
+test-edge-hosts: build-edge $(EDGE)/node_modules/.tracespool $(EDGE)/others/node_modules/.package-lock.json $(COLLECTOR) ## Vercel's edge runtime, Deno and Bun (installs 250 MB)
+	@$(NODE) --test $(EDGE)/others/*.test.mjs
+
+bench-edge: build-edge bench/edge/node_modules/.tracespool $(COLLECTOR) ## cost of an observation in workerd beside the langfuse packages
+	@$(NODE) bench/edge/index.mjs
+
+bench/edge/node_modules/.tracespool: bench/edge/node_modules/.package-lock.json
+	@ln -sfn ../../../$(PACKAGE) bench/edge/node_modules/tracespool
+	@touch $@
+
+# Workers import it by its name, and bundlers follow its conditions.
+$(EDGE)/node_modules/.tracespool: $(EDGE)/node_modules/.package-lock.json
+	@ln -sfn ../../../$(PACKAGE) $(EDGE)/node_modules/tracespool
+	@touch $@
 
 # What is shipped holds them.
 npm-pack: build-edge

@@ -1,4 +1,4 @@
-// Builds dist/edge: the same API over WebAssembly. `core.wasm` and its glue come from .ci/wasm-build; each entry initialises in the one
+// Builds dist/edge: the same API over WebAssembly. `core.wasm` comes from .ci/wasm-build; each entry initialises in the one
 // way that its host allows.
 import { copyFileSync, existsSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
@@ -24,7 +24,14 @@ const files = (folder) =>
   readdirSync(join(home, "ts", folder), { withFileTypes: true })
     .filter((entry) => entry.isFile() && entry.name.endsWith(".ts") && !entry.name.endsWith(".d.ts"))
     .map((entry) => join(folder, entry.name));
-const sources = [...files("."), join("entries", "index.ts"), ...files("edge"), ...files(join("edge", "entries"))].filter(
+/** Subpaths that work without Node, and the folders that they are made of. */
+const SUBPATHS = ["openai", "langchain", "tracing", "otel"];
+const FOLDERS = ["openai", "langchain", "tracing", "span"];
+/** By the condition of package.json, the entry that brings the module. */
+const HOSTS = { workerd: "workerd", "edge-light": "edge-light", deno: "wasm", browser: "inline" };
+
+const entries = ["index", ...SUBPATHS].map((name) => join("entries", `${name}.ts`));
+const sources = [...files("."), ...entries, ...FOLDERS.flatMap(files), ...files("edge"), ...files(join("edge", "entries"))].filter(
   (file) => !REPLACED.some((name) => file === `${name}.ts`),
 );
 await build({
@@ -44,5 +51,12 @@ for (const name of REPLACED) {
 }
 // Beside the entries, which are what asks for it.
 copyFileSync(module, join(dist, "edge", "core.wasm"));
-copyFileSync(join(home, "wasm", "tracespool_wasm.js"), join(dist, "edge", "glue.js"));
 writeFileSync(join(dist, "edge", "core.base64.js"), `export default "${readFileSync(module).toString("base64")}";\n`);
+// A subpath brings the module too: it may be all that an application imports.
+for (const [host, entry] of Object.entries(HOSTS)) {
+  mkdirSync(join(dist, host));
+  for (const name of SUBPATHS) {
+    const source = `import "../edge/entries/${entry}.js";\nexport * from "../entries/${name}.js";\n`;
+    writeFileSync(join(dist, host, `${name}.js`), source);
+  }
+}

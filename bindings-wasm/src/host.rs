@@ -86,7 +86,18 @@ pub(crate) fn open(options: ClientOptions, env: Option<HashMap<String, String>>)
     let env = env.unwrap_or_default();
     let get = |name: &str| env.get(name).cloned();
     let _ = process(&get);
-    Client::open(options, &get, home)
+    Client::open_known(options, fingerprint(&env), &get, home)
+}
+
+/// Of all variables, in whatever order they come: FNV-1a of each, added up.
+fn fingerprint(env: &HashMap<String, String>) -> u64 {
+    let hash = |(name, value): (&String, &String)| {
+        let bytes = name.bytes().chain([b'=']).chain(value.bytes());
+        bytes.fold(0xcbf2_9ce4_8422_2325u64, |hash, byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
+        })
+    };
+    env.iter().map(hash).fold(0, u64::wrapping_add)
 }
 
 /// Runs `work` on the driver.

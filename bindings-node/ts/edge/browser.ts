@@ -18,15 +18,24 @@ export function isBrowser(): boolean {
 
 let told = false;
 
-/** Options without a secret key: a client that records nothing, and one line, never an exception. */
-export function withoutSecret(options: CoreOptions, env: Record<string, string>): CoreOptions {
-  if (options.secret_key === undefined && env["LANGFUSE_SECRET_KEY"] === undefined) {
-    return options;
+/**
+ * Options of a page. A public key alone may score (feedback of those who read it), with itself as the bearer; a secret key gives a client that
+ * records nothing, and one line, never an exception.
+ */
+export function ofPage(options: CoreOptions, env: Record<string, string>): CoreOptions {
+  if (options.secret_key !== undefined || env["LANGFUSE_SECRET_KEY"] !== undefined) {
+    if (!told) {
+      told = true;
+      const logger = home.logger === undefined ? console : home.logger;
+      logger?.error("tracespool: a secret key must not be in a browser, where everybody can read it: nothing is recorded. Trace on the server");
+    }
+    return { tracing_enabled: false };
   }
-  if (!told) {
-    told = true;
-    const logger = home.logger === undefined ? console : home.logger;
-    logger?.error("tracespool: a secret key must not be in a browser, where everybody can read it: nothing is recorded. Trace on the server");
+  const publicKey = options.public_key ?? env["LANGFUSE_PUBLIC_KEY"];
+  if (publicKey === undefined) {
+    return { ...options, env };
   }
-  return { tracing_enabled: false };
+  const headers = { ...options.additional_headers, authorization: `Bearer ${publicKey}` };
+  // The header outvotes what the core would make of a secret.
+  return { ...options, env, public_key: publicKey, secret_key: "none", additional_headers: headers };
 }

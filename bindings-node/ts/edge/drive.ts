@@ -10,6 +10,8 @@ import { type Core, Texts } from "./wasm.js";
 const COMPRESS_ABOVE = 1024;
 /** How often a pump looks for what other requests' pumps have done (milliseconds). */
 const LOOK = 20;
+/** So long after its deadline a flight is forgotten (milliseconds): later than by the core. */
+const LOST = 2000;
 /** Longest sleep: timers take no more than 31 bits. */
 const LONGEST = 60_000;
 
@@ -17,6 +19,7 @@ const LONGEST = 60_000;
 interface Flight {
   readonly controller: AbortController;
   readonly pump: Pump;
+  readonly deadline: number;
 }
 
 interface Asked {
@@ -72,6 +75,7 @@ export class Driver {
     try {
       core.tell(performance.now(), Date.now());
       const next = core.turn();
+      this.forgetLost();
       for (;;) {
         const action = core.nextAction();
         if (action === 0) {
@@ -109,6 +113,16 @@ export class Driver {
     }
     core.forget();
     return body;
+  }
+
+  /** What requests that are gone have left behind; the core has given it up by itself. */
+  private forgetLost(): void {
+    const now = performance.now();
+    for (const [slot, { deadline }] of this.flights) {
+      if (now > deadline + LOST) {
+        this.flights.delete(slot);
+      }
+    }
   }
 
   private cancel(slot: number, pump: Pump): void {
@@ -230,7 +244,7 @@ export class Pump {
 
   begin(slot: number, asked: Asked, body: Uint8Array<ArrayBuffer>): void {
     const controller = new AbortController();
-    this.driver.flights.set(slot, { controller, pump: this });
+    this.driver.flights.set(slot, { controller, pump: this, deadline: asked.deadline });
     this.mine += 1;
     void this.carry(slot, asked, body, controller).then(() => {
       this.mine -= 1;

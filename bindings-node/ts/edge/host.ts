@@ -17,8 +17,15 @@ const Registry = /* @__PURE__ */ ((): typeof FinalizationRegistry =>
 
 export { Registry as FinalizationRegistry };
 
+/** There is nothing to load at run time: what a bundle needs is in it. */
+export function require(name: string): unknown {
+  throw new Error(`${name} is not loaded on this host`);
+}
+
 /** There are no threads that share a core. */
-export const isMainThread = true;
+export function isMainThread(): boolean {
+  return true;
+}
 
 interface WithModules {
   process?: { getBuiltinModule?(name: string): { errorMonitor?: symbol } | undefined };

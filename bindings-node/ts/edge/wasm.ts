@@ -1,6 +1,7 @@
 /** The core as WebAssembly. Text crosses as UTF-8 in two buffers of the module's memory; see bindings-wasm/src/texts.rs. */
 import type { Backend, CoreOptions } from "../backend.js";
-import { isBrowser, withoutSecret } from "./browser.js";
+import { isBrowser, ofPage } from "./browser.js";
+import { tell } from "../log.js";
 import { none } from "../none.js";
 
 /** What the module exports: `bindings-wasm/src`. A length of `ABSENT` stands for no text; -1 comes back for none. */
@@ -173,6 +174,7 @@ export function randomBytes(into: Uint8Array<ArrayBuffer>): Uint8Array {
 export function over(wheel: Wheel, env: () => Record<string, string>, broken: (error: unknown) => Backend): Backend {
   const { texts } = wheel;
   const { core } = texts;
+  const page = isBrowser();
   let instead: Backend | undefined;
 
   /** Runs a call with the clocks set. */
@@ -205,7 +207,7 @@ export function over(wheel: Wheel, env: () => Record<string, string>, broken: (e
         () => {
           const found = env();
           const asked = JSON.parse(options) as CoreOptions;
-          const said = isBrowser() ? withoutSecret(asked, found) : { ...asked, env: found };
+          const said = page ? ofPage(asked, found) : { ...asked, env: found };
           return core.open(texts.first(JSON.stringify(said))) >>> 0;
         },
         (other) => other.open(options),
@@ -219,6 +221,10 @@ export function over(wheel: Wheel, env: () => Record<string, string>, broken: (e
     release: (handle) => call(() => core.release(handle), () => undefined),
     keeps: (handle, traceId) => call(() => core.keeps(handle, texts.first(traceId)) !== 0, () => false),
     end: (handle, start, end, record) => {
+      if (page) {
+        tell("in a browser only scores are sent: what is traced there is not recorded");
+        return true;
+      }
       const said = call(() => core.end(handle, start, end, texts.first(record)), () => 0);
       if ((said & 1) !== 0) {
         wheel.ring();
@@ -236,6 +242,7 @@ export function over(wheel: Wheel, env: () => Record<string, string>, broken: (e
       if (rang !== 0) {
         wheel.ring();
       }
+      wheel.rooted();
     },
     hasRoom: (handle) => call(() => core.hasRoom(handle) !== 0, () => true),
     refused: (handle, count) => call(() => core.refused(handle, count), () => undefined),

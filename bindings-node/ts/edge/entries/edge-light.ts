@@ -2,6 +2,6 @@
 import module from "../core.wasm?module";
 import { start, vercel } from "../start.js";
 
-start(() => module, { waitUntil: vercel });
+start(() => module, { eager: true, waitUntil: vercel });
 
 export * from "../index.js";

@@ -1,0 +1,119 @@
+// Vercel's edge runtime, Deno and Bun, as they are published on npm, against a real collector.
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { before, test } from "node:test";
+import { fileURLToPath } from "node:url";
+import { build } from "esbuild";
+import { collector, freshKey } from "../../../bindings-node/test/collector.mjs";
+import { PACKAGE } from "../host.mjs";
+
+const home = dirname(fileURLToPath(import.meta.url));
+let server;
+before(async () => {
+  server = await collector();
+});
+
+const settings = (key) => ({ LANGFUSE_PUBLIC_KEY: key, LANGFUSE_SECRET_KEY: "sk-very-secret", LANGFUSE_BASE_URL: server.url });
+
+test("Vercel's edge runtime", async () => {
+  const { EdgeRuntime } = await import("edge-runtime");
+  const key = freshKey();
+  const made = await build({
+    entryPoints: [join(home, "..", "workers", "light.js")],
+    bundle: true,
+    format: "iife",
+    conditions: ["edge-light", "worker", "browser"],
+    write: false,
+    plugins: [
+      {
+        // What Next's bundler does: the module comes compiled.
+        name: "module",
+        setup(builder) {
+          builder.onResolve({ filter: /\.wasm\?module$/ }, (found) => ({ path: found.path, namespace: "module" }));
+          builder.onLoad({ filter: /.*/, namespace: "module" }, () => ({ contents: "export default globalThis.coreModule" }));
+        },
+      },
+    ],
+  });
+  const runtime = new EdgeRuntime({
+    initialCode: made.outputFiles[0].text,
+    extend: (context) => {
+      context.coreModule = new WebAssembly.Module(readFileSync(join(PACKAGE, "wasm", "core.wasm")));
+      context.process = { env: settings(key) };
+      return context;
+    },
+  });
+  const answer = await runtime.dispatchFetch("https://function/");
+  assert.match(await answer.text(), /^[0-9a-f]{32}$/);
+  await answer.waitUntil();
+  assert.equal(await server.waitFor(key, 2), 2);
+  const rows = Object.fromEntries((await server.list(key)).map((row) => [row.name, row]));
+  assert.equal(rows.leaf.parent, rows.root.span_id);
+});
+
+/** A server that answers three requests and ends; what it traced last is sent on its way out. */
+const SERVER = `
+import { startActiveObservation, startObservation, withTracing } from "tracespool";
+const handler = withTracing((request) =>
+  startActiveObservation("root", async (root) => {
+    await new Promise((resolve) => setTimeout(resolve, 1));
+    startObservation("leaf").end();
+    return new Response(root.traceId);
+  }));
+`;
+
+async function ends(command, args, source, env) {
+  const folder = mkdtempSync(join(home, ".program-"));
+  try {
+    const path = join(folder, "program.mjs");
+    writeFileSync(path, source);
+    const child = spawn(join(home, "node_modules", ".bin", command), [...args, path], { env: { ...process.env, ...env }, stdio: ["ignore", "pipe", "pipe"] });
+    let out = "";
+    for (const stream of [child.stdout, child.stderr]) {
+      stream.on("data", (chunk) => (out += chunk));
+    }
+    const killer = setTimeout(() => child.kill("SIGKILL"), 30_000);
+    const code = await new Promise((resolve) => child.once("close", resolve));
+    clearTimeout(killer);
+    assert.equal(code, 0, out);
+    return out;
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+async function stored(key) {
+  assert.equal(await server.waitFor(key, 6), 6);
+  const rows = await server.list(key);
+  const roots = new Map(rows.filter((row) => row.name === "root").map((row) => [row.trace_id, row]));
+  assert.equal(roots.size, 3);
+  for (const row of rows.filter((each) => each.name === "leaf")) {
+    assert.equal(row.parent, roots.get(row.trace_id).span_id);
+  }
+}
+
+test("Deno", async () => {
+  const key = freshKey();
+  const source = `${SERVER}
+    const server = Deno.serve({ port: 0, onListen() {} }, handler);
+    await Promise.all([1, 2, 3].map(async () => (await fetch("http://127.0.0.1:" + server.addr.port)).text()));
+    await server.shutdown();
+    console.log("ended");`;
+  const out = await ends("deno", ["run", "--quiet", "--allow-net", "--allow-env", "--allow-read", "--node-modules-dir=manual"], source, settings(key));
+  assert.match(out, /^ended/);
+  await stored(key);
+});
+
+test("Bun with the module", async () => {
+  const key = freshKey();
+  const source = `${SERVER.replace('"tracespool"', '"tracespool/wasm"')}
+    const server = Bun.serve(withTracing({ port: 0, fetch: handler }));
+    await Promise.all([1, 2, 3].map(async () => (await fetch("http://127.0.0.1:" + server.port)).text()));
+    await server.stop();
+    console.log("ended");`;
+  const out = await ends("bun", ["run"], source, settings(key));
+  assert.match(out, /^ended/);
+  await stored(key);
+});
