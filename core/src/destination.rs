@@ -187,9 +187,15 @@ impl Destination {
         self.budget.used()
     }
 
+    /// Whether any trace has.
+    #[inline]
+    pub(crate) fn refuses_any(&self) -> bool {
+        self.refusing.load(Ordering::Relaxed)
+    }
+
     /// Whether this trace has lost an observation to a full queue: what is left of it would be a torso.
     pub(crate) fn refuses(&self, trace: u64) -> bool {
-        self.refusing.load(Ordering::Relaxed) && self.refused.lock().set.contains(&trace)
+        self.refuses_any() && self.refused.lock().set.contains(&trace)
     }
 
     /// Marks a trace; the oldest mark goes when there are too many.

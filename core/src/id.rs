@@ -211,20 +211,28 @@ fn parse_hex<const N: usize>(text: &str) -> Option<[u8; N]> {
         return None;
     }
     let mut out = [0; N];
-    for (byte, pair) in out.iter_mut().zip(digits.chunks_exact(2)) {
-        *byte = (nibble(pair[0])? << 4) | nibble(pair[1])?;
+    // What is no digit is seen at the end: a look for each would cost as much as the rest.
+    let mut seen = 0;
+    for (byte, pair) in out.iter_mut().zip(digits.as_chunks::<2>().0) {
+        let (high, low) = (NIBBLES[usize::from(pair[0])], NIBBLES[usize::from(pair[1])]);
+        seen |= high | low;
+        *byte = (high << 4) | (low & 15);
     }
-    Some(out)
+    (seen < 16).then_some(out)
 }
 
-fn nibble(digit: u8) -> Option<u8> {
-    match digit {
-        b'0'..=b'9' => Some(digit - b'0'),
-        b'a'..=b'f' => Some(digit - b'a' + 10),
-        b'A'..=b'F' => Some(digit - b'A' + 10),
-        _ => None,
+/// The value of each hexadecimal digit; 16 and more for what is none.
+const NIBBLES: [u8; 256] = {
+    let mut values = [0xff; 256];
+    let mut at = 0;
+    while at < 16 {
+        let lower = b"0123456789abcdef"[at];
+        values[lower as usize] = at as u8;
+        values[lower.to_ascii_uppercase() as usize] = at as u8;
+        at += 1;
     }
-}
+    values
+};
 
 impl fmt::Display for TraceId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -302,12 +302,17 @@ impl Bound {
     fn take_record(&self, record: String, start: u64, end: u64) {
         let (process, destination) = (&self.process, &self.destination);
         let refuse = |reason| process.refuse(destination, Lane::Observations, reason, 0);
-        // Where the ids stand is the same in every record.
-        let Some(trace) = record.get(1..33).and_then(TraceId::parse).map(TraceId::low) else {
+        // Where the ids stand is the same in every record. They are looked at only where something is refused.
+        let Some((&origin, &digits)) = record
+            .as_bytes()
+            .split_first()
+            .and_then(|(origin, rest)| Some((origin, rest.first_chunk::<32>()?)))
+        else {
             return refuse(DropReason::EncodeFailed);
         };
-        let root = !matches!(record.as_bytes().first(), Some(b'1' | b'2'));
-        if !root && destination.refuses(trace) {
+        let trace = || std::str::from_utf8(&digits).ok().and_then(TraceId::parse).map(TraceId::low);
+        let root = !matches!(origin, b'1' | b'2');
+        if !root && destination.refuses_any() && trace().is_some_and(|trace| destination.refuses(trace)) {
             return refuse(DropReason::QueueFull);
         }
         let unread = Unread { settings: self.settings.clone(), start, end };
@@ -324,7 +329,9 @@ impl Bound {
         match reserve(&destination.budget, &process.shared.budget, item.cost(), root) {
             Ok(()) => process.submit(destination, Lane::Observations, item),
             Err(reason) => {
-                destination.refuse(trace);
+                if let Some(trace) = trace() {
+                    destination.refuse(trace);
+                }
                 refuse(reason);
             }
         }
