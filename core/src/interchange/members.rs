@@ -74,7 +74,7 @@ impl<'a> Members<'a> {
     }
 
     /// The members of an object inside.
-    pub(super) fn inside(&mut self, name: &str) -> Option<Members<'a>> {
+    pub(super) fn inside(&mut self, name: &str) -> Option<Self> {
         let inside = Members::read(self.raw(name)?.get());
         if inside.is_err() {
             self.problems.push(format!("{name} is no object"));
