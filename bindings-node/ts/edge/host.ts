@@ -1,7 +1,7 @@
 /** What the API needs of a host that is not Node: stands in for `../host.ts`. */
-import { randomBytes } from "./wasm.js";
 import { read } from "./environment.js";
 import { lives } from "./life.js";
+import { randomBytes } from "./random.js";
 
 export { AsyncLocalStorage } from "./storage.js";
 

@@ -2,7 +2,7 @@
 import type { Backend, CoreOptions } from "../backend.js";
 import { isBrowser, ofPage } from "./browser.js";
 import { tell } from "../log.js";
-import { none } from "../none.js";
+import { randomBytes } from "./random.js";
 
 /** What the module exports: `bindings-wasm/src`. A length of `ABSENT` stands for no text; -1 comes back for none. */
 export interface Core {
@@ -154,18 +154,6 @@ export interface Wheel {
   rooted(): void;
 }
 
-/** Random bytes; where the host grants none yet (while a Worker's script is evaluated) those of a weaker source. */
-export function randomBytes(into: Uint8Array<ArrayBuffer>): Uint8Array {
-  try {
-    return crypto.getRandomValues(into);
-  } catch {
-    for (let at = 0; at < into.length; at += 1) {
-      into[at] = Math.random() * 256;
-    }
-    return into;
-  }
-}
-
 /**
  * The backend over an instance. An instance that trapped is of no use any more: from then on nothing is recorded.
  *
@@ -291,6 +279,3 @@ export function over(wheel: Wheel, env: () => Record<string, string>, broken: (e
     fields: () => call(() => text(core.fields()), (other) => other.fields()),
   };
 }
-
-/** Where there is no module. */
-export const absent = (reason: string): Backend => none(reason);
