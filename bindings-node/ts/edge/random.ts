@@ -1,11 +1,15 @@
-/** Random bytes; where the host grants none yet (while a Worker's script is evaluated) those of a weaker source. */
-export function randomBytes(into: Uint8Array<ArrayBuffer>): Uint8Array {
+/**
+ * The host's random bytes; `undefined` where it grants none yet: while a Worker's script is evaluated.
+ */
+export function granted(size: number): Uint8Array<ArrayBuffer> | undefined {
   try {
-    return crypto.getRandomValues(into);
+    return crypto.getRandomValues(new Uint8Array(size));
   } catch {
-    for (let at = 0; at < into.length; at += 1) {
-      into[at] = Math.random() * 256;
-    }
-    return into;
+    return undefined;
   }
+}
+
+/** The same, of a weaker source rather than none. */
+export function randomBytes(size: number): Uint8Array<ArrayBuffer> {
+  return granted(size) ?? Uint8Array.from({ length: size }, () => Math.random() * 256);
 }

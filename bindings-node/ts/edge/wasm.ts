@@ -2,7 +2,7 @@
 import type { Backend, CoreOptions } from "../backend.js";
 import { isBrowser, ofPage } from "./browser.js";
 import { tell } from "../log.js";
-import { randomBytes } from "./random.js";
+import { granted } from "./random.js";
 
 /** What the module exports: `bindings-wasm/src`. A length of `ABSENT` stands for no text; -1 comes back for none. */
 export interface Core {
@@ -10,6 +10,7 @@ export interface Core {
   room(size: number): number;
   left(): number;
   leftLength(): number;
+  warm(): void;
   version(): number;
   open(options: number): number;
   settings(handle: number): number;
@@ -165,11 +166,24 @@ export function over(wheel: Wheel, env: () => Record<string, string>, broken: (e
   const page = isBrowser();
   let instead: Backend | undefined;
 
+  let seeded = false;
+  /** Ids that the core makes (of scores, say) shall differ from those of every other isolate, also where a script has made its client. */
+  const seed = (): void => {
+    const bytes = granted(32);
+    if (bytes !== undefined) {
+      texts.first("");
+      core.seed(texts.raw(bytes));
+      seeded = true;
+    }
+  };
   /** Runs a call with the clocks set. */
   const call = <T>(work: () => T, otherwise: (backend: Backend) => T): T => {
     if (instead === undefined) {
       try {
         core.tell(performance.now(), Date.now());
+        if (!seeded) {
+          seed();
+        }
         return work();
       } catch (error) {
         instead = broken(error);
@@ -183,8 +197,6 @@ export function over(wheel: Wheel, env: () => Record<string, string>, broken: (e
     wheel.ring();
     return made;
   };
-  call(() => core.seed((texts.first(""), texts.raw(randomBytes(new Uint8Array(32))))), () => undefined);
-
   return {
     kind: "wasm",
     version: () => call(() => text(core.version()), (other) => other.version()),
