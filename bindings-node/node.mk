@@ -5,16 +5,20 @@ PACKAGE := bindings-node
 NODE_MODULES := $(PACKAGE)/node_modules/.package-lock.json
 NODE_RUST := Cargo.toml Cargo.lock $(shell find core $(PACKAGE) \( -name node_modules -o -name target \) -prune -o \( -name '*.rs' -o -name Cargo.toml \) -print 2>/dev/null)
 NODE_SCRIPTS := $(PACKAGE)/package.json $(PACKAGE)/tsconfig.json $(shell find $(PACKAGE)/ts $(PACKAGE)/scripts -type f 2>/dev/null)
-NODE_MADE := $(PACKAGE)/dist $(PACKAGE)/.built $(PACKAGE)/.native $(PACKAGE)/.native-shipped tests/hosts/next/.next $(addsuffix /node_modules,$(PACKAGE) bench/node examples/express_app tests/hosts)
+NODE_INTEGRATIONS := $(PACKAGE)/test/integrations/current $(PACKAGE)/test/integrations/earlier
+NODE_MADE := $(PACKAGE)/dist $(PACKAGE)/.built $(PACKAGE)/.native $(PACKAGE)/.native-shipped tests/hosts/next/.next $(addsuffix /node_modules,$(PACKAGE) $(NODE_INTEGRATIONS) bench/node examples/express_app tests/hosts)
 NODE_BENCHES := hotpath loop bursts clients flush import
 
-.PHONY: build-node test-node test-hosts npm-pack demo-node bench-node $(NODE_BENCHES:%=bench-node-%)
+.PHONY: build-node test-node test-node-integrations test-hosts npm-pack demo-node bench-node $(NODE_BENCHES:%=bench-node-%)
 
 build-node: $(PACKAGE)/.built $(PACKAGE)/.native ## the npm package: its binary and its JavaScript
 
 test-node: build-node build examples/express_app/node_modules/.tracespool ## the npm package: its own tests, real processes, and what the tarballs hold
 	@cd $(PACKAGE) && $(NPM) test --silent
 	@NODE=$(NODE) $(PYTEST) tests/node
+
+test-node-integrations: build-node build $(NODE_INTEGRATIONS:%=%/node_modules/.package-lock.json) ## OpenAI's and LangChain's real packages, and the same programs with @langfuse
+	@cd $(PACKAGE) && $(NPM) run --silent test:integrations
 
 test-hosts: tests/hosts/node_modules/.tracespool build ## Express, Fastify and Next under load, beside Sentry and Datadog (installs 500 MB, half an hour)
 	@NODE=$(NODE) $(PYTEST) tests/hosts --timeout 1500

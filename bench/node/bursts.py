@@ -34,7 +34,7 @@ def main() -> int:
                 figures = process.run("bursts.mjs", library, key, name, base_url=collector.url)
                 collector.faults([])
                 stored[library] = look(collector, key) | {"stats": figures["stats"]}
-                print(name, library, stored[library], file=sys.stderr)
+                print(f"{name} {library}: {stored[library]['count']:,} stored", file=sys.stderr)
             kept, remark = judge(name, count, stored["tracespool"])
             all_kept = all_kept and kept
             ours, theirs = (stored[library]["count"] for library in process.LIBRARIES)

@@ -45,24 +45,15 @@ export class Writer {
     return text;
   }
 
-  /** What one call traces: three observations with inputs and outputs of some hundred characters. */
+  /** What one call traces: three observations with inputs and outputs of 50 to 150 characters. */
   small() {
     return [
+      { input: { question: this.text(70), user: this.#below(10_000) }, output: { answer: this.text(110) } },
       {
-        input: { question: this.text(90), user: this.#below(10_000), flags: [true, false, null] },
-        output: { answer: this.text(160), sources: this.#below(9) },
+        input: { query: this.text(40), limit: 3 },
+        output: [0, 1, 2].map((rank) => ({ id: `doc-${this.#below(1e6)}`, rank })),
       },
-      {
-        input: { query: this.text(60), filters: { lang: ["en", "de"], after: this.#below(1e9) } },
-        output: [0, 1, 2].map((rank) => ({ id: `doc-${this.#below(1e6)}`, text: this.text(80), rank })),
-      },
-      {
-        input: [
-          { role: "system", content: this.text(80) },
-          { role: "user", content: this.text(120) },
-        ],
-        output: { role: "assistant", content: this.text(150) },
-      },
+      { input: [{ role: "user", content: this.text(110) }], output: { role: "assistant", content: this.text(110) } },
     ];
   }
 

@@ -97,7 +97,7 @@ pub fn refused(handle: u32, count: u32) {
 /// Hands an ended span of other instrumentation over.
 #[napi(catch_unwind)]
 pub fn span(handle: u32, envelope: String, propagated: String, span: String) {
-    session(|session| session.span(handle, &envelope, &propagated, &span));
+    session(|session| session.span(handle, &envelope, &propagated, span));
 }
 
 /// Counts observations that were given up.

@@ -1,5 +1,6 @@
 // Spans of OpenTelemetry's own SDK, and of the Vercel AI SDK, through the span processor.
 import assert from "node:assert/strict";
+import { createRequire } from "node:module";
 import { before, test } from "node:test";
 
 import { ROOT_CONTEXT, SpanKind, SpanStatusCode, TraceFlags, context, createTraceState, trace } from "@opentelemetry/api";
@@ -226,6 +227,17 @@ test("spans of one client go to no other, and sampling is by trace id", async ()
   assert.deepEqual(await server.list(key), []);
 });
 
+test("a client of another copy is taken, and what is none is told", async () => {
+  const key = freshKey();
+  const { Client } = createRequire(import.meta.url)("tracespool");
+  const processor = new ours.TracespoolSpanProcessor(new Client({ publicKey: key, secretKey: "sk-very-secret", baseUrl: server.url }));
+  new NodeTracerProvider({ spanProcessors: [processor] }).getTracer("ai").startSpan("of another copy").end();
+  await processor.forceFlush();
+  assert.equal((await server.list(key)).length, 1);
+  const told = await lines(() => new ours.TracespoolSpanProcessor({ client: {}, publicKey: key, secretKey: "sk-very-secret", baseUrl: server.url, shouldExportSpan: 3 }));
+  assert.equal(told.length, 2, told.join("\n"));
+});
+
 test("baggage that says where the root is, and a remote parent", async () => {
   const { tracer, sent } = processed();
   const remote = { traceId: "c".repeat(32), spanId: "d".repeat(16), traceFlags: TraceFlags.SAMPLED, isRemote: true };
@@ -265,6 +277,71 @@ test("a flush of a provider never rejects, whatever the server does", async () =
     await provider.shutdown();
   });
   assert.ok(told.length <= 2, told.join("\n"));
+});
+
+test("a burst in one tick: what is stored and what is counted as dropped are all of it", async () => {
+  const { tracer, processor, key } = processed();
+  const told = await lines(async () => {
+    const text = "x".repeat(1000);
+    for (let number = 0; number < 30_000; number += 1) {
+      tracer().startSpan("burst", { attributes: { number, text } }).end();
+    }
+    await processor.client.flush({ timeout: 20_000 });
+  });
+  const { observations } = t.stats().destinations.find((each) => each.public_key === key);
+  const dropped = Object.values(observations.dropped).reduce((sum, count) => sum + count, 0);
+  const stored = await server.waitFor(key, 30_000 - dropped);
+  assert.equal(stored + dropped, 30_000, JSON.stringify(observations));
+  assert.ok(stored >= 10_000, `${stored}`);
+  assert.equal(told.length > 0, dropped > 0, told.join());
+});
+
+test("long texts arrive whole, and too long ones cut with a mark", async () => {
+  const { tracer, sent } = processed();
+  for (const [name, size] of [["long", 200_000], ["too long", 12_000_000]]) {
+    tracer().startSpan(name, { attributes: { text: "é".repeat(size / 2), after: "kept" } }).end();
+  }
+  const found = await sent();
+  assert.equal(found.long.attributes.text, "é".repeat(100_000));
+  const cut = found["too long"].attributes;
+  assert.match(cut.text.slice(-60), /é\[truncated \d+ bytes\]$/);
+  assert.ok(Buffer.byteLength(cut.text) < 9_000_000);
+  assert.equal(cut.after, "kept");
+});
+
+test("spans of the older SDK, and what is no span", async () => {
+  const { processor, sent, key } = processed();
+  const ids = { traceId: "1".repeat(32), spanId: "2".repeat(16), traceFlags: 1 };
+  const old = {
+    name: "old",
+    kind: 0,
+    spanContext: () => ids,
+    parentSpanId: "3".repeat(16),
+    startTime: [1_700_000_000, 1],
+    endTime: [1_700_000_001, 2],
+    status: { code: 0 },
+    attributes: { bytes: new Uint8Array([1, 2, 3]), map: { a: [1, { b: "c" }] }, mixed: ["a", 1, null, true], huge: 1e300, odd: Number.NaN },
+    events: [],
+    links: [],
+    resource: { attributes: { "service.name": "old-shop" } },
+    instrumentationLibrary: { name: "ai", version: "4" },
+  };
+  processor.onStart(old);
+  processor.onEnd(old);
+  const told = await lines(async () => {
+    for (const nothing of [undefined, null, 3, {}, { spanContext: () => ({}) }, { ...old, startTime: "x" }]) {
+      processor.onStart(nothing);
+      processor.onEnd(nothing);
+    }
+  });
+  const found = (await sent()).old;
+  assert.equal(found.parent, old.parentSpanId);
+  assert.deepEqual([found.scope.name, found.scope.version], ["ai", "4"]);
+  const { attributes } = found;
+  assert.deepEqual([attributes.bytes, attributes.map, attributes.mixed, attributes.huge], ["AQID", '{"a":[1,{"b":"c"}]}', ["a", 1, true], 1e300]);
+  assert.ok(told.length > 0 && told.length < 8, told.join("\n"));
+  const mine = t.stats().destinations.find((each) => each.public_key === key);
+  assert.equal(mine.observations.dropped.encode_failed, 5, "one of them is nothing that is sent");
 });
 
 test("spans that never end are forgotten", async () => {

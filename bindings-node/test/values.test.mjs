@@ -177,3 +177,42 @@ test("a value may trace, flush and change itself while it is captured", async ()
   assert.deepEqual(JSON.parse(found.outer.input), { a: [{ x: "y" }], d: "kept" });
   assert.equal(found["from a getter"].input, '{"b":[1]}');
 });
+
+test("random values are what JSON says of them", async () => {
+  const { client, key, sent } = fresh(server);
+  let state = 7;
+  const below = (limit) => (state = (state * 1103515245 + 12345) & 0x7fffffff) % (limit * 256) >> 8;
+  const pieces = ["a", '"', "\\", "\n", "\u001f", "\u001e", "é", "日", "😀", "\u2028", "{", "}", "<", "\u0000", "[", "'", "!"];
+  const word = () => Array.from({ length: below(12) }, () => pieces[below(pieces.length)]).join("");
+  const value = (depth) => {
+    switch (below(depth > 4 ? 5 : 8)) {
+      case 0:
+        return word();
+      case 1:
+        return below(1e6) - 5e5;
+      case 2:
+        return below(1000) / 7;
+      case 3:
+        return below(2) === 0;
+      case 4:
+        return null;
+      case 5:
+        return Array.from({ length: below(5) }, () => value(depth + 1));
+      default:
+        return Object.fromEntries(Array.from({ length: below(5) }, () => [word(), value(depth + 1)]));
+    }
+  };
+  const said = new Map();
+  for (let at = 0; at < 800; at += 1) {
+    const one = { input: [value(0)], output: `${word()}x`, metadata: { k: [value(2)] } };
+    said.set(`n${at}`, JSON.parse(JSON.stringify(one)));
+    client.startObservation(`n${at}`, { ...one, statusMessage: one.output }).end();
+  }
+  await sent();
+  const rows = await server.list(key);
+  assert.equal(rows.length, 800);
+  for (const row of rows) {
+    const { input, output, metadata } = said.get(row.name);
+    assert.deepEqual([JSON.parse(row.input), row.output, JSON.parse(row.metadata.k)], [input, output, metadata.k]);
+  }
+});

@@ -14,7 +14,7 @@ export { exitOnSignals, goodbye } from "./exit.js";
 export { type Report, cleanupAllClients, cleanupClient, flushAll, stats } from "./flush.js";
 export { Handle, type MaskFunction, backend, resolve } from "./handle.js";
 export { type Headers, attributes as baggageAttributes, extract, inject } from "./headers.js";
-export { base64, byteLength, unref, variable } from "./host.js";
+export { base64, byteLength, require, unref, variable } from "./host.js";
 export { VERSION, type Drop, type Logger, context, home } from "./home.js";
 export { attempt, deliver, expect, onDrop, say, setLogger, shown, tell } from "./log.js";
 export { MASK_FAILED, isThenable } from "./mask.js";

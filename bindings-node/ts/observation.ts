@@ -56,12 +56,13 @@ export class Observation {
   readonly start: number;
   /** @internal `null` once it has ended, and from the start for one that records nothing. */
   token: Token | null;
+  // On the prototype until they are needed: most observations never do.
   /** @internal Masks that have not answered. */
-  held: Held | null = null;
+  declare held: Held | null;
   /** @internal */
-  private facade: ObservationSpan | undefined;
+  declare private facade: ObservationSpan | undefined;
   /** @internal */
-  private compactAbove = COMPACT_ABOVE;
+  declare private compactAbove: number;
 
   /** @internal Made by `startObservation` and its kin. */
   constructor(type: LangfuseObservationType, name: string, handle: Handle, scope: Scope, head: string, start: number) {
@@ -150,7 +151,7 @@ export class Observation {
   /** @internal Hands it over. */
   give(end: number): void {
     const { handle, start } = this;
-    let record = `${this.head}${this.type}${END}${this.name}${END}${this.record}`;
+    let record = this.head + this.type + END + this.name + END + this.record;
     if (this.input !== "") {
       record += Letter.input + this.input;
     }
@@ -225,6 +226,8 @@ export class Observation {
     return begin(this.handle, name, attributes, options, this.scope) as ObservationOf[T];
   }
 }
+
+Object.assign(Observation.prototype, { held: null, facade: undefined, compactAbove: COMPACT_ABOVE });
 
 /** A piece of work of any kind. */
 export class LangfuseSpan extends Observation {

@@ -228,12 +228,14 @@ def test_what_waits_is_bounded_by_the_budget() -> None:
     client = tracespool.Client(
         public_key="pk-stage-full", secret_key="sk", base_url="http://127.0.0.1:9", mask_otel_spans=mask
     )
-    for _ in range(40):
-        client.start_observation(name="large", input="x" * 1_000_000).end()
-    counted = lane(client)
-    assert counted["dropped"]["queue_full"] >= 20
-    release.set()
-    tracespool.cleanup_client("pk-stage-full", timeout=0.0)
+    try:
+        for _ in range(60):
+            client.start_observation(name="large", input="x" * 1_000_000).end()
+        # Half of the process's 64 MiB: nobody else needs them.
+        assert 25 <= lane(client)["dropped"]["queue_full"] <= 35
+    finally:
+        release.set()
+        tracespool.cleanup_client("pk-stage-full", timeout=0.0)
 
 
 def test_asyncio_waits_without_a_thread_more(make: Make, collector: Collector) -> None:

@@ -108,13 +108,15 @@ pub fn refused(handle: u32, count: u32) {
     session(|session| session.refused(handle, count));
 }
 
-/// Hands an ended span of other instrumentation over.
+/// Hands an ended span of other instrumentation over. True where a turn is wanted earlier than the last one said.
 #[wasm_bindgen]
-pub fn span(handle: u32, envelope: u32, propagated: u32, span: u32) {
+#[must_use]
+pub fn span(handle: u32, envelope: u32, propagated: u32, span: u32) -> bool {
     texts::with([envelope, propagated, span], |[envelope, propagated, span]| {
-        let [envelope, propagated, span] = [envelope, propagated, span].map(Option::unwrap_or_default);
-        session(|session| session.span(handle, envelope, propagated, span));
+        let text = Option::unwrap_or_default;
+        session(|session| session.span(handle, text(envelope), text(propagated), text(span)));
     });
+    drive::rang()
 }
 
 /// Counts observations that were given up.

@@ -106,37 +106,22 @@ fn mixed(low: u64) -> u64 {
 mod tests {
     use super::*;
     use crate::attr::{Field, ObservationType};
-    use crate::config::Limits;
-    use crate::encode::otlp::{Envelope, Value};
-    use crate::process::{Clock, Process};
+    use crate::encode::otlp::Value;
+    use crate::process::Process;
     use crate::report::{DropReason, Lane};
     use crate::sample::Sampler;
     use crate::score::{ScoreInput, ScoreValue};
-    use crate::transport::Now;
-    use crate::{Client, ClientOptions, Observation, SpanContext, Start};
+    use crate::standing;
+    use crate::{Client, Observation, SpanContext, Start};
     use std::sync::{Arc, OnceLock};
-
-    struct Still;
-    impl Clock for Still {
-        fn now(&self) -> Now {
-            Now { mono: 1, unix: 1 }
-        }
-    }
 
     fn home() -> Arc<Process> {
         static HOME: OnceLock<Arc<Process>> = OnceLock::new();
-        let made = || Process::new(Limits::default(), Envelope::new(&[], "s", "1"), Box::new(Still));
-        HOME.get_or_init(made).clone()
+        HOME.get_or_init(standing::process).clone()
     }
 
     fn client(key: &str) -> Client {
-        let options = ClientOptions {
-            public_key: Some(key.into()),
-            secret_key: Some("sk".into()),
-            base_url: Some("http://127.0.0.1:9".into()),
-            ..ClientOptions::default()
-        };
-        Client::open(options, &|_| None, home)
+        standing::client(key, home)
     }
 
     fn begin(client: &Client, parent: Option<&SpanContext>) -> Observation {

@@ -185,36 +185,20 @@ fn key_of(attribute: &[u8]) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Limits;
     use crate::encode::foreign::{Any, Foreign, ForeignEnvelope, ForeignHead};
-    use crate::encode::otlp::{Envelope, Value, attribute};
+    use crate::encode::otlp::{Value, attribute};
     use crate::id::{SpanId, TraceId};
-    use crate::process::{Clock, Process};
-    use crate::transport::Now;
-    use crate::{Client, ClientOptions};
+    use crate::process::Process;
+    use crate::{Client, standing};
     use std::sync::OnceLock;
-
-    struct Still;
-    impl Clock for Still {
-        fn now(&self) -> Now {
-            Now { mono: 1, unix: 1 }
-        }
-    }
 
     fn home() -> Arc<Process> {
         static HOME: OnceLock<Arc<Process>> = OnceLock::new();
-        let made = || Process::new(Limits::default(), Envelope::new(&[], "s", "1"), Box::new(Still));
-        HOME.get_or_init(made).clone()
+        HOME.get_or_init(standing::process).clone()
     }
 
     fn client(key: &str) -> Client {
-        let options = ClientOptions {
-            public_key: Some(key.into()),
-            secret_key: Some("sk".into()),
-            base_url: Some("http://127.0.0.1:9".into()),
-            ..ClientOptions::default()
-        };
-        Client::open(options, &|_| None, home)
+        standing::client(key, home)
     }
 
     fn held(client: &Client, text: &str) -> Held {

@@ -40,6 +40,8 @@ pub mod retry_after;
 pub mod sample;
 pub mod score;
 pub mod shared;
+#[cfg(test)]
+mod standing;
 pub mod stats;
 pub mod time;
 pub mod transport;

@@ -1,7 +1,7 @@
 // The handler for LangChain and LangGraph: the real packages, of several versions, against the fake model server and the real collector.
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
-import { before, describe, test } from "node:test";
+import { after, before, describe, test } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
 import { createRequire } from "node:module";
 
@@ -20,6 +20,7 @@ before(async () => {
   store = await collector();
   server = await openaiServer();
 });
+after(() => server.close());
 
 function said(row, name) {
   const value = row.attributes[`langfuse.observation.${name}`];
@@ -206,11 +207,14 @@ for (const place of (process.env.PLACES ?? "./current/ ./earlier/").split(" ")) 
     });
 
     test("parallel runs stay apart, below what is current", async () => {
-      const { client, list, paths, config } = setup();
+      const { client, list, paths, config } = setup({ userId: "u9", tags: ["t9"] });
       const slow = (name) => RunnableLambda.from(async (x) => (await pause(5), x)).withConfig({ runName: name });
       await client.startActiveObservation("outer", () => RunnableParallel.from({ a: slow("one"), b: slow("two") }).invoke(1, config("parallel")));
       const rows = await paths();
       assert.ok(rows["outer/parallel/one"] && rows["outer/parallel/two"], Object.keys(rows).join(" "));
+      for (const path of ["outer/parallel", "outer/parallel/one", "outer/parallel/two"]) {
+        assert.deepEqual([rows[path].attributes["user.id"], rows[path].attributes["langfuse.trace.tags"]], ["u9", ["t9"]], path);
+      }
       const chain = slow("step").pipe(slow("other"));
       await Promise.all(Array.from({ length: 20 }, (_, at) => chain.invoke(at, config(`root ${at}`))));
       const all = await list();

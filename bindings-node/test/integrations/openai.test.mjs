@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { fileURLToPath } from "node:url";
-import { before, describe, test } from "node:test";
+import { after, before, describe, test } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
 
 import { observeOpenAI } from "tracespool/openai";
@@ -28,6 +28,7 @@ before(async () => {
   store = await collector();
   server = await openaiServer();
 });
+after(() => server.close());
 
 /** What an observation says under an attribute's key; JSON is read. */
 function said(row, name) {
@@ -309,6 +310,51 @@ for (const place of (process.env.PLACES ?? "./current/ ./earlier/").split(" ")) 
         rows = [await only().catch(() => null)].filter(Boolean);
       }
       assert.equal(rows[0]?.output, "Forty-");
+    });
+
+    test("what is still in use is not forgotten", async () => {
+      const { api, sent } = setup();
+      const timer = setInterval(gc, 1);
+      const slow = { model: "fake", messages: MESSAGES };
+      const parsed = (early ? api.beta : api).chat.completions.parse(slow);
+      const read = async (stream) => {
+        for await (const _ of stream) {
+          await pause(2);
+        }
+      };
+      const stream = async () => (await api.chat.completions.create({ ...slow, stream: true })).toReadableStream();
+      const body = async () => (await api.chat.completions.create({ ...slow, stream: !early }).asResponse()).body;
+      await Promise.all([parsed, read(await stream()), (await api.chat.completions.create({ ...slow, stream: true })).tee().map(read)[0], read(await body())]);
+      clearInterval(timer);
+      const rows = await sent();
+      assert.equal(rows.length, 4);
+      assert.deepEqual(rows.map((row) => said(row, "output")?.content ?? row.output), [ANSWER, ANSWER, ANSWER, early ? null : ANSWER]);
+    });
+
+    test("streams leave nothing behind", async () => {
+      const { api, client } = setup();
+      const chunk = `data: ${JSON.stringify({ id: "x", object: "chat.completion.chunk", model: "m", choices: [{ index: 0, delta: { content: "hi" } }] })}\n\n`;
+      const answers = async () => new Response(`${chunk.repeat(20)}data: [DONE]\n\n`, { headers: { "content-type": "text/event-stream" } });
+      const local = observeOpenAI(new OpenAI({ apiKey: "k", baseURL: server.url, fetch: answers }), { client });
+      const many = async (count) => {
+        for (let at = 0; at < count; at += 1) {
+          for await (const _ of await local.chat.completions.create({ model: "m", messages: MESSAGES, stream: true })) {
+            if (at % 2 === 0) {
+              break;
+            }
+          }
+        }
+        await client.flush({ timeout: 10_000 });
+        for (let times = 0; times < 5; times += 1) {
+          gc();
+          await pause(20);
+        }
+        return process.memoryUsage().heapUsed;
+      };
+      const before = await many(500);
+      const grown = (await many(1500)) - before;
+      assert.ok(grown < 2_000_000, `${grown} bytes`);
+      assert.ok(api);
     });
 
     test("errors", async () => {

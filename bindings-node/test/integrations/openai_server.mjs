@@ -82,6 +82,8 @@ export async function openaiServer() {
   });
   await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
   server.unref();
+  /** Ends what hangs: an open request would keep the test's process. */
+  state.close = () => server.closeAllConnections();
   state.url = `http://127.0.0.1:${server.address().port}/v1`;
   return state;
 }

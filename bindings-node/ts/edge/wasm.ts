@@ -19,8 +19,8 @@ export interface Core {
   keeps(handle: number, traceId: number): number;
   end(handle: number, start: number, end: number, record: number): number;
   hasRoom(handle: number): number;
+  span(handle: number, envelope: number, propagated: number, span: number): number;
   refused(handle: number, count: number): void;
-  span(handle: number, envelope: number, propagated: number, span: number): void;
   neverEnded(handle: number, count: number): void;
   maskFailed(handle: number): void;
   score(handle: number, score: number): number;
@@ -234,13 +234,18 @@ export function over(wheel: Wheel, env: () => Record<string, string>, broken: (e
       }
       return (said & 2) === 0;
     },
-    hasRoom: (handle) => call(() => core.hasRoom(handle) !== 0, () => true),
-    refused: (handle, count) => call(() => core.refused(handle, count), () => undefined),
     span: (handle, envelope, propagated, span) => {
-      call(() => core.span(handle, texts.first(envelope), texts.next(propagated), texts.next(span)), () => undefined);
-      wheel.ring();
+      const rang = call(
+        () => core.span(handle, texts.first(envelope), texts.next(propagated), texts.next(span)),
+        () => 0,
+      );
+      if (rang !== 0) {
+        wheel.ring();
+      }
       wheel.rooted();
     },
+    hasRoom: (handle) => call(() => core.hasRoom(handle) !== 0, () => true),
+    refused: (handle, count) => call(() => core.refused(handle, count), () => undefined),
     neverEnded: (handle, count) => call(() => core.neverEnded(handle, count), () => undefined),
     maskFailed: (handle) => call(() => core.maskFailed(handle), () => undefined),
     score: (handle, score) => {

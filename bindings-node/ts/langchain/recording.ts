@@ -82,7 +82,9 @@ export class Recording {
 
   private below(parent: Run, { name, type }: Beginning): Observation {
     const { handle, scope } = parent.observation;
-    return begin(handle, name, undefined, { asType: type }, scope);
+    const make = (): Observation => begin(handle, name, undefined, { asType: type }, scope);
+    // What is said of the trace further in holds; where nothing is, what its root said.
+    return context.getStore() === parent.outside ? context.run(scope, make) : make();
   }
 
   /** A run without a parent that is known here goes below what is current, with what is said of the trace. */

@@ -109,5 +109,12 @@ function nearer(store: Scope | undefined): Scope | undefined {
 
 /** From now on what the code of runs traces goes below them. */
 export function joinContext(): void {
-  home.nearer ??= nearer;
+  home.nearer ??= (store) => {
+    try {
+      return nearer(store);
+    } catch {
+      // A context of another shape: what is current here is what is known.
+      return undefined;
+    }
+  };
 }

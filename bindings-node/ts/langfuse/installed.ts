@@ -2,6 +2,8 @@
 import { createRequire } from "node:module";
 import { join } from "node:path";
 
+import { require } from "../internal.js";
+
 /** @ts-ignore: where it is not installed this is any. */
 import type * as Package from "@langfuse/client";
 
@@ -14,7 +16,6 @@ export function installed(what: string): Installed {
   if (loaded !== undefined) {
     return loaded;
   }
-  const require = createRequire(import.meta.url);
   try {
     loaded = require("@langfuse/client") as Installed;
   } catch (error) {

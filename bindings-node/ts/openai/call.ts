@@ -7,8 +7,8 @@ import type { Fields, Kind } from "./request.js";
 
 const FREE = { input: 0, output: 0, total: 0 };
 
-/** Streams, answers and promises that the application has let go of without reading them to their end. */
-const forgotten = new FinalizationRegistry<Call>((call) => call.finish());
+/** Promises, responses and streams that the application has let go of. */
+const forgotten = new FinalizationRegistry<Call>((call) => call.letGo());
 
 /** What the package's methods return: a promise that parses the answer when it is first asked for it. */
 interface ApiPromise {
@@ -33,6 +33,8 @@ export class Call implements Ends {
   private over = false;
   /** True once the package parses the answer: nobody else reads the body then. */
   private parsed = false;
+  /** Objects through which the answer can still be read. */
+  private holders = 0;
   /** Reads of a stream that have not been answered. */
   private reading = 0;
   private leave: (() => void) | undefined;
@@ -52,7 +54,9 @@ export class Call implements Ends {
       return;
     }
     this.over = true;
+    forgotten.unregister(this);
     this.leave?.();
+    this.leave = undefined;
     const { observation } = this;
     try {
       const fields = said ?? this.chunks?.fields(this.parameters);
@@ -76,6 +80,19 @@ export class Call implements Ends {
       this.observation.take({ costDetails: FREE });
     }
     this.finish();
+  }
+
+  private heldBy(holder: object): void {
+    this.holders += 1;
+    forgotten.register(holder, this, this);
+  }
+
+  /** Once nothing is left that it could be read through, nobody will. */
+  letGo(): void {
+    this.holders -= 1;
+    if (this.holders === 0) {
+      this.finish();
+    }
   }
 
   done(value: unknown): unknown {
@@ -149,7 +166,7 @@ export class Call implements Ends {
         return next;
       });
     }
-    forgotten.register(promise, this);
+    this.heldBy(promise);
   }
 
   /** The response itself, whose body the application reads: what it reads is recorded. */
@@ -162,8 +179,9 @@ export class Call implements Ends {
         item: (value) => (this.streamed ? this.add(value) : this.finish(answerFields(this.kind, value, this.parameters))),
         end: () => this.finish(),
         failed: (error) => this.fail(error),
+        body: (body) => this.heldBy(body),
       });
-      forgotten.register(response as object, this);
+      this.heldBy(response as object);
     } catch (error) {
       tell(`a response of OpenAI cannot be followed: ${String(error)}`);
       this.finish({});
@@ -219,17 +237,23 @@ export class Call implements Ends {
     }
     const signal = stream.controller?.signal;
     if (signal instanceof AbortSignal) {
-      // A read that is under way tells itself how it ends.
-      const aborted = (): void => {
-        if (this.reading === 0) {
-          this.finish();
-        }
-      };
-      signal.addEventListener("abort", aborted, { once: true });
-      this.leave = () => signal.removeEventListener("abort", aborted);
+      this.untilAborted(signal);
     }
-    forgotten.register(stream, this);
+    this.heldBy(stream);
     return stream;
+  }
+
+  /** The signal is the request's and lives as long: nothing here may refer to the stream, or it would never be forgotten. */
+  private untilAborted(signal: AbortSignal): void {
+    // A read that is under way tells itself how it ends.
+    const aborted = (): void => {
+      if (this.reading === 0) {
+        this.finish();
+      }
+    };
+    signal.addEventListener("abort", aborted, { once: true });
+    const held = new WeakRef(signal);
+    this.leave = () => held.deref()?.removeEventListener("abort", aborted);
   }
 
   private iterated(inner: AsyncIterator<unknown>): AsyncIterator<unknown> {
@@ -269,7 +293,7 @@ export class Call implements Ends {
     for (const name of Reflect.ownKeys(own)) {
       Object.defineProperty(outer, name, { value: own[name], configurable: true, writable: true });
     }
-    forgotten.register(outer, this);
+    this.heldBy(outer);
     return outer;
   }
 }

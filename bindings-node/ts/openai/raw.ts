@@ -9,6 +9,8 @@ interface Listener {
   item(value: unknown): void;
   end(): void;
   failed(error: unknown): void;
+  /** The body, which may outlive its response. */
+  body(body: object): void;
 }
 
 /** Puts the pieces of a body together: lines of a stream of events, or one JSON text. */
@@ -113,9 +115,17 @@ export function tap(response: Response, streamed: boolean, listener: Listener): 
   const inner: unknown = response.body;
   if (typeof ReadableStream === "function" && inner instanceof ReadableStream) {
     let outer: ReadableStream | undefined;
-    own("body", { get: () => (outer ??= through(inner as ReadableStream<Uint8Array>, body, listener)) });
+    const get = (): ReadableStream => {
+      if (outer === undefined) {
+        outer = through(inner as ReadableStream<Uint8Array>, body, listener);
+        listener.body(outer);
+      }
+      return outer;
+    };
+    own("body", { get });
   } else if (typeof (inner as { once?: unknown } | null)?.once === "function") {
     // A stream of Node's, of `node-fetch`: only its end is seen, since listening to its data would make it flow.
+    listener.body(inner as object);
     (inner as { once(event: string, listener: () => unknown): void }).once("close", () => taken || listener.end());
   }
 }

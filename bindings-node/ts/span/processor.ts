@@ -59,8 +59,11 @@ const CLIENT_OPTIONS = [
 ] as const;
 
 function clientOf(params: LangfuseSpanProcessorParams): Client {
-  if (params.client instanceof Client || (params.client as Client | undefined)?.handle !== undefined) {
-    return params.client as Client;
+  if (params.client?.handle !== undefined) {
+    return params.client;
+  }
+  if (params.client !== undefined) {
+    tell("the option client is no Client; it is ignored");
   }
   const options: Record<string, unknown> = {};
   for (const name of CLIENT_OPTIONS) {
@@ -96,7 +99,9 @@ export class TracespoolSpanProcessor {
   private readonly exporting: Exporting | undefined;
 
   constructor(params: LangfuseSpanProcessorParams | Client = {}) {
-    const given: LangfuseSpanProcessorParams = params instanceof Client ? { client: params } : (params ?? {});
+    // A client may be of another copy of this package.
+    const isClient = (params as Client | null)?.handle !== undefined;
+    const given: LangfuseSpanProcessorParams = isClient ? { client: params as Client } : ((params as LangfuseSpanProcessorParams | null) ?? {});
     this.client = clientOf(given);
     this.handle = this.client.handle;
     const { shouldExportSpan, exporter } = given;
@@ -152,6 +157,11 @@ export class TracespoolSpanProcessor {
         return;
       }
       const { exporting } = this;
+      if (started?.refused === true && exporting === undefined) {
+        handle.backend.refused(handle.id, 1);
+        expect();
+        return;
+      }
       masked(handle, contentOf(ended), started?.metadata ?? null, (content) => {
         if (exporting !== undefined) {
           exporting.take(handle, ended, content, started);

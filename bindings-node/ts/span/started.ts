@@ -13,6 +13,8 @@ export interface Started {
   readonly appRoot: boolean;
   /** Its parent is an observation that goes elsewhere. */
   readonly orphan: boolean;
+  /** There was no room for the trace that it is in: it is counted as dropped, as what is in it is. */
+  readonly refused: boolean;
   /** What is propagated where it started, as a record's beginning. */
   readonly propagated: string;
   /** The metadata in it as it was said, for a mask, which is asked for the rest of the span too; `null` for none. */
@@ -73,6 +75,7 @@ export function remember(handle: Handle, span: Readable, parentContext: unknown,
   put(handle.destination, ids.spanId, {
     exported,
     appRoot: exported && !below && !ours && beside?.claimed !== ids.traceId,
+    refused: inside && above.refused && above.destination === handle.destination,
     orphan: inside && !ours && parent?.spanId === above.spanId,
     propagated: metadata === null ? propagated : withoutMetadata(propagated),
     metadata,

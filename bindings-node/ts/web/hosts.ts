@@ -1,7 +1,5 @@
 /** Hosts that freeze or end the process as soon as an answer is out: what was traced has to be sent before that. */
-import { createRequire } from "node:module";
-
-import { type Client, flushAll, shown, tell, variable } from "../internal.js";
+import { type Client, flushAll, require, shown, tell, variable } from "../internal.js";
 
 /** Where `waitUntil` hangs for libraries: on Vercel, and where another host serves Next. */
 const REQUEST_CONTEXTS = [Symbol.for("@vercel/request-context"), Symbol.for("@next/request-context")];
@@ -33,7 +31,7 @@ let ofNext: After | null | undefined;
 function nextAfter(): After | undefined {
   if (ofNext === undefined) {
     try {
-      const { after } = createRequire(import.meta.url)("next/server") as { after?: After };
+      const { after } = require("next/server") as { after?: After };
       ofNext = typeof after === "function" ? after : null;
     } catch {
       ofNext = null;

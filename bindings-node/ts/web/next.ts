@@ -1,5 +1,5 @@
 /** Next.js: route handlers, and the instrumentation hook. */
-import { backend, current, resolve, variable } from "../internal.js";
+import { backend, current, resolve, unref, variable } from "../internal.js";
 import { type After, flushAfter, isServerless } from "./hosts.js";
 import { Answering, type RequestOptions, checked } from "./request.js";
 
@@ -13,6 +13,8 @@ export interface NextOptions<Request> extends RequestOptions<Request> {
 }
 
 const FLUSH = 2000;
+/** A body that nobody asks for more of for so long (milliseconds) is not waited for: its reader may have let it go. */
+const IDLE = 30_000;
 
 interface RequestLike {
   readonly method: string;
@@ -29,12 +31,29 @@ function pathOf(url: string): string {
   }
 }
 
-/** A body whose pieces are made as a part of the request, and which tells of its end. It takes from `body` only what is asked of it. */
-function followed(body: ReadableStream<Uint8Array>, found: Answering, end: (aborted: boolean) => void): ReadableStream<Uint8Array> {
+/**
+ * A body whose pieces are made as a part of the request, and which tells of its end. It takes from `body` only what is asked of it.
+ *
+ * @param idle Called where nobody has asked for more for long.
+ */
+function followed(
+  body: ReadableStream<Uint8Array>,
+  found: Answering,
+  end: (aborted: boolean) => void,
+  idle: () => void,
+): ReadableStream<Uint8Array> {
   const reader = body.getReader();
+  let timer: unknown;
+  const wait = (): void => {
+    timer = setTimeout(idle, IDLE);
+    unref(timer);
+  };
+  const asked = (): void => clearTimeout(timer as NodeJS.Timeout);
+  wait();
   return new ReadableStream<Uint8Array>(
     {
       async pull(controller) {
+        asked();
         try {
           const { done, value } = await found.inside(() => reader.read());
           if (done) {
@@ -42,6 +61,7 @@ function followed(body: ReadableStream<Uint8Array>, found: Answering, end: (abor
             controller.close();
           } else {
             controller.enqueue(value);
+            wait();
           }
         } catch (error) {
           found.failed(error);
@@ -50,6 +70,7 @@ function followed(body: ReadableStream<Uint8Array>, found: Answering, end: (abor
         }
       },
       async cancel(reason) {
+        asked();
         try {
           await found.inside(() => reader.cancel(reason));
         } finally {
@@ -73,7 +94,7 @@ function answer(response: Response, request: RequestLike, found: Answering, over
     return response;
   }
   request.signal?.addEventListener("abort", () => end(true), { once: true });
-  return new Response(followed(body, found, end), { status, statusText, headers });
+  return new Response(followed(body, found, end, over), { status, statusText, headers });
 }
 
 /**

@@ -3,10 +3,10 @@ use std::sync::OnceLock;
 
 use super::*;
 use crate::Client;
-use crate::config::ClientOptions;
 use crate::encode::otlp::Envelope;
 use crate::process::Clock;
 use crate::report::Lane;
+use crate::standing;
 use crate::transport::{Method, Request, Response};
 
 const SECOND: u64 = 1_000_000_000;
@@ -41,13 +41,7 @@ fn hosted() -> &'static Mutex<Hosted> {
 }
 
 fn client(key: &str) -> Client {
-    let options = ClientOptions {
-        public_key: Some(key.to_owned()),
-        secret_key: Some("sk".to_owned()),
-        base_url: Some("http://h".to_owned()),
-        ..ClientOptions::default()
-    };
-    Client::open(options, &|_| None, home)
+    standing::client(key, home)
 }
 
 fn trace(client: &Client, number: u64) {

@@ -38,7 +38,7 @@ use crate::values::Values;
 pub const END: char = '\u{1f}';
 /// Larger records are encoded by the call: the exporter's steps stay short, and whoever made such a value has spent far more
 /// on it.
-const ENCODED_LATER: usize = 64 * 1024;
+pub(super) const ENCODED_LATER: usize = 64 * 1024;
 
 /// The letters of the fields.
 pub const LETTERS: [(u8, Field); 19] = [
@@ -331,13 +331,18 @@ impl Bound {
     }
 }
 
-/// Encodes what is still a record, on the exporter's side; `None` where it is none, which is counted.
+/// Encodes what is still text, on the exporter's side; `None` where it is neither a record nor a span, which is counted.
 pub(crate) fn read(shared: &Shared, destination: &Destination, mut item: Item) -> Option<Item> {
-    let Some(Wrapper::Unread(unread)) = &item.wrapper else {
-        return Some(item);
+    let encoded = match &item.wrapper {
+        Some(Wrapper::Unread(unread)) => unread.encode(&item.payload).map(|payload| (payload, None)),
+        Some(Wrapper::UnreadSpan(span)) => {
+            let envelope = Wrapper::Envelope(span.envelope().clone());
+            span.encode(&item.payload).map(|payload| (payload, Some(envelope)))
+        }
+        _ => return Some(item),
     };
     let (before, len) = (item.cost(), item.payload.len());
-    let Some(payload) = unread.encode(&item.payload) else {
+    let Some((payload, wrapper)) = encoded else {
         destination.waiting.fetch_sub(1, Ordering::Relaxed);
         destination.waiting_bytes.fetch_sub(len, Ordering::Relaxed);
         destination.budget.release(before);
@@ -345,7 +350,7 @@ pub(crate) fn read(shared: &Shared, destination: &Destination, mut item: Item) -
         destination.counters.dropped(Lane::Observations, DropReason::EncodeFailed, 1);
         return None;
     };
-    (item.payload, item.wrapper) = (payload.into(), None);
+    (item.payload, item.wrapper) = (payload.into(), wrapper);
     let (now, grown) = (item.cost(), item.payload.len());
     // What was taken in is kept, although it may have become somewhat larger.
     for budget in [&shared.budget, &destination.budget] {
@@ -360,37 +365,17 @@ pub(crate) fn read(shared: &Shared, destination: &Destination, mut item: Item) -
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::ClientOptions;
-    use crate::config::Limits;
-    use crate::encode::otlp::Envelope;
-    use crate::process::{Clock, Process};
-    use crate::transport::Now;
-
-    #[derive(Debug)]
-    struct Still;
-    impl Clock for Still {
-        fn now(&self) -> Now {
-            Now { mono: 1, unix: 1 }
-        }
-    }
+    use crate::process::Process;
+    use crate::standing;
+    use std::sync::OnceLock;
 
     fn home() -> Arc<Process> {
-        static PROCESS: std::sync::OnceLock<Arc<Process>> = std::sync::OnceLock::new();
-        PROCESS
-            .get_or_init(|| {
-                Process::new(Limits::default(), Envelope::new(&[], "scope", "1"), Box::new(Still))
-            })
-            .clone()
+        static HOME: OnceLock<Arc<Process>> = OnceLock::new();
+        HOME.get_or_init(standing::process).clone()
     }
 
     fn client(key: &str) -> Client {
-        let options = ClientOptions {
-            public_key: Some(key.to_owned()),
-            secret_key: Some("sk".to_owned()),
-            base_url: Some("http://h".to_owned()),
-            ..ClientOptions::default()
-        };
-        Client::open(options, &|_| None, home)
+        standing::client(key, home)
     }
 
     const HEAD: &str =

@@ -164,9 +164,9 @@ impl Session {
     }
 
     /// Takes an ended span of other instrumentation; see [`span`].
-    pub fn span(&mut self, handle: u32, envelope: &str, propagated: &str, span: &str) {
+    pub fn span(&mut self, handle: u32, envelope: &str, propagated: &str, span: impl Into<String>) {
         if let Some(client) = self.clients.get(handle) {
-            span::take(client, &mut self.envelopes, envelope, propagated, span);
+            span::take(client, &mut self.envelopes, envelope, propagated, span.into());
         }
     }
 

@@ -1,4 +1,5 @@
-//! A span of other instrumentation as text, handed over when it ends. It arrives at the server as it was made.
+//! A span of other instrumentation as text, handed over when it ends. It arrives at the server as it was made. It is read and
+//! encoded by the exporter, not by the call.
 //!
 //! ```text
 //! span      = trace-id(32 hex) span-id(16 hex) parent-id(16 hex, zeros for none) kind status remote root
@@ -19,16 +20,20 @@
 
 use std::sync::Arc;
 
-use super::record::{END, Rest};
+use bytes::Bytes;
+
+use super::record::{ENCODED_LATER, END, Rest};
 use super::scope;
 use crate::attr::Field;
-use crate::client::Client;
+use crate::budget::reserve;
+use crate::client::{Bound, Client};
 use crate::config::ClientSettings;
 use crate::encode::foreign::{Any, Foreign, ForeignEnvelope, ForeignHead, Part};
 use crate::encode::otlp::{Envelope, Value};
 use crate::encode::stamps::Stamps;
 use crate::id::{SpanId, TraceId};
-use crate::report::DropReason;
+use crate::pipeline::{Item, Wrapper};
+use crate::report::{DropReason, Lane};
 
 /// Pairs of scope and resource whose encoded form is kept.
 const MAX_ENVELOPES: usize = 64;
@@ -55,34 +60,120 @@ impl Envelopes {
     }
 }
 
+/// What the exporter needs to encode a span.
+#[derive(Clone, Debug)]
+pub struct UnreadSpan {
+    settings: Arc<ClientSettings>,
+    propagated: Box<str>,
+    envelope: Arc<Envelope>,
+}
+
+impl UnreadSpan {
+    /// The bytes of the span; `None` where the text is none.
+    pub(crate) fn encode(&self, text: &[u8]) -> Option<Box<[u8]>> {
+        read(&self.settings, &self.propagated, core::str::from_utf8(text).ok()?)
+    }
+
+    pub(crate) fn envelope(&self) -> &Arc<Envelope> {
+        &self.envelope
+    }
+
+    /// Bytes beside the text.
+    pub(crate) fn overhead(&self) -> usize {
+        size_of::<Self>() + self.propagated.len() + self.envelope.overhead()
+    }
+}
+
 /// Hands a span over. Never waits; what is none is counted as `encode_failed`.
-pub(super) fn take(client: &Client, envelopes: &mut Envelopes, envelope: &str, propagated: &str, span: &str) {
+pub(super) fn take(
+    client: &Client,
+    envelopes: &mut Envelopes,
+    envelope: &str,
+    propagated: &str,
+    span: String,
+) {
     if !client.enabled() {
         return;
     }
-    let read = envelopes.get(envelope).zip(read(client.settings(), propagated, span));
-    let Some((envelope, span)) = read else {
+    let Some((envelope, ids)) = envelopes.get(envelope).zip(Ids::read(&mut Rest(&span))) else {
         return client.refuse_foreign(DropReason::EncodeFailed);
     };
-    if let Some(held) = client.take_foreign(span.payload, envelope, span.trace_id, span.root) {
-        held.submit();
+    if !client.settings().sampler.keeps(ids.trace_id) {
+        return;
+    }
+    if let Some(bound) = client.bound() {
+        bound.take_span(envelope, propagated, span, &ids);
     }
 }
 
-struct Encoded {
-    payload: Box<[u8]>,
-    trace_id: TraceId,
-    /// The first of its trace here.
-    root: bool,
+impl Bound {
+    fn take_span(&self, envelope: Arc<Envelope>, propagated: &str, span: String, ids: &Ids) {
+        let (process, destination) = (&self.process, &self.destination);
+        let refuse = |reason| process.refuse(destination, Lane::Observations, reason, 0);
+        let (trace, root) = (ids.trace_id.low(), ids.is_root());
+        if !root && destination.refuses(trace) {
+            return refuse(DropReason::QueueFull);
+        }
+        let unread = UnreadSpan { settings: self.settings.clone(), propagated: propagated.into(), envelope };
+        let (payload, wrapper) = if span.len() > ENCODED_LATER {
+            let Some(payload) = unread.encode(span.as_bytes()) else {
+                return refuse(DropReason::EncodeFailed);
+            };
+            (Bytes::from(payload), Wrapper::Envelope(unread.envelope))
+        } else {
+            (Bytes::from(span), Wrapper::UnreadSpan(Box::new(unread)))
+        };
+        let submitted = process.now().mono;
+        let item = Item {
+            payload,
+            wrapper: Some(wrapper),
+            content: None,
+            submitted,
+            timeout: self.settings.timeout,
+        };
+        match reserve(&destination.budget, &process.shared.budget, item.cost(), root) {
+            Ok(()) => process.submit(destination, Lane::Observations, item),
+            Err(reason) => {
+                destination.refuse(trace);
+                refuse(reason);
+            }
+        }
+    }
 }
 
-fn read(settings: &ClientSettings, propagated: &str, text: &str) -> Option<Encoded> {
+/// What stands at the beginning of every span.
+struct Ids {
+    trace_id: TraceId,
+    span_id: SpanId,
+    parent: Option<SpanId>,
+    kind: u8,
+    status: u8,
+    remote_parent: bool,
+    app_root: bool,
+}
+
+impl Ids {
+    fn read(rest: &mut Rest<'_>) -> Option<Self> {
+        Some(Self {
+            trace_id: TraceId::parse(rest.take(32)?)?,
+            span_id: SpanId::parse(rest.take(16)?)?,
+            parent: SpanId::parse(rest.take(16)?),
+            kind: digit(rest)?,
+            status: digit(rest)?,
+            remote_parent: digit(rest)? == 1,
+            app_root: digit(rest)? == 1,
+        })
+    }
+
+    /// The first of its trace here.
+    fn is_root(&self) -> bool {
+        self.parent.is_none() || self.app_root
+    }
+}
+
+fn read(settings: &ClientSettings, propagated: &str, text: &str) -> Option<Box<[u8]>> {
     let mut rest = Rest(text);
-    let trace_id = TraceId::parse(rest.take(32)?)?;
-    let span_id = SpanId::parse(rest.take(16)?)?;
-    let parent = SpanId::parse(rest.take(16)?);
-    let (kind, code) = (digit(&mut rest)?, digit(&mut rest)?);
-    let (remote_parent, app_root) = (digit(&mut rest)? == 1, digit(&mut rest)? == 1);
+    let ids = Ids::read(&mut rest)?;
     let (name, message, trace_state) = (rest.text()?, rest.text()?, rest.text()?);
     let (start, end) = (rest.text()?.parse().ok()?, rest.text()?.parse().ok()?);
     let mut lost = [0u32; 3];
@@ -90,24 +181,24 @@ fn read(settings: &ClientSettings, propagated: &str, text: &str) -> Option<Encod
         *lost = rest.text()?.parse().unwrap_or(0);
     }
     let head = ForeignHead {
-        trace_id,
-        span_id,
-        parent,
+        trace_id: ids.trace_id,
+        span_id: ids.span_id,
+        parent: ids.parent,
         trace_state,
         name,
         // OpenTelemetry's API counts from 0, its wire from 1.
-        kind: kind.min(4) + 1,
+        kind: ids.kind.min(4) + 1,
         start,
         end,
-        status: (code.min(2), message),
-        remote_parent,
+        status: (ids.status.min(2), message),
+        remote_parent: ids.remote_parent,
         dropped: lost,
     };
     let propagated = (!propagated.is_empty()).then(|| scope::read(propagated));
     let stamps = Stamps::new(settings, propagated.as_ref());
+    let app_root = ids.app_root;
     Parts { stamps, foreign: Foreign::new(), open: None, prompt: false, stamped: false, app_root }
         .read(rest, head)
-        .map(|payload| Encoded { payload, trace_id, root: parent.is_none() || app_root })
 }
 
 /// The parts of a span on their way into bytes.
@@ -255,35 +346,22 @@ fn value(rest: &mut Rest<'_>, scratch: &mut Vec<u8>, take: impl FnOnce(Any<'_>))
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{ClientOptions, Limits};
+    use crate::config::ClientOptions;
     use crate::encode::otlp::field;
-    use crate::process::{Clock, Process};
-    use crate::transport::Now;
+    use crate::process::Process;
+    use crate::standing;
+    use std::sync::OnceLock;
 
     const IDS: &str = "0af7651916cd43dd8448eb211c80319cb7ad6b716920333100f067aa0ba902b7";
 
-    #[derive(Debug)]
-    struct Still;
-    impl Clock for Still {
-        fn now(&self) -> Now {
-            Now { mono: 1, unix: 1 }
-        }
-    }
-
     fn home() -> Arc<Process> {
-        static PROCESS: std::sync::OnceLock<Arc<Process>> = std::sync::OnceLock::new();
-        let made = || Process::new(Limits::default(), Envelope::new(&[], "scope", "1"), Box::new(Still));
-        PROCESS.get_or_init(made).clone()
+        static HOME: OnceLock<Arc<Process>> = OnceLock::new();
+        HOME.get_or_init(standing::process).clone()
     }
 
     fn settings() -> ClientSettings {
-        let options = ClientOptions {
-            public_key: Some("pk-span".to_owned()),
-            secret_key: Some("sk".to_owned()),
-            base_url: Some("http://h".to_owned()),
-            environment: Some("testing".to_owned()),
-            ..ClientOptions::default()
-        };
+        let options =
+            ClientOptions { environment: Some("testing".to_owned()), ..standing::options("pk-span") };
         Client::open(options, &|_| None, home).settings().clone()
     }
 
@@ -295,7 +373,7 @@ mod tests {
         let text =
             format!("{IDS}2211chat\u{1f}bad\u{1f}v=1\u{1f}5\u{1f}7\u{1f}0\u{1f}300\u{1f}0\u{1f}{parts}");
         let settings = settings();
-        read(&settings, propagated, &text).map(|encoded| encoded.payload)
+        read(&settings, propagated, &text)
     }
 
     fn holds(span: &[u8], text: &str) -> bool {
@@ -343,6 +421,24 @@ mod tests {
         }
         assert!(read(&settings(), "", "").is_none());
         assert!(read_envelope("n\u{1f}").is_none());
+    }
+
+    #[test]
+    fn a_span_waits_as_text_and_what_begins_as_none_is_counted_at_once() {
+        let client = standing::client("pk-span-waits", home);
+        let mut envelopes = Envelopes::EMPTY;
+        let head = format!("{IDS}2001chat\u{1f}\u{1f}\u{1f}5\u{1f}7\u{1f}0\u{1f}0\u{1f}0\u{1f}");
+        let long = "x".repeat(ENCODED_LATER);
+        let envelope = "ai\u{1f}\u{1f}\u{1f}\u{1f}";
+        for span in [head.clone(), format!("{head}ak\u{1f}\"{long}\u{1f}")] {
+            take(&client, &mut envelopes, envelope, "", span);
+        }
+        for none in ["", "x", &head[..60], &format!("{head}z{long}")] {
+            take(&client, &mut envelopes, envelope, "", none.to_owned());
+        }
+        take(&client, &mut envelopes, "", "", head);
+        let tally = client.tally(Lane::Observations);
+        assert_eq!((tally.pending, tally.dropped[DropReason::EncodeFailed as usize]), (2, 5));
     }
 
     #[test]

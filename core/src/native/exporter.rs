@@ -7,13 +7,13 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering, fence};
 use std::sync::{Arc, Weak};
-use std::thread::{Builder, JoinHandle};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 
-use super::clock;
 use super::http::{HttpTransport, NetConfig, Wake};
+use super::{clock, thread};
 use crate::notice::NoticeKind;
 use crate::pipeline::{Action, Pipeline};
 use crate::process::{Driver, Process};
@@ -146,7 +146,7 @@ impl Exporter {
         // The work crosses by a cell, so that it is not lost where the system refuses a thread.
         let cell = Arc::new(Mutex::new(Some(work)));
         let (exporter, theirs, their_cell) = (self.clone(), run.clone(), cell.clone());
-        let spawned = Builder::new().name("tracespool".into()).stack_size(STACK).spawn(move || {
+        let spawned = thread::spawn("tracespool", STACK, move || {
             let work = their_cell.lock().take();
             if let Some(work) = work {
                 exporter.run(&theirs, &process, work);

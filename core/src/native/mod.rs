@@ -10,6 +10,7 @@ pub mod exporter;
 pub mod fork;
 pub mod http;
 pub mod proxy;
+mod thread;
 pub mod tls;
 
 use std::sync::{Arc, OnceLock};

@@ -72,9 +72,10 @@ impl Command {
     #[must_use]
     pub fn work(&self) -> usize {
         match self {
-            Self::Submit { item: Item { wrapper: Some(Wrapper::Unread(_)), payload, .. }, .. } => {
-                payload.len()
-            }
+            Self::Submit {
+                item: Item { wrapper: Some(Wrapper::Unread(_) | Wrapper::UnreadSpan(_)), payload, .. },
+                ..
+            } => payload.len(),
             _ => 0,
         }
     }

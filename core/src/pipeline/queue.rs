@@ -10,6 +10,7 @@ use crate::config::{REQUEST_BYTES, SCORE_FLUSH_AT, SCORE_REQUEST_BYTES};
 use crate::encode::otlp::Envelope;
 use crate::encode::scores;
 use crate::interchange::record::Unread;
+use crate::interchange::span::UnreadSpan;
 use crate::report::Lane;
 use crate::transport::Payload;
 use crate::upload::Content;
@@ -41,6 +42,8 @@ pub enum Wrapper {
     Envelope(Arc<Envelope>),
     /// The payload is a record that has yet to be encoded.
     Unread(Box<Unread>),
+    /// The payload is a span of other instrumentation that has yet to be encoded.
+    UnreadSpan(Box<UnreadSpan>),
 }
 
 impl Wrapper {
@@ -49,6 +52,7 @@ impl Wrapper {
             Self::Event(head) => head.len() + 1,
             Self::Envelope(envelope) => envelope.overhead(),
             Self::Unread(_) => size_of::<Unread>(),
+            Self::UnreadSpan(span) => span.overhead(),
         }
     }
 }

@@ -1,0 +1,45 @@
+// Where this package stores something else than Langfuse's packages 5.11.1 for the same calls, and why: program, observation, attribute.
+// The same stands in docs/node-integrations.md.
+
+export const REASONS = [
+  // OpenAI
+  ["openai", /./, "model.parameters", "parameters that were given or answered are kept, nothing is made up (`response_format: \"\"`)"],
+  ["openai", /./, "usage_details", "counts that are null are left out, and embeddings and pictures have theirs"],
+  ["openai", /./, "metadata.finish_reason", "why the answer ended"],
+  ["openai", /^chat$/, "metadata.n", "numbers stay numbers"],
+  ["openai", /^two$|^outer\/stream two$/, "output", "all choices of an answer"],
+  ["openai", /^parse$/, "output", "what the model said; `parsed` is the same again, made by the package"],
+  ["openai", /^embedding$/, "output", "how many vectors of which size"],
+  ["openai", /^embedding$/, "type", "an embedding is one"],
+  ["openai", /^response/, "metadata.(metadata|tools)", "what is empty says nothing"],
+  ["openai", /^response stream$/, "output", "text as it is without streaming"],
+  ["openai", /^image$/, "output", "pictures, as media"],
+  ["openai", /^outer\/stream/, "model.name", "the model that answered, streamed or not"],
+  ["openai", /^outer\/stream tools$/, "output", "each tool call for itself, with its id"],
+  ["openai", /^fails$/, "status_message", "the error's message; its class is in the exception"],
+  ["openai", /^moderation$/, "only langfuse", "no call of a model that generates"],
+  ["openai", /^(left|breaks|helper)$/, "only tracespool", "streams that are left or break, and the stream helper"],
+  ["openai", /^runner(#2)?$/, "only tracespool", "each request of runTools, which fails there"],
+  // LangChain
+  ["langchain", /./, "type", "chains, agents and retrievers are what they are"],
+  ["langchain", /./, "(user.id|session.id|langfuse.trace.tags|langfuse.trace.metadata.plan)", "what is said of a trace stands on all its observations, whichever run is its root"],
+  ["langchain", /./, "metadata.(ls_max_tokens|ls_temperature|langgraph_step)", "numbers stay numbers"],
+  ["langchain", /./, "metadata.(langgraph_)?checkpoint_ns", "an id of the run"],
+  ["langchain", /./, "metadata.tool_call_id", "the call that the tool answers"],
+  ["langchain", /ChatPromptTemplate$/, "output", "a prompt's messages are a list, as the model's input is"],
+  ["langchain", /StrOutputParser$/, "input", "a message is shown as one, never in LangChain's serialized form; a streamed chain's input is what had come at its end"],
+  ["langchain", /^model$|^asking$|^graph(\/.+)?$/, "(input|output)", "messages have their role, and tool calls and answers their ids, wherever they stand"],
+  ["langchain", /^completion$/, "input", "one prompt stands alone"],
+  ["langchain", /^breaks$/, "output", "what had come of an answer that broke"],
+  ["langchain", /^completion$/, "model.parameters", "more of the parameters that were given"],
+  ["langchain", /^(fails|breaks|error(\/thrower)?)$/, "status_message", "the error's message; its class is in the exception, further details in the metadata"],
+  ["langchain", /^(fails|breaks)$/, "metadata.error_details", "the details that a provider tells of an error"],
+  ["langchain", /^fails$/, "cost_details", "a call that failed cost nothing"],
+  ["langchain", /^breaks$/, "completion_start_time", "what had come of an answer that broke, and since when"],
+  ["langchain", /^interrupted\/ask$/, "(level|status_message)", "an interrupt is no error"],
+  ["langchain", /^inside(#2)?$/, "only langfuse", "what a tool's code traces goes below its run"],
+  ["langchain", /\/inside$/, "only tracespool", "what a tool's code traces goes below its run"],
+  ["langchain", /^resumed(\/ask)?$/, "only langfuse", "a resumed thread goes on in the trace that was interrupted"],
+  ["langchain", /^interrupted\/resumed/, "only tracespool", "a resumed thread goes on in the trace that was interrupted"],
+].map(([program, path, attribute, reason]) => ({ program, path, attribute: new RegExp(`^(langfuse\\.observation\\.)?${attribute}$`), reason }));
+
