@@ -142,7 +142,7 @@ fn finish(slot: f64, outcome: &Outcome) {
     host::driver(|driver| driver.finish(Slot(slot as u64), outcome));
 }
 
-fn head(request: &Request) -> String {
+pub(crate) fn head(request: &Request) -> String {
     let endpoint = &*request.endpoint;
     let BaseUrl { path, .. } = &endpoint.url;
     let slash = if request.path.starts_with('/') { "" } else { "/" };

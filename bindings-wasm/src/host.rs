@@ -57,6 +57,8 @@ pub(crate) fn seed(bytes: &[u8]) {
         }
         true
     });
+    // Numbers may have been asked for before there was any randomness.
+    id::reseed();
 }
 
 static PROCESS: OnceLock<Arc<Process>> = OnceLock::new();
@@ -67,13 +69,14 @@ thread_local! {
 
 /// The instance's tracing. What the first client brings of the environment is what its requests name.
 pub(crate) fn process(env: &dyn Fn(&str) -> Option<String>) -> Arc<Process> {
-    PROCESS
-        .get_or_init(|| {
-            let attributes = resource::attributes("webjs", env);
-            let envelope = Envelope::new(&attributes, SCOPE_LANGFUSE, VERSION);
-            Process::new(LIMITS, envelope, Box::new(Told))
-        })
-        .clone()
+    PROCESS.get_or_init(|| made(env)).clone()
+}
+
+/// A process without a driver.
+pub(crate) fn made(env: &dyn Fn(&str) -> Option<String>) -> Arc<Process> {
+    let attributes = resource::attributes("webjs", env);
+    let envelope = Envelope::new(&attributes, SCOPE_LANGFUSE, VERSION);
+    Process::new(LIMITS, envelope, Box::new(Told))
 }
 
 /// The same, without an environment.

@@ -7,6 +7,7 @@
 pub mod drive;
 mod host;
 mod texts;
+pub mod warm;
 
 use std::cell::RefCell;
 

@@ -1,7 +1,7 @@
 //! The same observations give the same bytes in every language: `tests/conformance/otlp/vectors.json` is what Rust, the native module
 //! and WebAssembly are held to. `TRACESPOOL_WRITE_VECTORS=1` writes what Rust gives.
 
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::panic)] // a test: what does not hold shall fail it
 
 use std::fmt::Write;
 use std::path::PathBuf;

@@ -139,3 +139,21 @@ test("a Durable Object", async () => {
   assert.equal(await (await get("/")).text(), "counted");
   assert.equal(await server.waitFor(key, 1), 1);
 });
+
+test("a client that is made with the script: every isolate has ids of its own", async () => {
+  const [one, other] = await Promise.all([start("early.js"), start("early.js")]);
+  for (const { get } of [one, other]) {
+    await (await get("/")).text();
+  }
+  const ids = [];
+  for (const { key } of [one, other]) {
+    assert.equal(await server.waitFor(key, 1), 1);
+    for (let tries = 0; tries < 100 && (await server.scores(key)).length < 2; tries += 1) {
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+    const scores = await server.scores(key);
+    assert.equal(scores.length, 2);
+    ids.push(...scores.map((score) => score.id), ...(await server.list(key)).flatMap((row) => [row.trace_id, row.span_id]));
+  }
+  assert.equal(new Set(ids).size, ids.length, JSON.stringify(ids));
+});

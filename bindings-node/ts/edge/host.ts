@@ -1,7 +1,7 @@
 /** What the API needs of a host that is not Node: stands in for `../host.ts`. */
-import { randomBytes } from "./wasm.js";
 import { read } from "./environment.js";
 import { lives } from "./life.js";
+import { randomBytes } from "./random.js";
 
 export { AsyncLocalStorage } from "./storage.js";
 
@@ -40,7 +40,7 @@ const HEX = /* @__PURE__ */ Array.from({ length: 256 }, (_, byte) => byte.toStri
 /** Random bytes as lower-case hexadecimal digits. */
 export function randomDigits(): string {
   let digits = "";
-  for (const byte of randomBytes(new Uint8Array(1024))) {
+  for (const byte of randomBytes(1024)) {
     digits += HEX[byte];
   }
   return digits;

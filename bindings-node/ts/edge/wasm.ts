@@ -2,7 +2,7 @@
 import type { Backend, CoreOptions } from "../backend.js";
 import { isBrowser, ofPage } from "./browser.js";
 import { tell } from "../log.js";
-import { none } from "../none.js";
+import { granted } from "./random.js";
 
 /** What the module exports: `bindings-wasm/src`. A length of `ABSENT` stands for no text; -1 comes back for none. */
 export interface Core {
@@ -10,6 +10,7 @@ export interface Core {
   room(size: number): number;
   left(): number;
   leftLength(): number;
+  warm(): void;
   version(): number;
   open(options: number): number;
   settings(handle: number): number;
@@ -154,18 +155,6 @@ export interface Wheel {
   rooted(): void;
 }
 
-/** Random bytes; where the host grants none yet (while a Worker's script is evaluated) those of a weaker source. */
-export function randomBytes(into: Uint8Array<ArrayBuffer>): Uint8Array {
-  try {
-    return crypto.getRandomValues(into);
-  } catch {
-    for (let at = 0; at < into.length; at += 1) {
-      into[at] = Math.random() * 256;
-    }
-    return into;
-  }
-}
-
 /**
  * The backend over an instance. An instance that trapped is of no use any more: from then on nothing is recorded.
  *
@@ -177,11 +166,24 @@ export function over(wheel: Wheel, env: () => Record<string, string>, broken: (e
   const page = isBrowser();
   let instead: Backend | undefined;
 
+  let seeded = false;
+  /** Ids that the core makes (of scores, say) shall differ from those of every other isolate, also where a script has made its client. */
+  const seed = (): void => {
+    const bytes = granted(32);
+    if (bytes !== undefined) {
+      texts.first("");
+      core.seed(texts.raw(bytes));
+      seeded = true;
+    }
+  };
   /** Runs a call with the clocks set. */
   const call = <T>(work: () => T, otherwise: (backend: Backend) => T): T => {
     if (instead === undefined) {
       try {
         core.tell(performance.now(), Date.now());
+        if (!seeded) {
+          seed();
+        }
         return work();
       } catch (error) {
         instead = broken(error);
@@ -195,8 +197,6 @@ export function over(wheel: Wheel, env: () => Record<string, string>, broken: (e
     wheel.ring();
     return made;
   };
-  call(() => core.seed((texts.first(""), texts.raw(randomBytes(new Uint8Array(32))))), () => undefined);
-
   return {
     kind: "wasm",
     version: () => call(() => text(core.version()), (other) => other.version()),
@@ -296,6 +296,3 @@ export function over(wheel: Wheel, env: () => Record<string, string>, broken: (e
     fields: () => call(() => text(core.fields()), (other) => other.fields()),
   };
 }
-
-/** Where there is no module. */
-export const absent = (reason: string): Backend => none(reason);
