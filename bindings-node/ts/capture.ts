@@ -12,6 +12,9 @@ import { END } from "./record.js";
 /** The most bytes that one value may take: servers refuse observations of more than 9 MB, and something is left for the rest of it. */
 export const MAX_TEXT = 8_900_000;
 
+/** Encoded values that are longer are put together without being looked at. */
+const LONG = 256;
+
 /** Containers nest this deep at most; what lies deeper becomes `<Object>`, `<Array>` or `<ClassName>`. */
 const MAX_DEPTH = 20;
 
@@ -61,12 +64,15 @@ export class Encoder {
   private work = MAX_WORK;
   private readonly open: object[] = [];
   private contents: Contents | null = null;
+  /** What was written last is a text, not an object or a list around one. */
+  textual = false;
 
   /** JSON of a value, in the form that a record has it in; see `record.ts`. */
   encode(value: unknown, room: number, contents: Contents | null): string {
     this.room = room;
     this.work = MAX_WORK;
     this.contents = contents;
+    this.textual = false;
     const text = this.value(value, "");
     this.contents = null;
     return text;
@@ -121,6 +127,7 @@ export class Encoder {
       size = this.room;
     }
     this.room -= size + 3;
+    this.textual = true;
     return kept.includes(END) ? JSON.stringify(kept) : END + kept + END;
   }
 
@@ -184,6 +191,7 @@ export class Encoder {
       }
       text += this.value(values[at], "");
     }
+    this.textual = false;
     return `${text}]`;
   }
 
@@ -216,6 +224,7 @@ export class Encoder {
         text += this.value(member, isPlace(key) ? key : "");
       }
     }
+    this.textual = false;
     return text === "" ? "{}" : `${text}}`;
   }
 
@@ -283,6 +292,7 @@ export class Encoder {
       this.room -= name.length + 4;
       text += this.value(value, "");
     }
+    this.textual = false;
     return `${text}}`;
   }
 }
@@ -290,9 +300,13 @@ export class Encoder {
 /** Encoders that nobody uses: capturing may run code that captures. */
 const free: Encoder[] = [];
 
+/** Whether what was encoded last is a text. */
+let lastIsText = false;
+
 function encode(value: unknown, room: number, of: Observation | null, field: string): string {
   const encoder = free.pop() ?? new Encoder();
   const text = encoder.encode(value, room, of !== null && of.handle.media ? new Contents(of, field) : null);
+  lastIsText = encoder.textual;
   free.push(encoder);
   return text;
 }
@@ -314,7 +328,9 @@ export function content(value: unknown, room: number, of: Observation | null, fi
   if (value === undefined || value === null) {
     return "";
   }
-  return json(encode(value, room, of, field));
+  const encoded = encode(value, room, of, field);
+  // Looking at a character would make one piece of a long text that is about to be put together with others.
+  return encoded.length > LONG && !lastIsText ? `{${encoded}${END}${END}` : json(encoded);
 }
 
 /** JSON as text. What a record leaves unescaped is escaped. */
