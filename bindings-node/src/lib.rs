@@ -17,11 +17,6 @@ use tracespool_core::native;
 
 use text::Text;
 
-/// What the main thread hands over is freed by the export thread: where both share an arena of the C library they wait for each
-/// other, which doubled the time of `end`.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 thread_local! {
     // Borrowed for the length of one function below, none of which reaches the interpreter.
     static SESSION: RefCell<Session> =
