@@ -18,6 +18,16 @@ export function fresh(server, options = {}) {
   };
 }
 
+/** What an observation says under an attribute's key; JSON is read. */
+export function said(row, name) {
+  const value = row.attributes[`langfuse.observation.${name}`];
+  try {
+    return typeof value === "string" ? JSON.parse(value) : value;
+  } catch {
+    return value;
+  }
+}
+
 /** Collects the lines that are told while `work` runs. */
 export async function lines(work) {
   const told = [];

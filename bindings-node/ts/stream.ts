@@ -28,6 +28,15 @@ class Following {
     }
   }
 
+  /** What the producer answered: an item, or that there is none any more. */
+  step(result: IteratorResult<unknown>): void {
+    if (result.done === true) {
+      this.end();
+    } else {
+      this.item(result.value);
+    }
+  }
+
   /** At its end, cancelled or given up half way. */
   end(): void {
     if (!this.over) {
@@ -101,11 +110,7 @@ function iterator(inner: Generator, following: Following): Generator {
       following.failed(error);
       throw error;
     }
-    if (result.done === true) {
-      following.end();
-    } else {
-      following.item(result.value);
-    }
+    following.step(result);
     return result;
   };
   const outer = like(inner, {
@@ -126,11 +131,7 @@ function asyncSteps(inner: AsyncIterator<unknown>, following: Following): Record
       following.failed(error);
       throw error;
     }
-    if (result.done === true) {
-      following.end();
-    } else {
-      following.item(result.value);
-    }
+    following.step(result);
     return result;
   };
   return {

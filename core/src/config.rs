@@ -9,6 +9,7 @@ use crate::backend::Asked;
 use crate::encode::dialect::Dialect;
 use crate::endpoint::{BaseUrl, Endpoint, basic_auth, check_header};
 use crate::key::DestinationKey;
+pub use crate::limits::{InFlight, Limits};
 use crate::sample::Sampler;
 
 /// Langfuse Cloud, as in the Langfuse SDKs.
@@ -66,80 +67,12 @@ pub const IN_FLIGHT: InFlight = InFlight { destination: 2, origin: 256, process:
 /// Path of the OTLP endpoint below a Langfuse base URL.
 pub const OTLP_PATH: &str = "/api/public/otel/v1/traces";
 
-/// Bounds on requests in flight.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct InFlight {
-    /// To one destination.
-    pub destination: usize,
-    /// To one origin.
-    pub origin: usize,
-    /// In the process.
-    pub process: usize,
-}
-
-/// Bounds of a process's core.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
-    /// Bytes waiting for one destination.
-    pub destination_bytes: usize,
-    /// What that may grow to while the process has room; nothing where it is less. See [`BORROWED_PART`].
-    pub borrowed_bytes: usize,
-    /// Bytes waiting in the process.
-    pub process_bytes: usize,
-    /// Destinations held.
-    pub max_destinations: usize,
-    /// A destination unused for this long is forgotten.
-    pub idle_ttl: Duration,
-    /// Data older than this is given up.
-    pub max_age: Duration,
-    /// Requests in flight.
-    pub in_flight: InFlight,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            destination_bytes: DESTINATION_BYTES,
-            borrowed_bytes: 0,
-            process_bytes: PROCESS_BYTES,
-            max_destinations: MAX_DESTINATIONS,
-            idle_ttl: IDLE_TTL,
-            max_age: MAX_AGE,
-            in_flight: IN_FLIGHT,
-        }
-    }
-}
-
-impl Limits {
-    /// The defaults with `TRACESPOOL_MAX_BYTES`, `TRACESPOOL_MAX_BYTES_PER_CLIENT`, `TRACESPOOL_MAX_CLIENTS` and
-    /// `TRACESPOOL_IDLE_TTL` (seconds) over them.
-    #[must_use]
-    pub fn from_env(env: &dyn Fn(&str) -> Option<String>, problems: &mut Vec<String>) -> Self {
-        let mut limits = Self::default();
-        if let Some(bytes) = number(env, "TRACESPOOL_MAX_BYTES", 1_000_000.0, 1e12, problems) {
-            limits.process_bytes = whole(bytes);
-        }
-        // Whoever sets the bound means it.
-        match number(env, "TRACESPOOL_MAX_BYTES_PER_CLIENT", 1_000_000.0, 1e12, problems) {
-            Some(bytes) => limits.destination_bytes = whole(bytes),
-            None => limits.borrowed_bytes = limits.process_bytes / BORROWED_PART,
-        }
-        if let Some(count) = number(env, "TRACESPOOL_MAX_CLIENTS", 1.0, 1e6, problems) {
-            limits.max_destinations = whole(count);
-        }
-        if let Some(seconds) = number(env, "TRACESPOOL_IDLE_TTL", 1.0, 1e8, problems) {
-            limits.idle_ttl = Duration::from_secs_f64(seconds);
-        }
-        limits
-    }
-}
-
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-fn whole(number: f64) -> usize {
+pub(crate) fn whole(number: f64) -> usize {
     number as usize
 }
 
-fn number(
+pub(crate) fn number(
     env: &dyn Fn(&str) -> Option<String>,
     name: &str,
     min: f64,

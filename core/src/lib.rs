@@ -24,6 +24,7 @@ pub mod hosted;
 pub mod id;
 pub mod interchange;
 pub mod key;
+mod limits;
 pub mod media;
 #[cfg(feature = "native")]
 pub mod native;

@@ -9,7 +9,7 @@ import * as t from "tracespool";
 import { CallbackHandler } from "tracespool/langchain";
 import { observeOpenAI } from "tracespool/openai";
 import { collector } from "../collector.mjs";
-import { fresh, lines } from "../fresh.mjs";
+import { fresh, lines, said } from "../fresh.mjs";
 import { ANSWER, openaiServer } from "./openai_server.mjs";
 
 const COUNTS = { input: 7, output: 5, total: 18, input_cache_read: 4, output_reasoning: 2 };
@@ -21,15 +21,6 @@ before(async () => {
   server = await openaiServer();
 });
 after(() => server.close());
-
-function said(row, name) {
-  const value = row.attributes[`langfuse.observation.${name}`];
-  try {
-    return typeof value === "string" ? JSON.parse(value) : value;
-  } catch {
-    return value;
-  }
-}
 
 for (const place of (process.env.PLACES ?? "./current/ ./earlier/").split(" ")) {
   const require = createRequire(new URL(place, import.meta.url));

@@ -8,7 +8,7 @@ import { setTimeout as pause } from "node:timers/promises";
 
 import { observeOpenAI } from "tracespool/openai";
 import { collector, freshKey, run } from "../collector.mjs";
-import { fresh, lines } from "../fresh.mjs";
+import { fresh, lines, said } from "../fresh.mjs";
 import { ANSWER, openaiServer, PIXEL } from "./openai_server.mjs";
 
 const MESSAGES = [
@@ -29,16 +29,6 @@ before(async () => {
   server = await openaiServer();
 });
 after(() => server.close());
-
-/** What an observation says under an attribute's key; JSON is read. */
-function said(row, name) {
-  const value = row.attributes[`langfuse.observation.${name}`];
-  try {
-    return typeof value === "string" ? JSON.parse(value) : value;
-  } catch {
-    return value;
-  }
-}
 
 for (const place of (process.env.PLACES ?? "./current/ ./earlier/").split(" ")) {
   const require = createRequire(new URL(place, import.meta.url));

@@ -149,19 +149,18 @@ impl Unread {
 impl Values {
     /// Sets a field whose value may be one of a closed vocabulary.
     fn set_word(&mut self, field: Field, value: Value<'_>) {
+        if !matches!(field, Field::Level | Field::StatusMessage) {
+            return self.set(field, value);
+        }
         let text = match value {
-            Value::Str(text) => Some(Cow::Borrowed(text)),
-            Value::Utf8(text) => Some(String::from_utf8_lossy(text)),
-            _ => None,
+            Value::Str(text) => Cow::Borrowed(text),
+            Value::Utf8(text) => String::from_utf8_lossy(text),
+            _ => return self.set(field, value),
         };
-        match (field, text) {
-            (Field::Level, Some(word)) => {
-                if let Some(level) = Level::parse(&word) {
-                    self.set_level(level);
-                }
-            }
-            (Field::StatusMessage, Some(message)) => self.set_status_message(&message),
-            _ => self.set(field, value),
+        if field == Field::StatusMessage {
+            self.set_status_message(&text);
+        } else if let Some(level) = Level::parse(&text) {
+            self.set_level(level);
         }
     }
 }
@@ -286,11 +285,6 @@ impl Client {
     #[must_use]
     pub fn has_room(&self) -> bool {
         self.bound().is_none_or(|bound| bound.has_room())
-    }
-
-    /// Counts an observation of a trace for which there was no room when it began.
-    pub fn count_refused(&self) {
-        self.refuse_foreign(DropReason::QueueFull);
     }
 }
 

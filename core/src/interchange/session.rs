@@ -159,7 +159,7 @@ impl Session {
     /// Counts observations of traces for which there was no room when they began.
     pub fn refused(&self, handle: u32, count: u32) {
         if let Some(client) = self.clients.get(handle) {
-            (0..count).for_each(|_| client.count_refused());
+            (0..count).for_each(|_| client.refuse_foreign(DropReason::QueueFull));
         }
     }
 
