@@ -13,6 +13,7 @@ use super::json;
 use super::otlp::{self, Value};
 use super::{gen_ai, openinference};
 use crate::attr::{Field, ObservationType};
+use crate::full::{FULL, Full};
 use crate::time::parse_rfc3339;
 
 /// A vocabulary of span attributes.
@@ -76,6 +77,8 @@ const STACK_BYTES: usize = 16 * 1024;
 /// Writes one observation's fields in another dialect than Langfuse's.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Translator {
+    #[allow(dead_code)] // a proof
+    full: Full,
     dialect: Dialect,
     kind: ObservationType,
     /// When the observation started, nanoseconds since 1970.
@@ -85,7 +88,8 @@ pub(crate) struct Translator {
 impl Translator {
     /// `None` for Langfuse's own, which needs no translation.
     pub(crate) fn new(dialect: Dialect, kind: ObservationType, start: u64) -> Option<Self> {
-        (dialect != Dialect::Langfuse).then_some(Self { dialect, kind, start })
+        let full = FULL?;
+        (dialect != Dialect::Langfuse).then_some(Self { full, dialect, kind, start })
     }
 
     /// Metadata is one JSON object here, not an attribute for each key.

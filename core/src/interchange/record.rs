@@ -28,6 +28,8 @@ use crate::config::ClientSettings;
 use crate::destination::Destination;
 use crate::encode::otlp::Value;
 use crate::id::{SpanId, TraceId};
+use crate::json;
+use crate::number;
 use crate::observation::{Raised, SpanContext};
 use crate::pipeline::{Item, Wrapper};
 use crate::report::{DropReason, Lane};
@@ -224,7 +226,7 @@ impl<'a> Rest<'a> {
         match self.letter()? {
             b'"' => take(Value::Str(self.text()?)),
             b'\'' => {
-                let text: String = serde_json::from_str(self.text()?).ok()?;
+                let text = json::string(self.text()?)?;
                 take(Value::Str(&text));
             }
             b'{' => self.json(scratch, take)?,
@@ -232,7 +234,7 @@ impl<'a> Rest<'a> {
                 let text = self.text()?;
                 match text.parse::<i64>() {
                     Ok(number) => take(Value::Int(number)),
-                    Err(_) => take(Value::Double(text.parse().ok()?)),
+                    Err(_) => take(Value::Double(number::parse(text)?)),
                 }
             }
             b't' => take(Value::Bool(true)),
@@ -259,7 +261,7 @@ impl<'a> Rest<'a> {
         scratch.clear();
         scratch.extend_from_slice(first.as_bytes());
         loop {
-            serde_json::to_writer(&mut *scratch, self.text()?).ok()?;
+            json::quote(scratch, self.text()?);
             scratch.extend_from_slice(self.text()?.as_bytes());
             if self.0.starts_with(END) {
                 self.0 = self.0.get(1..)?;
@@ -336,8 +338,8 @@ impl Bound {
 pub(crate) fn read(shared: &Shared, destination: &Destination, mut item: Item) -> Option<Item> {
     let encoded = match &item.wrapper {
         Some(Wrapper::Unread(unread)) => unread.encode(&item.payload).map(|payload| (payload, None)),
-        Some(Wrapper::UnreadSpan(span)) => {
-            let envelope = Wrapper::Envelope(span.envelope().clone());
+        Some(Wrapper::UnreadSpan(span, full)) => {
+            let envelope = Wrapper::Envelope(span.envelope().clone(), *full);
             span.encode(&item.payload).map(|payload| (payload, Some(envelope)))
         }
         _ => return Some(item),

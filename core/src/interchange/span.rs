@@ -31,6 +31,7 @@ use crate::config::ClientSettings;
 use crate::encode::foreign::{Any, Foreign, ForeignEnvelope, ForeignHead, Part};
 use crate::encode::otlp::{Envelope, Value};
 use crate::encode::stamps::Stamps;
+use crate::full::FULL;
 use crate::id::{SpanId, TraceId};
 use crate::pipeline::{Item, Wrapper};
 use crate::report::{DropReason, Lane};
@@ -108,6 +109,7 @@ pub(super) fn take(
 
 impl Bound {
     fn take_span(&self, envelope: Arc<Envelope>, propagated: &str, span: String, ids: &Ids) {
+        let Some(full) = FULL else { return };
         let (process, destination) = (&self.process, &self.destination);
         let refuse = |reason| process.refuse(destination, Lane::Observations, reason, 0);
         let (trace, root) = (ids.trace_id.low(), ids.is_root());
@@ -119,9 +121,9 @@ impl Bound {
             let Some(payload) = unread.encode(span.as_bytes()) else {
                 return refuse(DropReason::EncodeFailed);
             };
-            (Bytes::from(payload), Wrapper::Envelope(unread.envelope))
+            (Bytes::from(payload), Wrapper::Envelope(unread.envelope, full))
         } else {
-            (Bytes::from(span), Wrapper::UnreadSpan(Box::new(unread)))
+            (Bytes::from(span), Wrapper::UnreadSpan(Box::new(unread), full))
         };
         let submitted = process.now().mono;
         let item = Item {

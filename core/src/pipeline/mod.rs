@@ -38,6 +38,7 @@ use self::timer::{Timer, Timers};
 use crate::config::CROWDED_LINGER;
 use crate::control::Control;
 use crate::destination::{Destination, nanos};
+use crate::full::{FULL, Full};
 use crate::interchange::record::read;
 use crate::notice::NoticeKind;
 use crate::report::{DropReason, Lane};
@@ -64,7 +65,7 @@ pub enum Command {
     /// Send what is pending and report.
     Flush(FlushRequest),
     /// Carry a request and hand its outcome back.
-    Control(Box<Control>),
+    Control(Box<Control>, Full),
 }
 
 impl Command {
@@ -73,7 +74,7 @@ impl Command {
     pub fn work(&self) -> usize {
         match self {
             Self::Submit {
-                item: Item { wrapper: Some(Wrapper::Unread(_) | Wrapper::UnreadSpan(_)), payload, .. },
+                item: Item { wrapper: Some(Wrapper::Unread(_) | Wrapper::UnreadSpan(..)), payload, .. },
                 ..
             } => payload.len(),
             _ => 0,
@@ -175,7 +176,7 @@ impl Pipeline {
                 }
             }
             Command::Flush(request) => self.begin_flush(&request, now),
-            Command::Control(control) => self.begin_control(control, now),
+            Command::Control(control, _) => self.begin_control(control, now),
         }
     }
 
@@ -375,7 +376,11 @@ impl Pipeline {
             return;
         }
         let form = self.origins.get(&spool.origin).and_then(|origin| origin.score_form(now.mono));
-        if form.is_none() && spool.lane_due(Lane::Scores, now.mono) && now.mono >= spool.not_before {
+        if FULL.is_some()
+            && form.is_none()
+            && spool.lane_due(Lane::Scores, now.mono)
+            && now.mono >= spool.not_before
+        {
             self.ask_version(id, now);
         }
         let Some(spool) = self.spools.get_mut(&id) else {
@@ -423,7 +428,7 @@ impl Pipeline {
             _ if spool.lane_due(lane, now.mono) => Some(now.mono),
             queue => Some(queue.due),
         };
-        let due = Lane::BATCHED.into_iter().filter_map(when).min();
+        let due = Lane::BATCHED.iter().copied().filter_map(when).min();
         // Where nothing is pending, the pause itself is what to wait for.
         let due = due.unwrap_or(spool.not_before).max(spool.not_before);
         let sending = spool.queued.is_some() || spool.is_saturated();
@@ -480,7 +485,7 @@ impl Pipeline {
                     &destination.public_key,
                     count,
                     now.mono,
-                    || format!("{} for {url} dropped: {}", lane.as_str(), reason.as_str()),
+                    || [lane.as_str(), " for ", &url.text(), " dropped: ", reason.as_str()].concat(),
                 );
             }
         }

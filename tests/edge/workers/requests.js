@@ -1,5 +1,5 @@
 // A worker as an application writes it; the path says how much it traces.
-import { Client, flushAll, startActiveObservation, startObservation, stats, withTracing } from "tracespool";
+import { Client, flushAll, startActiveObservation, startObservation, stats, withTracing } from "tracespool/full";
 
 const sleep = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
 
