@@ -1,7 +1,6 @@
 //! What the host provides: time and randomness, passed in, because there is no other way to either.
 
-use std::cell::RefCell;
-use std::collections::HashMap;
+use std::cell::{Cell, RefCell};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
@@ -64,7 +63,7 @@ pub(crate) fn seed(bytes: &[u8]) {
 static PROCESS: OnceLock<Arc<Process>> = OnceLock::new();
 
 thread_local! {
-    static DRIVER: RefCell<Option<Hosted>> = const { RefCell::new(None) };
+    static DRIVER: Cell<Option<&'static RefCell<Hosted>>> = const { Cell::new(None) };
 }
 
 /// The instance's tracing. What the first client brings of the environment is what its requests name.
@@ -87,16 +86,16 @@ pub(crate) fn home() -> Arc<Process> {
 }
 
 /// A client in the environment that the host hands over.
-pub(crate) fn open(options: ClientOptions, env: Option<HashMap<String, String>>) -> Client {
+pub(crate) fn open(options: ClientOptions, env: Option<Vec<(String, String)>>) -> Client {
     let env = env.unwrap_or_default();
-    let get = |name: &str| env.get(name).cloned();
+    let get = |name: &str| env.iter().find(|(other, _)| other == name).map(|(_, value)| value.clone());
     let _ = process(&get);
     Client::open_known(options, fingerprint(&env), &get, home)
 }
 
 /// Of all variables, in whatever order they come: FNV-1a of each, added up.
-fn fingerprint(env: &HashMap<String, String>) -> u64 {
-    let hash = |(name, value): (&String, &String)| {
+fn fingerprint(env: &[(String, String)]) -> u64 {
+    let hash = |(name, value): &(String, String)| {
         let bytes = name.bytes().chain([b'=']).chain(value.bytes());
         bytes.fold(0xcbf2_9ce4_8422_2325u64, |hash, byte| {
             (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
@@ -107,5 +106,11 @@ fn fingerprint(env: &HashMap<String, String>) -> u64 {
 
 /// Runs `work` on the driver.
 pub(crate) fn driver<T>(work: impl FnOnce(&mut Hosted) -> T) -> T {
-    DRIVER.with_borrow_mut(|driver| work(driver.get_or_insert_with(|| Hosted::new(home()))))
+    let driver = DRIVER.get().unwrap_or_else(|| {
+        // It lives as long as the instance: nothing ever drops it.
+        let driver: &'static RefCell<Hosted> = Box::leak(Box::new(RefCell::new(Hosted::new(home()))));
+        DRIVER.set(Some(driver));
+        driver
+    });
+    work(&mut driver.borrow_mut())
 }

@@ -192,6 +192,7 @@ pub fn propagate(outer: u32, said: u32) -> i32 {
 }
 
 /// What a scope says as baggage.
+#[cfg(feature = "full")]
 #[wasm_bindgen]
 #[must_use]
 pub fn baggage(record: u32) -> i32 {
@@ -260,6 +261,7 @@ pub fn poll(ticket: u32) -> i32 {
 }
 
 /// The counters.
+#[cfg(feature = "full")]
 #[wasm_bindgen]
 #[must_use]
 pub fn stats() -> i32 {

@@ -13,7 +13,7 @@ use crate::budget::reserve;
 use crate::config::{ClientOptions, ClientSettings};
 use crate::destination::Destination;
 use crate::encode::otlp::Envelope;
-use crate::full::FULL;
+use crate::full::{FULL, Gated};
 use crate::held::Held;
 use crate::id::{SpanId, TraceId};
 use crate::media::{Media, MediaField};
@@ -156,6 +156,10 @@ impl Client {
         env: &dyn Fn(&str) -> Option<String>,
         home: Home,
     ) -> Self {
+        if FULL.is_none() {
+            // Settings are resolved in microseconds, and bindings keep what they have opened.
+            return Self::open(options, env, home);
+        }
         let process = home();
         let now = process.now().mono;
         if let Some(inner) = process.registry.lock().known(&options, environment, now) {
@@ -390,7 +394,7 @@ impl Client {
         let encoded = score.encode(self.inner.settings.environment.as_deref(), now.unix)?;
         let item = Item {
             payload: Bytes::from(encoded.payload),
-            wrapper: Some(Wrapper::Event(encoded.wrapper, full)),
+            wrapper: Some(Wrapper::Event(Gated::new(encoded.wrapper, full))),
             content: None,
             submitted: now.mono,
             timeout: self.inner.settings.timeout,
@@ -419,7 +423,7 @@ impl Client {
         let bound = self.bound()?;
         let item = Item {
             payload: payload.into(),
-            wrapper: Some(Wrapper::Envelope(envelope, FULL?)),
+            wrapper: Some(Wrapper::Envelope(Gated::new(envelope, FULL?))),
             content: None,
             submitted: bound.process.now().mono,
             timeout: self.inner.settings.timeout,

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::attr::check_environment;
 use crate::backend::Asked;
+use crate::destination::seconds;
 use crate::encode::dialect::Dialect;
 use crate::endpoint::{BaseUrl, Endpoint, basic_auth, check_header};
 use crate::json;
@@ -94,6 +95,29 @@ pub(crate) fn number(
 fn beyond(name: &str, value: &str, min: f64, max: f64) -> String {
     let (min, max) = (number::text(min), number::text(max));
     [name, "=", value, " is not a number from ", &min, " to ", &max, "; the default is used"].concat()
+}
+
+/// What was passed, else what the environment says, where it is between the two bounds.
+fn in_range(
+    env: &dyn Fn(&str) -> Option<String>,
+    value: Option<f64>,
+    (argument, name): (&str, &str),
+    (min, max): (f64, f64),
+    problems: &mut Vec<String>,
+) -> Option<f64> {
+    match value {
+        Some(value) if (min..=max).contains(&value) => Some(value),
+        Some(value) => {
+            problems.push(beyond(argument, &number::text(value), min, max));
+            None
+        }
+        None => number(env, name, min, max, problems),
+    }
+}
+
+/// A text that says something.
+fn given(text: Option<String>) -> Option<String> {
+    text.filter(|text| !text.trim().is_empty())
 }
 
 /// A value as it may stand in a message: short, and on one line.
@@ -224,8 +248,7 @@ impl ClientSettings {
         env: &dyn Fn(&str) -> Option<String>,
         problems: &mut Vec<String>,
     ) -> Self {
-        let set = |name: &str| env(name).filter(|text| !text.trim().is_empty());
-        let given = |text: Option<String>| text.filter(|text| !text.trim().is_empty());
+        let set = |name: &str| given(env(name));
         let asked = Asked::of(&options, env, problems);
         let label = given(options.public_key.clone());
         let service_name = given(options.service_name).filter(|_| {
@@ -261,31 +284,14 @@ impl ClientSettings {
             .or_else(|| set("LANGFUSE_HOST"))
             .unwrap_or_else(|| DEFAULT_BASE_URL.to_owned());
 
-        let in_range = |value: Option<f64>,
-                        argument: &str,
-                        name: &str,
-                        min: f64,
-                        max: f64,
-                        problems: &mut Vec<String>| match value {
-            Some(value) if (min..=max).contains(&value) => Some(value),
-            Some(value) => {
-                problems.push(beyond(argument, &number::text(value), min, max));
-                None
-            }
-            None => number(env, name, min, max, problems),
+        let mut in_range = |value: Option<f64>, argument: &str, name: &str, min: f64, max: f64| {
+            in_range(env, value, (argument, name), (min, max), problems)
         };
-        let timeout = in_range(options.timeout, "timeout", "LANGFUSE_TIMEOUT", 0.001, 3600.0, problems);
-        let flush_at = in_range(options.flush_at, "flush_at", "LANGFUSE_FLUSH_AT", 1.0, 100_000.0, problems);
-        let flush_interval = in_range(
-            options.flush_interval,
-            "flush_interval",
-            "LANGFUSE_FLUSH_INTERVAL",
-            0.001,
-            3600.0,
-            problems,
-        );
-        let sample_rate =
-            in_range(options.sample_rate, "sample_rate", "LANGFUSE_SAMPLE_RATE", 0.0, 1.0, problems);
+        let timeout = in_range(options.timeout, "timeout", "LANGFUSE_TIMEOUT", 0.001, 3600.0);
+        let flush_at = in_range(options.flush_at, "flush_at", "LANGFUSE_FLUSH_AT", 1.0, 100_000.0);
+        let flush_interval =
+            in_range(options.flush_interval, "flush_interval", "LANGFUSE_FLUSH_INTERVAL", 0.001, 3600.0);
+        let sample_rate = in_range(options.sample_rate, "sample_rate", "LANGFUSE_SAMPLE_RATE", 0.0, 1.0);
         let environment =
             given(options.environment).or_else(|| set("LANGFUSE_TRACING_ENVIRONMENT")).and_then(|value| {
                 let lower = value.trim().to_ascii_lowercase();
@@ -364,16 +370,16 @@ impl ClientSettings {
             endpoint,
             tracing: !disabled,
             otlp_path,
-            timeout: timeout.map_or(REQUEST_TIMEOUT, Duration::from_secs_f64),
+            timeout: timeout.map_or(REQUEST_TIMEOUT, seconds),
             flush_at: flush_at.map_or(FLUSH_AT, |count| count as u32),
-            flush_interval: flush_interval.map_or(FLUSH_INTERVAL, Duration::from_secs_f64),
+            flush_interval: flush_interval.map_or(FLUSH_INTERVAL, seconds),
             environment,
             release: given(options.release).or_else(|| RELEASE_VARIABLES.into_iter().find_map(set)),
             sampler: sample_rate.and_then(|rate| Sampler::new(rate).ok()).unwrap_or(Sampler::ALL),
             follow_parent_sampling: options.follow_parent_sampling,
             gzip: gzip.unwrap_or(true),
             media,
-            prompt_ttl: prompt_ttl.map_or(PROMPT_TTL, Duration::from_secs_f64),
+            prompt_ttl: prompt_ttl.map_or(PROMPT_TTL, seconds),
         }
     }
 
@@ -447,10 +453,11 @@ pub(crate) fn checked_headers(
                 ["additional_headers: ", &shown(&name), " is set by the transport; it is not sent"].concat(),
             );
         } else {
-            extra.push((name, value));
+            let pair = (name, value);
+            let at = extra.partition_point(|other| *other < pair);
+            extra.insert(at, pair);
         }
     }
-    extra.sort();
     extra
 }
 

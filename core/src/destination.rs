@@ -1,7 +1,7 @@
 //! What callers and the exporter share about one destination: counters, budget and settings, all atomics. The exporter's
 //! own state (queues, retries) lives in the pipeline and exists only while there is data.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
@@ -13,6 +13,7 @@ use crate::control::Load;
 use crate::encode::otlp::Envelope;
 use crate::endpoint::{BaseUrl, Endpoint, basic_auth};
 use crate::key::DestinationKey;
+use crate::map::Set;
 use crate::report::{Counters, Lane, Tally};
 use crate::upload::{self, Contents};
 
@@ -90,7 +91,7 @@ impl Drop for Destination {
 
 #[derive(Debug, Default)]
 struct RefusedTraces {
-    set: HashSet<u64>,
+    set: Set<u64>,
     order: VecDeque<u64>,
 }
 
@@ -215,5 +216,11 @@ impl Destination {
 
 /// A duration as nanoseconds, capped at what 64 bits hold.
 pub(crate) fn nanos(duration: std::time::Duration) -> u64 {
-    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+    duration.as_secs().saturating_mul(1_000_000_000).saturating_add(duration.subsec_nanos().into())
+}
+
+/// The same, the other way; what is no duration is none, and what is too long is as long as there is.
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // saturates
+pub(crate) fn seconds(seconds: f64) -> std::time::Duration {
+    std::time::Duration::from_nanos((seconds * 1e9) as u64)
 }

@@ -3,8 +3,6 @@
 use std::fmt;
 use std::sync::Arc;
 
-use base64::Engine as _;
-
 use crate::json::shown;
 use crate::number::Digits;
 
@@ -20,6 +18,9 @@ pub struct BaseUrl {
     /// Path without a trailing slash; empty for the root.
     pub path: String,
 }
+
+/// What no host's name holds.
+const UNUSABLE: [char; 9] = ['"', '<', '>', '\\', '^', '`', '{', '|', '}'];
 
 impl BaseUrl {
     /// Parses a base URL.
@@ -38,11 +39,12 @@ impl BaseUrl {
     /// As [`BaseUrl::parse`].
     pub fn parse_for(text: &str, name: &str, credentials: &str) -> Result<Self, String> {
         let text = text.trim();
-        let (tls, rest) = match text.split_once("://") {
-            Some((scheme, rest)) if scheme.eq_ignore_ascii_case("https") => (true, rest),
-            Some((scheme, rest)) if scheme.eq_ignore_ascii_case("http") => (false, rest),
-            _ => return Err([name, " must start with http:// or https://"].concat()),
-        };
+        let (tls, rest) =
+            match text.split_once(':').and_then(|(scheme, rest)| Some((scheme, rest.strip_prefix("//")?))) {
+                Some((scheme, rest)) if scheme.eq_ignore_ascii_case("https") => (true, rest),
+                Some((scheme, rest)) if scheme.eq_ignore_ascii_case("http") => (false, rest),
+                _ => return Err([name, " must start with http:// or https://"].concat()),
+            };
         // Anywhere: a secret may hold a slash.
         if rest.contains('@') {
             return Err([name, " must not hold credentials; pass ", credentials, " instead"].concat());
@@ -54,12 +56,12 @@ impl BaseUrl {
         }
         let (host, port) = split_port(authority).map_err(|problem| [name, problem].concat())?;
         if host.is_empty()
-            || host.chars().any(|c| c.is_whitespace() || c.is_control() || "\"<>\\^`{|}".contains(c))
+            || host.chars().any(|c| c.is_whitespace() || c.is_control() || UNUSABLE.contains(&c))
         {
             return Err([name, " names no usable host"].concat());
         }
         if tail.chars().any(|c| c.is_whitespace() || c.is_control()) {
-            return Err(format!("{name}'s path holds white space"));
+            return Err([name, "'s path holds white space"].concat());
         }
         let port = match port {
             None => {
@@ -159,10 +161,22 @@ impl fmt::Debug for Endpoint {
     }
 }
 
+const BASE64: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
 /// `Basic` credentials; the scheme word is case-sensitive on the server.
 #[must_use]
 pub fn basic_auth(user: &str, password: &str) -> String {
-    format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(format!("{user}:{password}")))
+    let mut out = String::from("Basic ");
+    for chunk in [user, ":", password].concat().as_bytes().chunks(3) {
+        let bits = [0, 1, 2]
+            .into_iter()
+            .fold(0, |bits, at| (bits << 8) | chunk.get(at).copied().unwrap_or(0) as usize);
+        for place in 0..4 {
+            let digit = if place > chunk.len() { b'=' } else { BASE64[(bits >> (18 - 6 * place)) & 63] };
+            out.push(char::from(digit));
+        }
+    }
+    out
 }
 
 /// Refuses what could split or smuggle a header (RFC 9110, section 5.5).
@@ -171,8 +185,8 @@ pub fn basic_auth(user: &str, password: &str) -> String {
 ///
 /// Names the header; never its value, which may be a secret.
 pub fn check_header(name: &str, value: &str) -> Result<(), String> {
-    let token = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
-    if name.is_empty() || !name.chars().all(token) {
+    let token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    if name.is_empty() || !name.bytes().all(token) {
         return Err(["header name ", &shown(name), " holds a character that HTTP does not allow"].concat());
     }
     if value.bytes().any(|b| b == b'\r' || b == b'\n' || b == 0 || (b < 0x20 && b != b'\t') || b == 0x7f) {

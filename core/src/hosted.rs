@@ -4,12 +4,13 @@
 //! The host takes a [`Hosted::turn`], carries out what [`Hosted::poll_action`] hands out and tells what came of it. Any number of
 //! its requests may drive at once; what one of them began and never told of is given up at its deadline by the next turn of any.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crate::config::{InFlight, Limits};
+use crate::pipeline::ids::IdMap;
 use crate::pipeline::{Action, Pipeline};
 use crate::process::{Driver, Process};
 use crate::transport::{Failure, FailureKind, Now, Outcome, Phase, Slot};
@@ -51,7 +52,7 @@ pub struct Hosted {
     pipeline: Pipeline,
     bell: Arc<Bell>,
     actions: VecDeque<Action>,
-    flights: HashMap<u64, Flight>,
+    flights: IdMap<u64, Flight>,
     next_sweep: u64,
 }
 
@@ -71,7 +72,7 @@ impl Hosted {
         process.set_driver(Box::new(bell.clone()));
         let pipeline = Pipeline::new(process.shared().clone(), now);
         let next_sweep = now.mono.saturating_add(SWEEP);
-        Self { process, pipeline, bell, actions: VecDeque::new(), flights: HashMap::new(), next_sweep }
+        Self { process, pipeline, bell, actions: VecDeque::new(), flights: IdMap::default(), next_sweep }
     }
 
     /// Whether a turn is wanted earlier than the last one said, since this was asked last.

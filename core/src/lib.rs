@@ -27,6 +27,7 @@ pub mod interchange;
 mod json;
 pub mod key;
 mod limits;
+mod map;
 pub mod media;
 #[cfg(feature = "native")]
 pub mod native;

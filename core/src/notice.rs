@@ -71,8 +71,13 @@ impl Notices {
         now: u64,
         message: impl Fn() -> String,
     ) {
+        self.put(kind, public_key, count, now, &message);
+    }
+
+    /// One for all kinds of messages.
+    fn put(&self, kind: NoticeKind, public_key: &str, count: u64, now: u64, message: &dyn Fn() -> String) {
         // Two faulty settings are two notices; two refusals by one server are one.
-        let text = (kind == NoticeKind::Configuration).then(&message);
+        let text = (kind == NoticeKind::Configuration).then(message);
         let mut entries = self.entries.lock();
         let same = |entry: &&mut Entry| {
             entry.notice.kind == kind

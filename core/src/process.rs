@@ -13,7 +13,7 @@ use crate::config::{BATCH_BYTES, Limits};
 use crate::control::Control;
 use crate::destination::{Destination, nanos};
 use crate::encode::otlp::Envelope;
-use crate::full::FULL;
+use crate::full::{FULL, Gated};
 use crate::pipeline::{Command, FlushRequest, Item};
 use crate::prompt::cache::PromptCache;
 use crate::registry::Registry;
@@ -43,7 +43,7 @@ pub struct Process {
     pub(crate) shared: Arc<Shared>,
     pub(crate) registry: Mutex<Registry>,
     /// May be taken while `registry` is held, never the other way round.
-    pub(crate) prompts: Mutex<PromptCache>,
+    pub(crate) prompts: Option<Gated<Mutex<PromptCache>>>,
     /// Set by whoever submits something that the exporter does not expect yet.
     pub(crate) attention: AtomicBool,
     commands: Sender<Command>,
@@ -66,7 +66,7 @@ impl Process {
         Arc::new(Self {
             shared: Arc::new(Shared::new(limits, envelope)),
             registry: Mutex::default(),
-            prompts: Mutex::default(),
+            prompts: FULL.map(|full| Gated::new(Mutex::default(), full)),
             attention: AtomicBool::new(false),
             commands,
             inbox,
@@ -155,7 +155,7 @@ impl Process {
     pub(crate) fn send_control(&self, control: Control) {
         let Some(full) = FULL else { return };
         // The channel is unbounded because places among those that wait are not.
-        let _ = self.commands.send(Command::Control(Box::new(control), full));
+        let _ = self.commands.send(Command::Control(Gated::new(Box::new(control), full)));
         self.attend(0);
     }
 

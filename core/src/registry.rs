@@ -1,7 +1,7 @@
 //! The cache of destinations, by key. Making a client for a known key is a lookup. What nobody uses is forgotten: idle
 //! and empty destinations first; others are closed with a flush.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::hash::{Hash, Hasher};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
@@ -10,8 +10,8 @@ use crate::client::ClientInner;
 use crate::config::{ClientOptions, ClientSettings, EVICTION_FLUSH, MAX_CLOSING};
 use crate::destination::{Destination, nanos};
 use crate::endpoint::Endpoint;
-use crate::full::FULL;
 use crate::key::DestinationKey;
+use crate::map::Map;
 use crate::notice::NoticeKind;
 use crate::number::Digits;
 use crate::process::{Process, Ticket};
@@ -22,7 +22,7 @@ const THRASHING: u32 = 16;
 /// What the cache holds.
 #[derive(Debug, Default)]
 pub struct Registry {
-    destinations: HashMap<DestinationKey, Held>,
+    destinations: Map<DestinationKey, Held>,
     next_id: u64,
     /// Destinations that have been evicted with data in them.
     closing: VecDeque<(Arc<Destination>, Ticket)>,
@@ -30,7 +30,7 @@ pub struct Registry {
     /// Closed destinations that somebody still holds: their counts are not yet among the retired ones.
     closed: Vec<Weak<Destination>>,
     /// Which destination options led to last, by their hash: a guess that is checked against the options themselves.
-    guesses: HashMap<u64, DestinationKey>,
+    guesses: Map<u64, DestinationKey>,
 }
 
 #[derive(Debug)]
@@ -128,8 +128,14 @@ impl Registry {
     }
 }
 
+#[cfg(not(all(target_arch = "wasm32", target_os = "unknown")))]
+type Guess = std::hash::DefaultHasher;
+#[cfg(all(target_arch = "wasm32", target_os = "unknown"))]
+type Guess = crate::pipeline::ids::IdHasher;
+
 fn guess(options: &ClientOptions, environment: u64) -> u64 {
-    let mut hasher = std::hash::DefaultHasher::new();
+    // It is checked against the options themselves.
+    let mut hasher = Guess::default();
     environment.hash(&mut hasher);
     options.public_key.hash(&mut hasher);
     options.base_url.hash(&mut hasher);
@@ -211,8 +217,8 @@ impl Process {
     }
 
     pub(crate) fn forget_prompts(&self, key: DestinationKey) {
-        if FULL.is_some() {
-            self.prompts.lock().purge(key);
+        if let Some(prompts) = &self.prompts {
+            prompts.lock().purge(key);
         }
     }
 

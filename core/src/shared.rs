@@ -10,6 +10,7 @@ use crate::budget::Budget;
 use crate::config::Limits;
 use crate::control::Load;
 use crate::encode::otlp::Envelope;
+use crate::full::{FULL, Gated};
 use crate::histogram::Histogram;
 use crate::notice::Notices;
 use crate::report::Counters;
@@ -47,7 +48,7 @@ pub struct Shared {
     /// Control requests that wait for an answer.
     pub(crate) controls: Load,
     /// From the moment a batch was due until a server had acknowledged it.
-    pub delivery: Histogram,
+    pub delivery: Option<Gated<Histogram>>,
 }
 
 impl Shared {
@@ -68,7 +69,12 @@ impl Shared {
             panics: AtomicU64::new(0),
             lag: AtomicU64::new(0),
             controls: Load::default(),
-            delivery: Histogram::default(),
+            delivery: FULL.map(|full| Gated::new(Histogram::default(), full)),
         }
+    }
+
+    /// Seconds within which this share of the batches was acknowledged.
+    pub(crate) fn delivered_within(&self, share: f64) -> Option<f64> {
+        Some(self.delivery.as_ref()?.quantile(share)?.as_secs_f64())
     }
 }

@@ -179,8 +179,8 @@ impl Process {
             retries: shared.retries.load(Ordering::Relaxed),
             panics: shared.panics.load(Ordering::Relaxed),
             largest_lag,
-            delivery_p50: shared.delivery.quantile(0.5).map(|duration| duration.as_secs_f64()),
-            delivery_p99: shared.delivery.quantile(0.99).map(|duration| duration.as_secs_f64()),
+            delivery_p50: shared.delivered_within(0.5),
+            delivery_p99: shared.delivered_within(0.99),
             destinations: destinations.iter().map(|destination| DestinationStats::of(destination)).collect(),
         }
     }

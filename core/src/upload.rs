@@ -16,6 +16,7 @@ use bytes::Bytes;
 use crate::budget::{Budget, reserve};
 use crate::client::Bound;
 use crate::destination::Destination;
+use crate::full::{FULL, Gated};
 use crate::media::{Media, MediaField};
 use crate::observation::SpanContext;
 use crate::pipeline::{ITEM_OVERHEAD, Item};
@@ -69,7 +70,7 @@ impl Drop for Content {
 #[derive(Debug)]
 pub(crate) struct Contents {
     budget: Budget,
-    book: Mutex<Book>,
+    book: Option<Gated<Mutex<Book>>>,
 }
 
 #[derive(Debug, Default)]
@@ -82,7 +83,7 @@ struct Book {
 
 impl Contents {
     pub(crate) fn new(bytes: usize) -> Self {
-        Self { budget: Budget::new(bytes), book: Mutex::default() }
+        Self { budget: Budget::new(bytes), book: FULL.map(|full| Gated::new(Mutex::default(), full)) }
     }
 
     /// The content as it is held already, or held from now on.
@@ -92,7 +93,8 @@ impl Contents {
         media: Media,
     ) -> Result<Arc<Content>, DropReason> {
         let contents = &destination.contents;
-        let known = contents.book.lock().held.get(&media.digest).and_then(Weak::upgrade);
+        let Some(book) = &contents.book else { return Err(DropReason::Unsupported) };
+        let known = book.lock().held.get(&media.digest).and_then(Weak::upgrade);
         if let Some(content) = known.filter(|content| content.media.is_same(&media)) {
             return Ok(content);
         }
@@ -108,12 +110,13 @@ impl Contents {
         }
         let content =
             Arc::new(Content { media, cost, destination: destination.clone(), shared: shared.clone() });
-        contents.book.lock().held.insert(content.media.digest, Arc::downgrade(&content));
+        book.lock().held.insert(content.media.digest, Arc::downgrade(&content));
         Ok(content)
     }
 
     fn forget(&self, digest: &Digest) {
-        let mut book = self.book.lock();
+        let Some(book) = &self.book else { return };
+        let mut book = book.lock();
         // Somebody else may hold the same content meanwhile.
         if book.held.get(digest).is_some_and(|content| content.strong_count() == 0) {
             book.held.remove(digest);
@@ -122,7 +125,8 @@ impl Contents {
 
     /// Remembers that the server has it; the one that was learnt first goes when there are too many.
     pub(crate) fn learn(&self, digest: Digest) {
-        let mut book = self.book.lock();
+        let Some(book) = &self.book else { return };
+        let mut book = book.lock();
         if book.known.insert(digest) {
             book.order.push_back(digest);
             if book.order.len() > MAX_KNOWN
@@ -134,7 +138,7 @@ impl Contents {
     }
 
     pub(crate) fn knows(&self, digest: &Digest) -> bool {
-        self.book.lock().known.contains(digest)
+        self.book.as_ref().is_some_and(|book| book.lock().known.contains(digest))
     }
 }
 
@@ -170,7 +174,8 @@ pub(crate) fn item(
         media.len(),
         media.sha256(),
     );
-    let content = Some(Contents::hold(destination, shared, media)?);
+    let content = Contents::hold(destination, shared, media)
+        .map(|content| FULL.map(|full| Gated::new(content, full)))?;
     let item = Item { payload: Bytes::from(body), wrapper: None, content, submitted, timeout };
     reserve(&destination.budget, &shared.budget, item.cost(), true)?;
     Ok(item)

@@ -170,7 +170,7 @@ pub(crate) fn run(scenario: &Scenario) -> Figures {
             std::thread::sleep(due - now);
         }
         if measuring.is_none() && began.elapsed() >= scenario.warm_up {
-            process.shared().delivery.clear();
+            process.shared().delivery.iter().for_each(|delivery| delivery.clear());
             measuring = Some((Instant::now(), exporter_cpu()));
         }
         if measuring.is_some_and(|(since, ..)| since.elapsed() >= scenario.measured) {
@@ -200,7 +200,7 @@ pub(crate) fn run(scenario: &Scenario) -> Figures {
     let (since, cpu) = measuring.unwrap_or((began, 0.0));
     let seconds = since.elapsed().as_secs_f64();
     let cpu = (exporter_cpu() - cpu) / seconds;
-    let rate = process.shared().delivery.count() as f64 / seconds;
+    let rate = process.shared().delivery.as_ref().map_or(0, |delivery| delivery.count()) as f64 / seconds;
     let stats = process.stats();
     let dropped: u64 = clients
         .iter()
@@ -209,7 +209,12 @@ pub(crate) fn run(scenario: &Scenario) -> Figures {
         .map(|(_, client)| client.tally(Lane::Observations).dropped_total())
         .sum();
     let millis = |share| {
-        process.shared().delivery.quantile(share).map_or(f64::NAN, |duration| duration.as_secs_f64() * 1e3)
+        process
+            .shared()
+            .delivery
+            .as_ref()
+            .and_then(|delivery| delivery.quantile(share))
+            .map_or(f64::NAN, |duration| duration.as_secs_f64() * 1e3)
     };
     Figures {
         rate,

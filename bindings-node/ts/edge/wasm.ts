@@ -25,7 +25,7 @@ export interface Core {
   media?(handle: number, traceId: number, spanId: number, field: number, type: number, content: number, text: number): number;
   mediaType?(shape: number): number;
   propagate(outer: number, said: number): number;
-  baggage(record: number): number;
+  baggage?(record: number): number;
   flush(handle: number, timeout: number, close: number): number;
   cleanup(which: number, timeout: number): number;
   prompt?(handle: number, request: number): number;
@@ -33,7 +33,7 @@ export interface Core {
   clearPrompts?(handle: number): void;
   request?(handle: number, method: number, target: number, body: number, timeout: number): number;
   poll(ticket: number): number;
-  stats(): number;
+  stats?(): number;
   notices(all: number): number;
   traceparent(header: number): number;
   traceId(seed: number): number;
@@ -160,7 +160,7 @@ const REFUSED = -1;
 
 /** What a call says that the module for tracing alone cannot carry out. */
 function lacking(what: string): string {
-  return `${what} need the whole module: import "tracespool/full" instead of "tracespool"`;
+  return `only the whole module has ${what}: import "tracespool/full" instead of "tracespool"`;
 }
 
 function isForeign(asked: CoreOptions, env: Record<string, string>): boolean {
@@ -282,7 +282,7 @@ export function over(wheel: Wheel, env: () => Record<string, string>, broken: (e
     },
     media: (handle, traceId, spanId, field, type, content) => {
       if (core.media === undefined) {
-        tell(lacking("media, which stay inside the values,"));
+        tell(lacking("uploads of media"));
         return null;
       }
       const reference = call(
@@ -299,8 +299,22 @@ export function over(wheel: Wheel, env: () => Record<string, string>, broken: (e
     },
     mediaType: (shape) => call(() => texts.read(core.mediaType?.(texts.first(shape)) ?? -1), () => null),
     propagate: (outer, said) =>
-      call(() => text(core.propagate(texts.first(outer), texts.next(said))), (other) => other.propagate(outer, said)),
-    baggage: (record) => call(() => text(core.baggage(texts.first(record))), (other) => other.baggage(record)),
+      call(
+        () => {
+          if (core.baggage === undefined && "baggage" in (JSON.parse(said) as object)) {
+            tell(lacking("baggage"));
+          }
+          return text(core.propagate(texts.first(outer), texts.next(said)));
+        },
+        (other) => other.propagate(outer, said),
+      ),
+    baggage: (record) => {
+      if (core.baggage === undefined) {
+        tell(lacking("baggage"));
+        return "{}";
+      }
+      return call(() => text(core.baggage?.(texts.first(record)) ?? 0), (other) => other.baggage(record));
+    },
     flush: (handle, timeout, close) =>
       ticket(() => core.flush(handle, timeout, close ? 1 : 0) >>> 0, (other) => other.flush(handle, timeout, close)),
     cleanup: (which, timeout) => ticket(() => core.cleanup(texts.first(which), timeout) >>> 0, (other) => other.cleanup(which, timeout)),
@@ -322,7 +336,13 @@ export function over(wheel: Wheel, env: () => Record<string, string>, broken: (e
         (other) => other.request(handle, method, target, body, timeout),
       ),
     poll: (which) => which === REFUSED ? refused : call(() => texts.read(core.poll(which)), (other) => other.poll(which)),
-    stats: () => call(() => text(core.stats()), (other) => other.stats()),
+    stats: () => {
+      if (core.stats === undefined) {
+        tell(lacking("stats()"));
+        return "{}";
+      }
+      return call(() => text(core.stats?.() ?? 0), (other) => other.stats());
+    },
     notices: (all) => call(() => text(core.notices(all ? 1 : 0)), () => ""),
     // It cannot wait: what the host allows at its end is the exit hook's.
     goodbye: () => "",

@@ -37,19 +37,18 @@ enum Content<'a> {
     Chat(Option<&'a RawValue>),
 }
 
-#[derive(Serialize)]
-struct Failed<'a> {
-    error: &'a str,
-    kind: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    status: Option<u16>,
+fn failed(error: &str, kind: &str, status: Option<u16>) -> String {
+    let mut out = Writer::new();
+    out.begin("", b'{').text("error", error).text("kind", kind);
+    if let Some(status) = status {
+        out.whole("status", status.into());
+    }
+    out.end(b'}');
+    out.finish()
 }
 
-impl<'a> Failed<'a> {
-    fn of(failure: &'a Failure) -> Self {
-        let kind = if failure.kind == FailureKind::Timeout { "timeout" } else { "failed" };
-        Self { error: &failure.detail, kind, status: None }
-    }
+fn unanswered(why: &Failure) -> String {
+    failed(&why.detail, if why.kind == FailureKind::Timeout { "timeout" } else { "failed" }, None)
 }
 
 /// A prompt, or why there is none.
@@ -73,10 +72,8 @@ pub(super) fn prompt(answer: &Answer) -> String {
                 },
             })
         }
-        Err(PromptError::Refused { status, body }) => {
-            text(&Failed { error: body, kind: "refused", status: Some(*status) })
-        }
-        Err(PromptError::Failed(failure)) => text(&Failed::of(failure)),
+        Err(PromptError::Refused { status, body }) => failed(body, "refused", Some(*status)),
+        Err(PromptError::Failed(failure)) => unanswered(failure),
     }
 }
 
@@ -91,13 +88,13 @@ pub(super) fn outcome(outcome: &Outcome) -> String {
                 .end(b'}');
             out.finish()
         }
-        Outcome::Failed(failure) => text(&Failed::of(failure)),
+        Outcome::Failed(failure) => unanswered(failure),
     }
 }
 
 /// What could not even be asked.
 pub(super) fn refused(sentence: &str) -> String {
-    text(&Failed { error: sentence, kind: "failed", status: None })
+    failed(sentence, "failed", None)
 }
 
 /// Lines for the log; empty for none.

@@ -1,7 +1,5 @@
 //! A client's options and settings as JSON.
 
-use std::collections::HashMap;
-
 use super::members::Members;
 use crate::client::Client;
 use crate::config::ClientOptions;
@@ -11,10 +9,7 @@ use crate::json::Writer;
 
 /// What a caller asks for as [`ClientOptions`], and the environment variables where the core cannot read them. What is wrong
 /// with it goes to `problems`, and the default stands.
-pub(super) fn read(
-    text: &str,
-    problems: &mut Vec<String>,
-) -> (ClientOptions, Option<HashMap<String, String>>) {
+pub(super) fn read(text: &str, problems: &mut Vec<String>) -> (ClientOptions, Option<Vec<(String, String)>>) {
     let mut said = Members::read(text).unwrap_or_else(|error| {
         problems.push(["the client's options could not be read (", &error, "); the defaults stand"].concat());
         Members::nothing()
@@ -24,7 +19,9 @@ pub(super) fn read(
     });
     // They are part of what the cache holds a destination by.
     let mut headers = said.texts("additional_headers").unwrap_or_default();
-    headers.sort();
+    if FULL.is_some() {
+        headers.sort();
+    }
     let options = ClientOptions {
         public_key: said.text("public_key"),
         secret_key: said.text("secret_key"),
@@ -44,7 +41,7 @@ pub(super) fn read(
         gzip: said.flag("gzip"),
         follow_parent_sampling: said.flag("follow_parent_sampling").unwrap_or_default(),
     };
-    let env = said.texts("env").map(|all| all.into_iter().collect());
+    let env = said.texts("env");
     problems.extend(said.problems.into_iter().map(|problem| problem + "; it is ignored"));
     (options, env)
 }

@@ -27,6 +27,7 @@ use crate::client::{Bound, Client};
 use crate::config::ClientSettings;
 use crate::destination::Destination;
 use crate::encode::otlp::Value;
+use crate::full::{FULL, Gated};
 use crate::id::{SpanId, TraceId};
 use crate::json;
 use crate::number;
@@ -338,9 +339,9 @@ impl Bound {
 pub(crate) fn read(shared: &Shared, destination: &Destination, mut item: Item) -> Option<Item> {
     let encoded = match &item.wrapper {
         Some(Wrapper::Unread(unread)) => unread.encode(&item.payload).map(|payload| (payload, None)),
-        Some(Wrapper::UnreadSpan(span, full)) => {
-            let envelope = Wrapper::Envelope(span.envelope().clone(), *full);
-            span.encode(&item.payload).map(|payload| (payload, Some(envelope)))
+        Some(Wrapper::UnreadSpan(span)) => {
+            let envelope = FULL.map(|full| Wrapper::Envelope(Gated::new(span.envelope().clone(), full)));
+            span.encode(&item.payload).map(|payload| (payload, envelope))
         }
         _ => return Some(item),
     };

@@ -4,6 +4,7 @@ use super::members::Members;
 use super::record::{END, METADATA, Rest, TRACE_METADATA, field, letter};
 use crate::attr::Field;
 use crate::encode::otlp::Value;
+use crate::full::FULL;
 use crate::json::{Writer, shown};
 use crate::number::{self, Digits};
 use crate::propagate::{Propagated, Propagation};
@@ -46,8 +47,10 @@ pub(super) fn baggage(record: &str) -> String {
 /// What a caller says; entries of an incoming `baggage` header first, so that what is said beside them wins.
 fn tell(mut said: Members<'_>, own: &mut Propagated, problems: &mut Vec<String>) {
     let mut told = |outcome: Result<(), String>| problems.extend(outcome.err());
-    for (name, value) in said.texts("baggage").unwrap_or_default() {
-        told(own.add_baggage(&name, &value));
+    if FULL.is_some() {
+        for (name, value) in said.texts("baggage").unwrap_or_default() {
+            told(own.add_baggage(&name, &value));
+        }
     }
     let texts = [
         (Field::UserId, "user_id"),

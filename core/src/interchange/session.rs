@@ -12,8 +12,8 @@ use crate::attr::{OBSERVATION_METADATA, TRACE_METADATA};
 use crate::client::{Client, Home};
 use crate::config::ClientOptions;
 use crate::control::{ControlRequest, ControlTicket, Target};
-use crate::destination::Wanted;
-use crate::full::{FULL, Full};
+use crate::destination::{Wanted, seconds};
+use crate::full::{FULL, Full, Gated};
 use crate::id::{SpanId, TraceId, Traceparent};
 use crate::json::Writer;
 use crate::media::{self, Media, MediaField, MediaSource, Place, Shape};
@@ -28,8 +28,8 @@ use crate::transport::Method;
 /// Longest deadline that is taken.
 const FOREVER: Duration = Duration::from_secs(24 * 3600);
 
-/// Opens a client in the host's environment; the map holds its variables where the core cannot read them.
-pub type Open = fn(ClientOptions, Option<std::collections::HashMap<String, String>>) -> Client;
+/// Opens a client in the host's environment; the list holds its variables where the core cannot read them.
+pub type Open = fn(ClientOptions, Option<Vec<(String, String)>>) -> Client;
 
 /// See the module.
 #[derive(Debug)]
@@ -45,8 +45,8 @@ pub struct Session {
 #[derive(Debug)]
 enum Pending {
     Report(Ticket),
-    Prompt(PromptTicket, Full),
-    Request(ControlTicket, Full),
+    Prompt(Gated<PromptTicket>),
+    Request(Gated<ControlTicket>),
     /// It is known already.
     Known(String),
 }
@@ -92,7 +92,7 @@ pub(super) fn nanos(milliseconds: f64) -> u64 {
 }
 
 fn duration(milliseconds: f64) -> Duration {
-    Duration::try_from_secs_f64(milliseconds.max(0.0) / 1e3).unwrap_or(FOREVER).min(FOREVER)
+    seconds(milliseconds / 1e3).min(FOREVER)
 }
 
 impl Session {
@@ -319,7 +319,7 @@ impl Session {
     fn of_prompt(ticket: Option<PromptTicket>) -> Pending {
         ticket.zip(FULL).map_or_else(
             || Pending::Known(answers::prompt(&Err(disabled()))),
-            |(ticket, full)| Pending::Prompt(ticket, full),
+            |(ticket, full)| Pending::Prompt(Gated::new(ticket, full)),
         )
     }
 
@@ -333,7 +333,7 @@ impl Session {
     /// Begins a request to the client's server (a path), or to another address without credentials.
     pub fn request(&mut self, handle: u32, method: &str, target: &str, body: &str, timeout: f64) -> u32 {
         let pending = match self.control(handle, method, target, body, duration(timeout)) {
-            Ok((ticket, full)) => Pending::Request(ticket, full),
+            Ok((ticket, full)) => Pending::Request(Gated::new(ticket, full)),
             Err(sentence) => Pending::Known(answers::refused(&sentence)),
         };
         self.tickets.add(pending)
@@ -374,8 +374,8 @@ impl Session {
                 };
                 pending.poll().or_else(overdue)?.to_json()
             }
-            Pending::Prompt(pending, _) => answers::prompt(&pending.poll()?),
-            Pending::Request(pending, _) => answers::outcome(&pending.poll()?),
+            Pending::Prompt(pending) => answers::prompt(&pending.poll()?),
+            Pending::Request(pending) => answers::outcome(&pending.poll()?),
             Pending::Known(answer) => answer.clone(),
         };
         self.tickets.remove(ticket);

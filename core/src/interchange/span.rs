@@ -31,7 +31,7 @@ use crate::config::ClientSettings;
 use crate::encode::foreign::{Any, Foreign, ForeignEnvelope, ForeignHead, Part};
 use crate::encode::otlp::{Envelope, Value};
 use crate::encode::stamps::Stamps;
-use crate::full::FULL;
+use crate::full::{FULL, Gated};
 use crate::id::{SpanId, TraceId};
 use crate::pipeline::{Item, Wrapper};
 use crate::report::{DropReason, Lane};
@@ -121,9 +121,9 @@ impl Bound {
             let Some(payload) = unread.encode(span.as_bytes()) else {
                 return refuse(DropReason::EncodeFailed);
             };
-            (Bytes::from(payload), Wrapper::Envelope(unread.envelope, full))
+            (Bytes::from(payload), Wrapper::Envelope(Gated::new(unread.envelope, full)))
         } else {
-            (Bytes::from(span), Wrapper::UnreadSpan(Box::new(unread), full))
+            (Bytes::from(span), Wrapper::UnreadSpan(Gated::new(Box::new(unread), full)))
         };
         let submitted = process.now().mono;
         let item = Item {

@@ -15,7 +15,7 @@ use super::{Action, Pipeline, control};
 use crate::control::Control;
 use crate::destination::nanos;
 use crate::endpoint::Endpoint;
-use crate::full::{FULL, Full};
+use crate::full::{FULL, Gated};
 use crate::notice::NoticeKind;
 use crate::number::Digits;
 use crate::report::{DropReason, Lane};
@@ -42,23 +42,17 @@ pub(super) enum Work {
     },
     /// Asks an origin for its version; these destinations' scores wait for the answer.
     Version {
-        spools: BTreeSet<u64>,
-        #[allow(dead_code)] // a proof
-        full: Full,
+        spools: Gated<BTreeSet<u64>>,
     },
     /// Somebody's request.
     Control {
-        control: Box<Control>,
+        control: Gated<Box<Control>>,
         began: u64,
-        #[allow(dead_code)] // a proof
-        full: Full,
     },
     /// One step of an upload.
     Upload {
         spool: u64,
-        upload: Box<Upload>,
-        #[allow(dead_code)] // a proof
-        full: Full,
+        upload: Gated<Box<Upload>>,
     },
 }
 
@@ -79,7 +73,7 @@ impl Attempt {
     pub(crate) fn into_entries(self) -> Option<(Lane, Vec<Entry>)> {
         match self.work {
             Work::Batch { batch, .. } => Some((batch.lane, batch.entries)),
-            Work::Upload { upload, .. } => Some((Lane::Media, vec![upload.into_entry()])),
+            Work::Upload { upload, .. } => Some((Lane::Media, vec![upload.into_inner().into_entry()])),
             Work::Version { .. } | Work::Control { .. } => None,
         }
     }
@@ -221,7 +215,7 @@ impl Pipeline {
             return;
         };
         if let ScoreSupport::Asked(slot) = origin.scores {
-            if let Some(Attempt { work: Work::Version { spools, .. }, .. }) = self.attempts.get_mut(&slot) {
+            if let Some(Attempt { work: Work::Version { spools }, .. }) = self.attempts.get_mut(&slot) {
                 spools.insert(id);
             }
             return;
@@ -257,8 +251,13 @@ impl Pipeline {
             keep_headers: &[],
             repeatable: true,
         };
-        let action =
-            self.send(origin_id, false, Work::Version { spools: BTreeSet::from([id]), full }, request, now);
+        let action = self.send(
+            origin_id,
+            false,
+            Work::Version { spools: Gated::new(BTreeSet::from([id]), full) },
+            request,
+            now,
+        );
         self.actions.push_back(action);
     }
 
@@ -293,7 +292,7 @@ impl Pipeline {
         }
         match attempt.work {
             Work::Batch { spool, batch } => self.end_batch(slot, spool, batch, outcome, now),
-            Work::Version { spools, .. } => {
+            Work::Version { spools } => {
                 let version = match outcome {
                     Outcome::Response(response) if response.status == 200 => breaker::version(&response.body),
                     _ => None,
@@ -301,14 +300,16 @@ impl Pipeline {
                 if let Some(origin) = self.origins.get_mut(&attempt.origin) {
                     origin.learn(version, now.mono);
                 }
-                for spool in spools {
+                for spool in spools.into_inner() {
                     self.look(spool, now);
                 }
             }
-            Work::Control { control, .. } => self.end_control(attempt.origin, control, outcome, now),
-            Work::Upload { spool, upload, .. } => {
+            Work::Control { control, .. } => {
+                self.end_control(attempt.origin, control.into_inner(), outcome, now)
+            }
+            Work::Upload { spool, upload } => {
                 self.uploads_in_flight -= 1;
-                self.end_upload(slot, spool, *upload, outcome, now);
+                self.end_upload(slot, spool, *upload.into_inner(), outcome, now);
             }
         }
         self.make_room(attempt.origin, attempt.suspect);
@@ -340,7 +341,9 @@ impl Pipeline {
                 }
                 spool.fraction = (spool.fraction / 2).max(1);
                 spool.throttle = (spool.throttle / 2).max(1);
-                self.shared.delivery.record(now.mono.saturating_sub(batch.ready));
+                if let Some(delivery) = &self.shared.delivery {
+                    delivery.record(now.mono.saturating_sub(batch.ready));
+                }
                 let (entries, unknown) = batch.entries.split_at(usize::try_from(sent - unknown).unwrap_or(0));
                 let (taken, refused) = entries
                     .split_at(entries.len() - usize::try_from(refused).unwrap_or(0).min(entries.len()));
@@ -448,19 +451,19 @@ impl Pipeline {
                 }
                 self.look(id, now);
             }
-            Work::Version { spools, .. } => {
+            Work::Version { spools } => {
                 if let Some(origin) = self.origins.get_mut(&attempt.origin) {
                     origin.scores = ScoreSupport::Unknown;
                 }
-                for spool in spools {
+                for spool in spools.into_inner() {
                     self.look(spool, now);
                 }
             }
-            Work::Control { control, .. } => self.restart_control(attempt.origin, control, now),
-            Work::Upload { spool: id, upload, .. } => {
+            Work::Control { control, .. } => self.restart_control(attempt.origin, control.into_inner(), now),
+            Work::Upload { spool: id, upload } => {
                 if let Some(spool) = self.spools.get_mut(&id) {
                     spool.uploads.end(slot, &upload);
-                    spool.uploads.put_back(*upload);
+                    spool.uploads.put_back(*upload.into_inner());
                 }
                 self.look(id, now);
             }

@@ -4,16 +4,17 @@
 //! quarter of the slots at most, so neither kind starves the other. They may go a sixteenth over the bounds, so that hung
 //! batches never keep a caller waiting.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::attempt::Work;
+use super::ids::IdMap;
 use super::retry;
 use super::timer::Timer;
 use super::{Action, Pipeline};
 use crate::control::{Control, Target, out_of_time, unavailable};
 use crate::destination::nanos;
-use crate::full::FULL;
+use crate::full::{FULL, Gated};
 use crate::transport::{Failure, FailureKind, Now, Outcome, Phase, Request};
 
 /// Requests of one destination in flight at one origin.
@@ -26,7 +27,7 @@ const TELLING: u64 = 1_000_000_000;
 /// The requests that wait at one origin.
 #[derive(Debug, Default)]
 pub(crate) struct Line {
-    tenants: HashMap<u64, Tenant>,
+    tenants: IdMap<u64, Tenant>,
     /// Tenants with somebody waiting and room, in the order of their turns.
     turns: VecDeque<u64>,
     pub(crate) in_flight: usize,
@@ -41,7 +42,13 @@ struct Tenant {
 
 impl Line {
     fn push(&mut self, tenant: u64, id: u64) {
-        self.tenants.entry(tenant).or_default().waiting.push_back(id);
+        match self.tenants.get_mut(&tenant) {
+            Some(held) => held.waiting.push_back(id),
+            None => {
+                let waiting = VecDeque::from([id]);
+                self.tenants.insert(tenant, Tenant { waiting, ..Tenant::default() });
+            }
+        }
         self.give_turn(tenant);
     }
 
@@ -118,7 +125,7 @@ impl Line {
 /// A request that is not under way: in line, or pausing before its next attempt.
 #[derive(Debug)]
 pub(crate) struct Waiting {
-    control: Box<Control>,
+    control: Gated<Box<Control>>,
     origin: u32,
     /// When its pause ends; `None` in line.
     resumes: Option<u64>,
@@ -141,7 +148,8 @@ impl Pipeline {
         self.tidy_timers();
         self.timers.set(resumes.map_or(control.deadline, |at| at.min(control.deadline)), Timer::Control(id));
         let tenant = control.tenant;
-        self.controls.insert(id, Waiting { control, origin, resumes });
+        let Some(full) = FULL else { return };
+        self.controls.insert(id, Waiting { control: Gated::new(control, full), origin, resumes });
         if resumes.is_none() {
             self.stand_in_line(origin, tenant, id);
         }
@@ -188,7 +196,7 @@ impl Pipeline {
         if let Some(origin) = self.origins.get_mut(&origin) {
             origin.controls.remove(control.tenant, id);
         }
-        control.answer(outcome);
+        control.into_inner().answer(outcome);
     }
 
     /// Begins the next control request, where one waits and there is room.
@@ -237,14 +245,14 @@ impl Pipeline {
             if let Some(waiting) = self.controls.remove(&id) {
                 let detail =
                     format!("{name} does not answer; it is tried again in {seconds} s at the latest");
-                waiting.control.answer(unavailable(detail));
+                waiting.control.into_inner().answer(unavailable(detail));
             }
         }
     }
 
     fn begin_attempt(&mut self, origin_id: u32, id: u64, now: Now) -> Option<Action> {
         let full = FULL?;
-        let Waiting { mut control, .. } = self.controls.remove(&id)?;
+        let mut control = self.controls.remove(&id)?.control.into_inner();
         if now.mono >= control.deadline {
             control.answer(out_of_time());
             return None;
@@ -270,7 +278,13 @@ impl Pipeline {
             repeatable: asked.repeatable,
         };
         self.controls_in_flight += 1;
-        Some(self.send(origin_id, false, Work::Control { control, began: now.mono, full }, request, now))
+        Some(self.send(
+            origin_id,
+            false,
+            Work::Control { control: Gated::new(control, full), began: now.mono },
+            request,
+            now,
+        ))
     }
 
     pub(super) fn leave_line(&mut self, origin: u32, tenant: u64) {

@@ -1,7 +1,6 @@
 //! Flush tickets. A flush remembers, for each destination, how far submissions had come when it was called, and is
 //! answered when everything up to there has ended, or at its deadline with what has not.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::sync::Sender;
@@ -9,6 +8,7 @@ use crate::sync::Sender;
 use super::Pipeline;
 use super::attempt::Attempt;
 use super::breaker::Origin;
+use super::ids::IdMap;
 use super::queue::Entry;
 use super::spool::Fate;
 use super::timer::Timer;
@@ -34,7 +34,7 @@ pub struct FlushRequest {
 pub(crate) struct Flush {
     pub(crate) deadline: u64,
     pub(crate) close: bool,
-    pub(crate) parts: HashMap<u64, Part>,
+    pub(crate) parts: IdMap<u64, Part>,
     reply: Sender<Report>,
     done: Vec<DestinationReport>,
 }
@@ -53,7 +53,7 @@ impl Flush {
         Self {
             deadline: request.deadline,
             close: request.close,
-            parts: HashMap::new(),
+            parts: IdMap::default(),
             reply: request.reply.clone(),
             done: Vec::new(),
         }

@@ -1,11 +1,14 @@
 //! Maps keyed by our own numbers. Nobody outside chooses them, so the standard library's protection against chosen keys
 //! is not needed; one multiplication spreads them.
 
-use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, Hasher};
+use std::hash::Hasher;
 
 /// A map keyed by numbers of our own making.
-pub(crate) type IdMap<K, V> = HashMap<K, V, BuildHasherDefault<IdHasher>>;
+#[cfg(not(all(target_arch = "wasm32", target_os = "unknown")))]
+pub(crate) type IdMap<K, V> = std::collections::HashMap<K, V, std::hash::BuildHasherDefault<IdHasher>>;
+/// A map keyed by numbers of our own making.
+#[cfg(all(target_arch = "wasm32", target_os = "unknown"))]
+pub(crate) type IdMap<K, V> = crate::map::Map<K, V>;
 
 /// Fibonacci hashing (Knuth, The Art of Computer Programming, volume 3, section 6.4).
 #[derive(Clone, Copy, Debug, Default)]

@@ -8,7 +8,7 @@ mod attempt;
 mod breaker;
 mod control;
 mod flush;
-mod ids;
+pub(crate) mod ids;
 mod queue;
 mod retry;
 mod schedule;
@@ -19,7 +19,7 @@ mod uploads;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -38,8 +38,9 @@ use self::timer::{Timer, Timers};
 use crate::config::CROWDED_LINGER;
 use crate::control::Control;
 use crate::destination::{Destination, nanos};
-use crate::full::{FULL, Full};
+use crate::full::{FULL, Gated};
 use crate::interchange::record::read;
+use crate::map::Map;
 use crate::notice::NoticeKind;
 use crate::report::{DropReason, Lane};
 use crate::shared::Shared;
@@ -65,7 +66,7 @@ pub enum Command {
     /// Send what is pending and report.
     Flush(FlushRequest),
     /// Carry a request and hand its outcome back.
-    Control(Box<Control>, Full),
+    Control(Gated<Box<Control>>),
 }
 
 impl Command {
@@ -107,7 +108,7 @@ pub struct Pipeline {
     shared: Arc<Shared>,
     spools: IdMap<u64, Spool>,
     origins: IdMap<u32, Origin>,
-    origin_ids: HashMap<Arc<str>, u32>,
+    origin_ids: Map<Arc<str>, u32>,
     next_origin: u32,
     /// Origins that have something to send and room for it.
     rotation: VecDeque<u32>,
@@ -144,7 +145,7 @@ impl Pipeline {
             shared,
             spools: IdMap::default(),
             origins: IdMap::default(),
-            origin_ids: HashMap::new(),
+            origin_ids: Map::default(),
             next_origin: 0,
             rotation: VecDeque::new(),
             held_back: Vec::new(),
@@ -176,7 +177,7 @@ impl Pipeline {
                 }
             }
             Command::Flush(request) => self.begin_flush(&request, now),
-            Command::Control(control, _) => self.begin_control(control, now),
+            Command::Control(control) => self.begin_control(control.into_inner(), now),
         }
     }
 

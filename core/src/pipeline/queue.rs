@@ -9,7 +9,7 @@ use bytes::Bytes;
 use crate::config::{REQUEST_BYTES, SCORE_FLUSH_AT, SCORE_REQUEST_BYTES};
 use crate::encode::otlp::Envelope;
 use crate::encode::scores;
-use crate::full::{FULL, Full};
+use crate::full::{FULL, Gated};
 use crate::interchange::record::Unread;
 use crate::interchange::span::UnreadSpan;
 use crate::report::Lane;
@@ -27,7 +27,7 @@ pub struct Item {
     /// What goes around it in a request, where that is not what goes around all others.
     pub wrapper: Option<Wrapper>,
     /// The content that it announces, where it is a use of media.
-    pub(crate) content: Option<Arc<Content>>,
+    pub(crate) content: Option<Gated<Arc<Content>>>,
     /// When it was submitted, monotonic nanoseconds.
     pub submitted: u64,
     /// Total time that a request with it may take.
@@ -38,22 +38,22 @@ pub struct Item {
 #[derive(Clone, Debug)]
 pub enum Wrapper {
     /// A score as an event of the ingestion endpoint; see [`scores::wrapper`].
-    Event(Box<[u8]>, Full),
+    Event(Gated<Box<[u8]>>),
     /// A span of another scope and resource than the process's own.
-    Envelope(Arc<Envelope>, Full),
+    Envelope(Gated<Arc<Envelope>>),
     /// The payload is a record that has yet to be encoded.
     Unread(Box<Unread>),
     /// The payload is a span of other instrumentation that has yet to be encoded.
-    UnreadSpan(Box<UnreadSpan>, Full),
+    UnreadSpan(Gated<Box<UnreadSpan>>),
 }
 
 impl Wrapper {
     fn len(&self) -> usize {
         match self {
-            Self::Event(head, _) => head.len() + 1,
-            Self::Envelope(envelope, _) => envelope.overhead(),
+            Self::Event(head) => head.len() + 1,
+            Self::Envelope(envelope) => envelope.overhead(),
             Self::Unread(_) => size_of::<Unread>(),
-            Self::UnreadSpan(span, _) => span.overhead(),
+            Self::UnreadSpan(span) => span.overhead(),
         }
     }
 }
@@ -72,7 +72,7 @@ impl Item {
 
     fn envelope(&self) -> Option<&Arc<Envelope>> {
         match &self.wrapper {
-            Some(Wrapper::Envelope(envelope, _)) => Some(envelope),
+            Some(Wrapper::Envelope(envelope)) => Some(envelope),
             _ => None,
         }
     }
@@ -217,13 +217,24 @@ impl LaneQueue {
         if taken == 0 {
             return None;
         }
-        let entries: Vec<Entry> = self.entries.drain(..taken).collect();
+        let entries = self.take(taken);
         if self.entries.is_empty() {
             // A burst must not pin its high-water mark in each of thousands of spools.
             self.entries = VecDeque::new();
         }
         self.bytes -= entries.iter().map(|entry| entry.item.payload.len()).sum::<usize>();
         Some(Batch::new(lane, entries, self.due.min(asked)))
+    }
+
+    /// Takes so many from the front; their bytes are still counted.
+    pub(crate) fn take(&mut self, count: usize) -> Vec<Entry> {
+        let mut taken = Vec::with_capacity(count);
+        while taken.len() < count
+            && let Some(entry) = self.entries.pop_front()
+        {
+            taken.push(entry);
+        }
+        taken
     }
 
     /// When the oldest item, waiting or to be sent again, was submitted.
@@ -274,8 +285,10 @@ mod tests {
             [None, Some(&a), Some(&b), None, Some(&a)].into_iter().enumerate().map(|(at, envelope)| {
                 let mut entry = entry(at as u64, 0);
                 entry.item.payload = vec![0x12, 1, b'0' + at as u8].into();
-                entry.item.wrapper =
-                    envelope.cloned().zip(FULL).map(|(envelope, full)| Wrapper::Envelope(envelope, full));
+                entry.item.wrapper = envelope
+                    .cloned()
+                    .zip(FULL)
+                    .map(|(envelope, full)| Wrapper::Envelope(Gated::new(envelope, full)));
                 entry
             });
         let mut batch = Batch::new(Lane::Observations, entries.collect(), 0);

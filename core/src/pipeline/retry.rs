@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::destination::{nanos, seconds};
 use crate::encode::{otlp, scores};
 use crate::full::FULL;
 use crate::id;
@@ -90,7 +91,9 @@ pub(crate) fn backoff(failures: u32) -> Duration {
 
 /// `pause` and up to `share` of it more.
 pub(crate) fn jittered(pause: Duration, share: f64) -> Duration {
-    pause.mul_f64(1.0 + share * id::jitter())
+    #[allow(clippy::cast_precision_loss)]
+    let pause = nanos(pause) as f64;
+    seconds(pause / 1e9 * (1.0 + share * id::jitter()))
 }
 
 /// Bounds the retries of the whole process: a tenth of its requests and ten a second.

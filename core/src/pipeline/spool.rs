@@ -212,12 +212,11 @@ impl Spool {
                 continue;
             }
             let late = queue.entries.iter().take_while(|entry| entry.item.submitted < oldest).count();
-            let entries: Vec<Entry> = queue.entries.drain(..late).collect();
+            let entries = queue.take(late);
             queue.bytes -= entries.iter().map(|entry| entry.item.payload.len()).sum::<usize>();
             // A batch expires whole with its youngest item, so that what is sent again stays the same bytes.
-            let (old, young): (Vec<Batch>, Vec<Batch>) = queue
-                .retries
-                .drain(..)
+            let (old, young): (Vec<Batch>, Vec<Batch>) = std::mem::take(&mut queue.retries)
+                .into_iter()
                 .partition(|batch| batch.entries.iter().all(|entry| entry.item.submitted < oldest));
             queue.retries = young.into();
             if !entries.is_empty() {

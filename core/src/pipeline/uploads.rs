@@ -18,7 +18,7 @@ use super::{Action, Pipeline};
 use crate::control::Target;
 use crate::destination::{Destination, nanos};
 use crate::endpoint::{BaseUrl, Endpoint};
-use crate::full::FULL;
+use crate::full::{FULL, Gated};
 use crate::notice::NoticeKind;
 use crate::report::{DropReason, Lane};
 use crate::time::rfc3339;
@@ -260,7 +260,7 @@ pub(crate) struct Uploads {
     /// Not begun.
     pub(crate) entries: VecDeque<Entry>,
     /// Between two steps, or to be tried again.
-    pub(crate) begun: VecDeque<Upload>,
+    pub(crate) begun: VecDeque<Gated<Upload>>,
     /// Attempts under way, and their contents.
     pub(crate) slots: Vec<u64>,
     active: Vec<[u8; 32]>,
@@ -290,7 +290,8 @@ impl Uploads {
 
     /// What waits, begun or not.
     pub(crate) fn waiting(&self) -> impl Iterator<Item = &Entry> {
-        FULL.into_iter().flat_map(|_| self.entries.iter().chain(self.begun.iter().map(Upload::entry)))
+        FULL.into_iter()
+            .flat_map(|_| self.entries.iter().chain(self.begun.iter().map(|upload| upload.entry())))
     }
 
     /// Somebody waits: pauses of our own making are over.
@@ -330,7 +331,7 @@ impl Uploads {
 
     fn take_begun(&mut self, now: u64) -> Option<Upload> {
         let at = self.begun.iter().position(|upload| upload.not_before <= now)?;
-        self.begun.remove(at)
+        self.begun.remove(at).map(Gated::into_inner)
     }
 
     fn take_entry(&mut self, now: u64, flushing: bool) -> Option<Entry> {
@@ -370,7 +371,8 @@ impl Uploads {
     /// Begins anew, on a fresh connection.
     pub(super) fn put_back(&mut self, mut upload: Upload) {
         (upload.until, upload.not_before) = (0, 0);
-        self.begun.push_front(upload);
+        self.begun.extend(FULL.map(|full| Gated::new(upload, full)));
+        self.begun.rotate_right(1);
     }
 
     /// Takes out what was submitted before `oldest`.
@@ -379,10 +381,13 @@ impl Uploads {
             return Vec::new();
         }
         let late = self.entries.iter().take_while(|entry| entry.item.submitted < oldest).count();
-        let (old, young): (Vec<Upload>, Vec<Upload>) =
+        let (old, young): (Vec<Gated<Upload>>, Vec<Gated<Upload>>) =
             self.begun.drain(..).partition(|upload| upload.entry.item.submitted < oldest);
         self.begun = young.into();
-        old.into_iter().map(Upload::into_entry).chain(self.entries.drain(..late)).collect()
+        old.into_iter()
+            .map(|upload| upload.into_inner().into_entry())
+            .chain(self.entries.drain(..late))
+            .collect()
     }
 
     /// Takes out everything that waits.
@@ -390,7 +395,8 @@ impl Uploads {
         if FULL.is_none() {
             return Vec::new();
         }
-        let begun = std::mem::take(&mut self.begun).into_iter().map(Upload::into_entry);
+        let begun =
+            std::mem::take(&mut self.begun).into_iter().map(|upload| upload.into_inner().into_entry());
         begun.chain(std::mem::take(&mut self.entries)).collect()
     }
 }
@@ -457,7 +463,7 @@ impl Pipeline {
         });
         if let Some(until) = wait {
             upload.not_before = until;
-            self.spools.get_mut(&id)?.uploads.begun.push_back(upload);
+            self.spools.get_mut(&id)?.uploads.begun.push_back(Gated::new(upload, full));
             return None;
         }
         let origin_id = self.origin_id(&origin, now);
@@ -485,7 +491,7 @@ impl Pipeline {
         Some(self.send(
             origin_id,
             false,
-            Work::Upload { spool: id, upload: Box::new(upload), full },
+            Work::Upload { spool: id, upload: Gated::new(Box::new(upload), full) },
             request,
             now,
         ))
@@ -523,7 +529,8 @@ impl Pipeline {
                 }
                 (upload.step, upload.failures, upload.not_before) = (step, 0, 0);
                 if let Some(spool) = self.spools.get_mut(&id) {
-                    spool.uploads.begun.push_front(upload);
+                    spool.uploads.begun.extend(FULL.map(|full| Gated::new(upload, full)));
+                    spool.uploads.begun.rotate_right(1);
                 }
             }
             Next::Done(fate) => {
@@ -547,7 +554,7 @@ impl Pipeline {
                     self.tell_upload(&destination, &upload, outcome, "will be tried again", now);
                 }
                 if let Some(spool) = self.spools.get_mut(&id) {
-                    spool.uploads.begun.push_back(upload);
+                    spool.uploads.begun.extend(FULL.map(|full| Gated::new(upload, full)));
                 }
             }
         }

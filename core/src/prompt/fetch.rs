@@ -113,7 +113,8 @@ impl Complete for Landing {
             return;
         };
         let now = process.now().mono;
-        let mut cache = process.prompts.lock();
+        let Some(prompts) = &process.prompts else { return };
+        let mut cache = prompts.lock();
         match &purpose {
             Purpose::Fill(key, ttl) => {
                 cache.land(key, &flight, answer, *ttl, now);
@@ -187,7 +188,7 @@ impl Client {
             send(process, destination, request, &flight, purpose);
             return Some(ticket(flight));
         }
-        let look = process.prompts.lock().look(&key, allowance, asked.fallback, now);
+        let look = process.prompts.as_ref()?.lock().look(&key, allowance, asked.fallback, now);
         let begin = |flight: &Arc<Flight>| {
             send(process, destination, request(&key), flight, Purpose::Fill(key.clone(), ttl));
         };
@@ -248,7 +249,7 @@ impl Client {
     /// Forgets every cached prompt of this client's destination.
     pub fn clear_prompts(&self) {
         if let Some(bound) = self.bound() {
-            bound.process.prompts.lock().purge(bound.destination.key);
+            bound.process.forget_prompts(bound.destination.key);
         }
     }
 }

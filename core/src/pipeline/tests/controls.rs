@@ -8,6 +8,7 @@ use crossbeam_channel::{Receiver, bounded};
 use super::script::{MS, Reaction, SECOND, World};
 use crate::control::{Control, ControlRequest, MAX_WAITING};
 use crate::destination::{Destination, nanos};
+use crate::full::{Full, Gated};
 use crate::pipeline::Command;
 use crate::report::{DropReason, Lane};
 use crate::transport::{FailureKind, Method, Outcome};
@@ -21,7 +22,7 @@ fn ask(world: &mut World, destination: &Arc<Destination>, request: ControlReques
         Ok(control) => {
             world
                 .pipeline
-                .handle_command(Command::Control(Box::new(control), crate::full::Full::Yes), world.now);
+                .handle_command(Command::Control(Gated::new(Box::new(control), Full::Yes)), world.now);
             world.settle();
         }
         Err((outcome, complete)) => complete.complete(outcome),
