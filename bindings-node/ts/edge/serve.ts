@@ -48,8 +48,17 @@ function sent(visit: Visit, options: TracingOptions): void {
     return;
   }
   try {
-    const promise = flushAll({ timeout: options.timeout ?? SETTLE });
-    waitUntil?.(promise);
+    const flush = (): Promise<unknown> => flushAll({ timeout: options.timeout ?? SETTLE });
+    if (waitUntil === undefined) {
+      void flush();
+    } else {
+      // The response leaves before anything is encoded and compressed for somebody else.
+      waitUntil(
+        new Promise((resolve) => {
+          setTimeout(resolve);
+        }).then(flush),
+      );
+    }
   } catch {
     // The host takes no more promises for this request; another one's end sends it.
   }

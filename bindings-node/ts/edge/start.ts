@@ -2,7 +2,7 @@
 import { take } from "./environment.js";
 import { type WaitUntil, settle } from "./life.js";
 import { bring } from "./native.js";
-import { type Core, Texts, type Wheel } from "./wasm.js";
+import { type Core, Texts, type Wheel, over } from "./wasm.js";
 
 export { vercel } from "./life.js";
 
@@ -31,11 +31,17 @@ const RECORD = '0000000000000000000000000000000010000000000000001span\x1fwarm\x1
  */
 function warm(core: Core): void {
   const texts = new Texts(core);
-  core.tell(0, 0);
-  const handle = core.open(texts.first('{"public_key":"pk","secret_key":"sk","base_url":"http://localhost","env":{"A":"b"}}'));
-  texts.read(core.settings(handle));
-  core.end(handle, 1, 2, texts.first(RECORD));
-  const ticket = core.flush(handle, 1000, 0);
+  const nothing = (): void => undefined;
+  const environment = (): Record<string, string> => ({ LANGFUSE_RELEASE: "warm" });
+  const backend = over({ texts, ring: nothing, rooted: nothing }, environment, (error) => {
+    throw error;
+  });
+  const handle = backend.open('{"public_key":"pk","secret_key":"sk","base_url":"http://localhost"}');
+  backend.settings(handle);
+  backend.keeps(handle, RECORD.slice(1, 33));
+  backend.hasRoom(handle);
+  backend.end(handle, 1, 2, RECORD);
+  const ticket = backend.flush(handle, 1000, false);
   core.rang();
   core.turn();
   const slot = core.nextAction();
@@ -45,8 +51,8 @@ function warm(core: Core): void {
   core.outcome(slot, 200, texts.first(""), texts.next(""), texts.next(""), texts.next(""));
   core.turn();
   core.isIdle();
-  core.poll(ticket);
-  core.notices(1);
+  backend.poll(ticket);
+  backend.notices(true);
 }
 
 function compiled(module: WebAssembly.Module | BufferSource): WebAssembly.Module {
@@ -77,7 +83,11 @@ export function start(module: () => WebAssembly.Module | BufferSource, host: Sta
   settle(host.timers === true, host.waitUntil);
   if (host.eager === true) {
     try {
-      warm(instance(compiled(module())));
+      const made = compiled(module());
+      warm(instance(made));
+      const core = instance(made);
+      bring(() => core, host.whole === true, page);
+      return;
     } catch {
       // Told when something is traced.
     }
