@@ -38,7 +38,7 @@ export function sizes({ script, module }) {
   return { script: gzipSync(script, { level: 9 }).length, module: gzipSync(module, { level: 9 }).length };
 }
 
-export async function worker(entry, { bindings, flags = ["nodejs_compat"], date = "2026-01-01", objects } = {}) {
+export async function worker(entry, { bindings, flags = ["nodejs_compat"], date = "2026-01-01", objects, ...others } = {}) {
   const { script, module } = await bundle(entry);
   const miniflare = new Miniflare({
     compatibilityDate: date,
@@ -49,6 +49,7 @@ export async function worker(entry, { bindings, flags = ["nodejs_compat"], date 
     ],
     bindings,
     ...(objects ? { durableObjects: objects } : {}),
+    ...others,
   });
   await miniflare.ready;
   return miniflare;
