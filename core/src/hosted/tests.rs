@@ -49,6 +49,14 @@ fn trace(client: &Client, number: u64) {
     client.take_record(&record, 1, 2);
 }
 
+#[test]
+fn what_was_handed_over_before_there_was_a_driver_is_looked_at() {
+    let process = Process::new(LIMITS, Envelope::new(&[], "scope", "1"), Box::new(Told));
+    let hosted = Hosted::new(process);
+    assert!(hosted.rang());
+    assert!(!hosted.rang());
+}
+
 fn begun(hosted: &mut Hosted) -> Vec<(Slot, Request)> {
     std::iter::from_fn(|| hosted.poll_action())
         .filter_map(|action| match action {
