@@ -35,7 +35,7 @@ pub fn warm() {
     let handle = session
         .open(r#"{"public_key":"pk","secret_key":"sk","base_url":"http://localhost","env":{"A":"b"}}"#);
     let _ = session.settings(handle);
-    let _ = session.end(handle, 1.0, 2.0, RECORD.to_owned());
+    let _ = session.end(handle, 1.0, 2.0, RECORD);
     let ticket = session.flush(handle, 1000.0, false);
     let mut hosted = Hosted::new(home());
     let _ = (hosted.rang(), hosted.turn());

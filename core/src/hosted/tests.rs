@@ -46,7 +46,7 @@ fn client(key: &str) -> Client {
 
 fn trace(client: &Client, number: u64) {
     let record = format!("0{:032x}{:016x}span\u{1f}s\u{1f}", number + 1, number + 1);
-    client.take_record(record, 1, 2);
+    client.take_record(&record, 1, 2);
 }
 
 #[test]

@@ -9,7 +9,6 @@ use bytes::Bytes;
 use crate::config::{REQUEST_BYTES, SCORE_FLUSH_AT, SCORE_REQUEST_BYTES};
 use crate::encode::otlp::Envelope;
 use crate::encode::scores;
-use crate::interchange::record::Unread;
 use crate::interchange::span::UnreadSpan;
 use crate::report::Lane;
 use crate::transport::Payload;
@@ -40,8 +39,6 @@ pub enum Wrapper {
     Event(Box<[u8]>),
     /// A span of another scope and resource than the process's own.
     Envelope(Arc<Envelope>),
-    /// The payload is a record that has yet to be encoded.
-    Unread(Box<Unread>),
     /// The payload is a span of other instrumentation that has yet to be encoded.
     UnreadSpan(Box<UnreadSpan>),
 }
@@ -51,7 +48,6 @@ impl Wrapper {
         match self {
             Self::Event(head) => head.len() + 1,
             Self::Envelope(envelope) => envelope.overhead(),
-            Self::Unread(_) => size_of::<Unread>(),
             Self::UnreadSpan(span) => span.overhead(),
         }
     }
