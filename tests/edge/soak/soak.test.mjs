@@ -116,12 +116,12 @@ test(`${REQUESTS} requests leave an isolate as it was`, { timeout: 1_500_000 }, 
   }
   const { observations } = JSON.parse(await request(traced.port, "/state"));
   assert.deepEqual([observations.submitted, observations.delivered], [REQUESTS * OBSERVATIONS, REQUESTS * OBSERVATIONS], JSON.stringify(observations));
-  // From the third sample on the first bursts are past, and everything has been compiled.
-  const [early, late] = [samples[2], samples.at(-1)];
+  // In the first half everything is compiled, V8 makes its heap as large as such a load wants it, and the largest burst passes.
+  const [early, late] = [samples[SAMPLES / 2 - 1], samples.at(-1)];
   const growth = (name, what) => late[name][what] - early[name][what];
   const said = JSON.stringify([early, late]);
-  assert.ok(growth("traced", "heap") <= growth("untraced", "heap") + 2, `the heap grew: ${said}`);
-  assert.ok(late.traced.heap - late.untraced.heap <= 4, `the heap holds what is over: ${said}`);
+  assert.ok(growth("traced", "heap") <= growth("untraced", "heap") + 1, `the heap grew: ${said}`);
+  assert.ok(late.traced.heap - late.untraced.heap <= 3, `the heap holds what is over: ${said}`);
   assert.ok(growth("traced", "module") <= 2 && late.traced.module <= 16, `the module's memory grew: ${said}`);
-  assert.ok(growth("traced", "process") <= Math.max(0, growth("untraced", "process")) + 24, `the process grew: ${said}`);
+  assert.ok(growth("traced", "process") <= Math.max(0, growth("untraced", "process")) + 16, `the process grew: ${said}`);
 });
