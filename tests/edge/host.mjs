@@ -30,22 +30,24 @@ export async function bundle(entry, { conditions = ["workerd", "worker", "browse
   });
   const files = Object.fromEntries(made.outputFiles.map((file) => [file.path.replace(/.*\//, ""), file.contents]));
   const script = Object.keys(files).find((name) => name.endsWith(".js"));
-  return { script: new TextDecoder().decode(files[script]), module: files["core.wasm"] };
+  const modules = Object.entries(files).filter(([name]) => name.endsWith(".wasm"));
+  return { script: new TextDecoder().decode(files[script]), modules };
 }
 
 /** Compressed, as what is uploaded is measured. */
-export function sizes({ script, module }) {
-  return { script: gzipSync(script, { level: 9 }).length, module: gzipSync(module, { level: 9 }).length };
+export function sizes({ script, modules }) {
+  const compressed = (content) => gzipSync(content, { level: 9 }).length;
+  return { script: compressed(script), module: modules.reduce((sum, [, content]) => sum + compressed(content), 0) };
 }
 
 export async function worker(entry, { bindings, flags = ["nodejs_compat"], date = "2026-01-01", objects } = {}) {
-  const { script, module } = await bundle(entry);
+  const { script, modules } = await bundle(entry);
   const miniflare = new Miniflare({
     compatibilityDate: date,
     compatibilityFlags: flags,
     modules: [
       { type: "ESModule", path: "worker.js", contents: script },
-      { type: "CompiledWasm", path: "core.wasm", contents: module },
+      ...modules.map(([path, contents]) => ({ type: "CompiledWasm", path, contents })),
     ],
     bindings,
     ...(objects ? { durableObjects: objects } : {}),
