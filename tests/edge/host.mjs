@@ -40,7 +40,7 @@ export function sizes({ script, modules }) {
   return { script: compressed(script), module: modules.reduce((sum, [, content]) => sum + compressed(content), 0) };
 }
 
-export async function worker(entry, { bindings, flags = ["nodejs_compat"], date = "2026-01-01", objects } = {}) {
+export async function worker(entry, { bindings, flags = ["nodejs_compat"], date = "2026-01-01", objects, ...others } = {}) {
   const { script, modules } = await bundle(entry);
   const miniflare = new Miniflare({
     compatibilityDate: date,
@@ -51,6 +51,7 @@ export async function worker(entry, { bindings, flags = ["nodejs_compat"], date 
     ],
     bindings,
     ...(objects ? { durableObjects: objects } : {}),
+    ...others,
   });
   await miniflare.ready;
   return miniflare;

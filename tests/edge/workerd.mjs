@@ -1,7 +1,7 @@
 // workerd by itself: the binary of the npm package `workerd` with a configuration as its documentation writes them.
 import { spawn } from "node:child_process";
 import { createRequire } from "node:module";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
@@ -11,7 +11,8 @@ const require = createRequire(import.meta.url);
 const text = JSON.stringify;
 const list = (entries) => `[${entries.join(", ")}]`;
 
-function configuration({ bindings, flags, date, objects, v8 }) {
+function configuration(modules, { bindings, flags, date, objects, v8 }) {
+  const parts = [`(name = "worker.js", esModule = embed "worker.js")`, ...modules.map(([name]) => `(name = ${text(name)}, wasm = embed ${text(name)})`)];
   const bound = [
     ...Object.entries(bindings).map(([name, value]) => `(name = ${text(name)}, text = ${text(value)})`),
     ...Object.entries(objects).map(([name, className]) => `(name = ${text(name)}, durableObjectNamespace = ${text(className)})`),
@@ -27,7 +28,7 @@ const config :Workerd.Config = (
   sockets = [(name = "http", address = "127.0.0.1:0", http = (), service = "main")],
 );
 const worker :Workerd.Worker = (
-  modules = [(name = "worker.js", esModule = embed "worker.js"), (name = "core.wasm", wasm = embed "core.wasm")],
+  modules = ${list(parts)},
   compatibilityDate = ${text(date)},
   compatibilityFlags = ${list(flags.map(text))},
   bindings = ${list(bound)},
@@ -41,10 +42,11 @@ const worker :Workerd.Worker = (
 /** Runs a bundled Worker; answers `get(path)`, `stop()`, the process's id and its ports. */
 export async function workerd(entry, { bindings = {}, flags = ["nodejs_compat"], date = "2026-01-01", objects = {}, v8 = [], inspected = false } = {}) {
   const folder = mkdtempSync(join(tmpdir(), "workerd-"));
-  const { script, module } = await bundle(entry);
-  writeFileSync(join(folder, "worker.js"), script);
-  writeFileSync(join(folder, "core.wasm"), module ?? readFileSync(require.resolve("tracespool/core.wasm")));
-  writeFileSync(join(folder, "config.capnp"), configuration({ bindings, flags, date, objects, v8 }));
+  const { script, modules } = await bundle(entry);
+  for (const [name, content] of [["worker.js", script], ...modules]) {
+    writeFileSync(join(folder, name), content);
+  }
+  writeFileSync(join(folder, "config.capnp"), configuration(modules, { bindings, flags, date, objects, v8 }));
   // It says on the fourth descriptor where it listens.
   const inspector = inspected ? ["--inspector-addr=127.0.0.1:0"] : [];
   const child = spawn(require("workerd").default, ["serve", join(folder, "config.capnp"), "--control-fd=3", ...inspector], {

@@ -37,12 +37,38 @@ test("without AsyncLocalStorage a parent is named by hand", async () => {
   assertNested(await server.list(key));
 });
 
-test("scheduled and queue handlers", async () => {
+test("scheduled and queue handlers of an object", async () => {
   const { key, miniflare } = await start("requests.js");
   const fetcher = await miniflare.getWorker();
   await fetcher.scheduled({ cron: "* * * * *" });
   await fetcher.queue("q", [{ id: "1", timestamp: new Date(), body: "hello", attempts: 1 }]);
   assert.equal(await server.waitFor(key, 2), 2);
+});
+
+test("a queue, a cron trigger, an alarm, a socket, a call", async () => {
+  const { key, get, miniflare } = await start("events.js", {
+    objects: { THING: "Thing" },
+    queueProducers: { QUEUE: "q" },
+    queueConsumers: { q: { maxBatchSize: 3, maxBatchTimeout: 1 } },
+  });
+  await (await get("/queue")).text();
+  await (await miniflare.getWorker()).scheduled({ cron: "1 2 3 4 5" });
+  await (await get("/alarm")).text();
+  assert.equal(await (await get("/call")).json(), 5);
+  const { webSocket } = await miniflare.dispatchFetch("http://worker/socket", { headers: { upgrade: "websocket" } });
+  const echoed = new Promise((resolve) => webSocket.addEventListener("message", ({ data }) => resolve(data)));
+  webSocket.accept();
+  webSocket.send("hello");
+  assert.equal(await echoed, "hello!");
+  assert.equal(await server.waitFor(key, 9), 9);
+  const rows = await server.list(key);
+  const named = (name) => rows.filter((row) => row.name === name);
+  assert.deepEqual(named("queued").map((row) => row.parent), Array(3).fill(named("batch")[0].span_id));
+  assert.equal(named("of the alarm")[0].parent, named("alarm")[0].span_id);
+  for (const name of ["cron", "message", "call"]) {
+    assert.equal(named(name).length, 1, name);
+  }
+  webSocket.close();
 });
 
 test("without withTracing the request's own waitUntil is found", async () => {

@@ -26,6 +26,7 @@ async function light(entry, env, { storage = true, extend = {} } = {}) {
   const { EdgeRuntime } = await import("edge-runtime");
   const made = await build({
     entryPoints: [program(entry)],
+    nodePaths: [join(home, "node_modules")],
     bundle: true,
     format: "iife",
     conditions: ["edge-light", "worker", "browser"],
@@ -64,6 +65,20 @@ scenarios("Vercel's edge runtime", (env) => light("light.js", env), { posts: 1 }
 scenarios("Vercel's edge runtime without AsyncLocalStorage", (env) => light("light.js", env, { storage: false }), { nested: "/explicit", posts: 1 });
 scenarios("Deno", (env) => serve(bin("deno"), [...DENO, program("serve-deno.mjs")], env));
 scenarios("Bun", (env) => serve(bin("bun"), ["--conditions=deno", "run", program("serve-bun.mjs")], env));
+
+for (const [path, who] of [["/found", "withTracing finds"], ["/plain", "a trace's end finds"], ["/passed", "@vercel/functions knows"]]) {
+  test(`Vercel: the request's context, which ${who}`, async () => {
+    const key = freshKey();
+    const waiting = [];
+    const extend = { [Symbol.for("@vercel/request-context")]: { get: () => ({ waitUntil: (promise) => waiting.push(promise) }) } };
+    const { get } = await light("context.js", settings(key, server.url), { extend });
+    assert.equal((await get(path)).status, 200);
+    assert.equal(waiting.length, 1);
+    await Promise.all(waiting);
+    assert.deepEqual((await server.list(key)).map((row) => row.name), [path.slice(1)]);
+    assert.equal((await server.counts(key)).requests, 1);
+  });
+}
 
 /** A server that answers three requests and ends; what it traced last is sent on its way out. */
 const SERVER = `

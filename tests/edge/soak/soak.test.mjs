@@ -17,9 +17,7 @@ const ROUND = 1000;
 const OBSERVATIONS = 3;
 const MIB = 2 ** 20;
 
-const agent = new Agent({ keepAlive: true, maxSockets: CLIENTS });
-
-function request(port, path) {
+function request(port, path, agent = false) {
   return new Promise((resolve, reject) => {
     open({ host: "127.0.0.1", port, path, agent }, (response) => {
       let text = "";
@@ -42,18 +40,21 @@ class Application {
 
   async serve(count) {
     const until = this.done + count;
+    // Connections of its own: workerd closes what was idle meanwhile.
+    const agent = new Agent({ keepAlive: true, maxSockets: CLIENTS });
     while (this.done < until) {
       let left = Math.min(ROUND, until - this.done);
       this.done += left;
       const client = async () => {
         while (left > 0) {
           left -= 1;
-          await request(this.port, "/");
+          await request(this.port, "/", agent);
         }
       };
       await Promise.all(Array.from({ length: CLIENTS }, client));
       await this.rest();
     }
+    agent.destroy();
   }
 
   /** Everything has arrived; 20 s at most. */
@@ -67,12 +68,27 @@ class Application {
     }
   }
 
+  /** What the heap holds when nothing more of it can be collected: requests end some moments after their answers. */
+  async settled() {
+    let least = Number.POSITIVE_INFINITY;
+    for (let tries = 0; tries < 20; tries += 1) {
+      await request(this.port, "/collect");
+      const used = await heap(this.process.ports.inspector);
+      if (used > least - MIB / 20) {
+        return Math.min(used, least);
+      }
+      least = used;
+      await pause(100);
+    }
+    return least;
+  }
+
   /** Of what is in use, in MiB: the process, JavaScript's heap, the module's memory. */
   async sample() {
-    await request(this.port, "/collect");
+    const used = await this.settled();
     const { module } = JSON.parse(await request(this.port, "/state"));
     const resident = Number(/^VmRSS:\s+(\d+)/m.exec(readFileSync(`/proc/${this.process.pid}/status`, "utf8"))[1]) * 1024;
-    return { process: resident / MIB, heap: (await heap(this.process.ports.inspector)) / MIB, module: module / MIB };
+    return { process: resident / MIB, heap: used / MIB, module: module / MIB };
   }
 }
 
@@ -87,7 +103,6 @@ test(`${REQUESTS} requests leave an isolate as it was`, { timeout: 1_500_000 }, 
   };
   const traced = await start(true);
   const untraced = await start(false);
-  context.after(() => agent.destroy());
   const samples = [];
   for (let number = 1; number <= SAMPLES; number += 1) {
     const sample = {};
@@ -101,12 +116,12 @@ test(`${REQUESTS} requests leave an isolate as it was`, { timeout: 1_500_000 }, 
   }
   const { observations } = JSON.parse(await request(traced.port, "/state"));
   assert.deepEqual([observations.submitted, observations.delivered], [REQUESTS * OBSERVATIONS, REQUESTS * OBSERVATIONS], JSON.stringify(observations));
-  // From the third sample on the first bursts are past, and everything has been compiled.
-  const [early, late] = [samples[2], samples.at(-1)];
+  // In the first half everything is compiled, V8 makes its heap as large as such a load wants it, and the largest burst passes.
+  const [early, late] = [samples[SAMPLES / 2 - 1], samples.at(-1)];
   const growth = (name, what) => late[name][what] - early[name][what];
   const said = JSON.stringify([early, late]);
-  assert.ok(growth("traced", "heap") <= growth("untraced", "heap") + 2, `the heap grew: ${said}`);
-  assert.ok(late.traced.heap - late.untraced.heap <= 4, `the heap holds what is over: ${said}`);
+  assert.ok(growth("traced", "heap") <= growth("untraced", "heap") + 1, `the heap grew: ${said}`);
+  assert.ok(late.traced.heap - late.untraced.heap <= 3, `the heap holds what is over: ${said}`);
   assert.ok(growth("traced", "module") <= 2 && late.traced.module <= 16, `the module's memory grew: ${said}`);
-  assert.ok(growth("traced", "process") <= Math.max(0, growth("untraced", "process")) + 24, `the process grew: ${said}`);
+  assert.ok(growth("traced", "process") <= Math.max(0, growth("untraced", "process")) + 16, `the process grew: ${said}`);
 });
