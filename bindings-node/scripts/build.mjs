@@ -72,6 +72,6 @@ declarations(join(dist, "esm"));
 writeFileSync(join(dist, "cjs", "package.json"), '{ "type": "commonjs" }\n');
 
 // Where WebAssembly has been built, its entries too: `dist` is made anew as a whole.
-if (existsSync(join(home, "wasm", "core.wasm"))) {
+if (existsSync(join(home, "wasm", "full.wasm"))) {
   await import("./edge.mjs");
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use arc_swap::ArcSwapOption;
+use crate::sync::ArcSwapOption;
 use bytes::Bytes;
 
 use crate::admission::{self, Fate};
@@ -13,6 +13,7 @@ use crate::budget::reserve;
 use crate::config::{ClientOptions, ClientSettings};
 use crate::destination::Destination;
 use crate::encode::otlp::Envelope;
+use crate::full::FULL;
 use crate::held::Held;
 use crate::id::{SpanId, TraceId};
 use crate::media::{Media, MediaField};
@@ -353,6 +354,7 @@ impl Client {
     /// either, which is no error; nor are those for an OTLP backend, which are counted as `unsupported`, nor those that
     /// admission keeps out, which are counted as `shed`.
     pub fn score(&self, score: ScoreInput) -> Result<(), String> {
+        let Some(full) = FULL else { return Err("this build takes no scores".into()) };
         if !self.enabled() {
             return Ok(());
         }
@@ -388,7 +390,7 @@ impl Client {
         let encoded = score.encode(self.inner.settings.environment.as_deref(), now.unix)?;
         let item = Item {
             payload: Bytes::from(encoded.payload),
-            wrapper: Some(Wrapper::Event(encoded.wrapper)),
+            wrapper: Some(Wrapper::Event(encoded.wrapper, full)),
             content: None,
             submitted: now.mono,
             timeout: self.inner.settings.timeout,
@@ -417,7 +419,7 @@ impl Client {
         let bound = self.bound()?;
         let item = Item {
             payload: payload.into(),
-            wrapper: Some(Wrapper::Envelope(envelope)),
+            wrapper: Some(Wrapper::Envelope(envelope, FULL?)),
             content: None,
             submitted: bound.process.mono(),
             timeout: self.inner.settings.timeout,
@@ -508,7 +510,7 @@ impl Process {
     pub fn cleanup(&self, matches: impl Fn(&Destination) -> bool, timeout: Duration) -> Ticket {
         let taken = self.registry.lock().take(matches);
         for destination in &taken {
-            self.prompts.lock().purge(destination.key);
+            self.forget_prompts(destination.key);
         }
         self.begin_flush_of(taken, timeout, true)
     }

@@ -5,7 +5,7 @@ use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
-use parking_lot::Mutex;
+use crate::sync::Mutex;
 
 use crate::budget::Budget;
 use crate::config::{ClientSettings, FIRST_LINGER, FIRST_OBSERVATIONS};
@@ -68,7 +68,7 @@ impl Wanted {
         Self {
             public_key: public_key.map(str::to_owned),
             base_url: base_url
-                .map(|url| BaseUrl::parse(url).map_or_else(|_| url.to_owned(), |url| url.to_string())),
+                .map(|url| BaseUrl::parse(url).map_or_else(|_| url.to_owned(), |url| url.text())),
             authorization: public_key.zip(secret_key).map(|(key, secret)| basic_auth(key, secret)),
         }
     }
@@ -80,7 +80,7 @@ impl Wanted {
             endpoint.headers.iter().any(|(name, value)| name == "authorization" && value == wanted)
         };
         self.public_key.as_ref().is_none_or(|key| key == public_key)
-            && self.base_url.as_ref().is_none_or(|url| *url == endpoint.url.to_string())
+            && self.base_url.as_ref().is_none_or(|url| *url == endpoint.url.text())
             && self.authorization.as_ref().is_none_or(sends)
     }
 }

@@ -6,13 +6,14 @@ use std::sync::atomic::{AtomicBool, Ordering, fence};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, unbounded};
-use parking_lot::Mutex;
+use crate::sync::Mutex;
+use crate::sync::{Receiver, RecvTimeoutError, Sender, bounded, unbounded};
 
 use crate::config::{BATCH_BYTES, ClientSettings, Limits};
 use crate::control::Control;
 use crate::destination::{Destination, nanos};
 use crate::encode::otlp::Envelope;
+use crate::full::FULL;
 use crate::pipeline::{Command, FlushRequest, ITEM_OVERHEAD, Item};
 use crate::prompt::cache::PromptCache;
 use crate::registry::Registry;
@@ -186,14 +187,15 @@ impl Process {
         destination.counters.dropped(lane, reason, 1);
         let kind = crate::notice::NoticeKind::Dropped { lane, reason };
         self.shared.notices.add(kind, &destination.public_key, 1, self.mono(), || {
-            format!("{} for {} dropped: {}", lane.as_str(), destination.endpoint.url, reason.as_str())
+            [lane.as_str(), " for ", &destination.endpoint.url.text(), " dropped: ", reason.as_str()].concat()
         });
     }
 
     /// Hands a control request to the exporter. Never waits.
     pub(crate) fn send_control(&self, control: Control) {
+        let Some(full) = FULL else { return };
         // The channel is unbounded because places among those that wait are not.
-        let _ = self.commands.send(Command::Control(Box::new(control)));
+        let _ = self.commands.send(Command::Control(Box::new(control), full));
         self.attend(0);
     }
 
@@ -300,7 +302,7 @@ impl Ticket {
     pub fn give_up(&self) -> Report {
         let part = |destination: &Arc<Destination>| DestinationReport {
             public_key: destination.public_key.clone(),
-            base_url: destination.endpoint.url.to_string(),
+            base_url: destination.endpoint.url.text(),
             pending: destination.tally().pending,
             ..DestinationReport::default()
         };

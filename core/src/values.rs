@@ -9,6 +9,7 @@ use crate::config::{ClientSettings, OBSERVATION_BYTES};
 use crate::encode::dialect::{Dialect, Translator, as_json};
 use crate::encode::otlp::{self, SpanHead, Value};
 use crate::id::SpanId;
+use crate::number::Digits;
 use crate::observation::{Raised, SpanContext};
 use crate::propagate::Propagated;
 
@@ -481,7 +482,7 @@ pub(crate) fn cut(text: &[u8], room: usize) -> String {
         // A character that the cut went through, or bytes that never were text: what is before them is kept.
         Err(error) => std::str::from_utf8(&head[..error.valid_up_to()]).unwrap_or_default(),
     };
-    format!("{kept}[truncated {} bytes]", text.len() - kept.len())
+    [kept, "[truncated ", Digits::of((text.len() - kept.len()) as u64).as_str(), " bytes]"].concat()
 }
 
 /// A name or a status message as it is kept beside the attributes.

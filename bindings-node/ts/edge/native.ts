@@ -13,10 +13,16 @@ import { type Core, type Wheel, over } from "./wasm.js";
 export const SETTLE = 10_000;
 
 let instantiate: (() => Core) | undefined;
+let whole = false;
+let page: Wheel["page"];
 
-/** Says where the module is; nothing is instantiated before something is traced. */
-export function bring(how: () => Core): void {
-  instantiate = how;
+/** Says where the module is; nothing is instantiated before something is traced. The whole one stays where both are brought. */
+export function bring(how: () => Core, isWhole: boolean, ofPage?: Wheel["page"]): void {
+  if (isWhole || !whole) {
+    instantiate = how;
+    whole = isWhole;
+    page = ofPage;
+  }
 }
 
 /** A backend that carries what drives it. */
@@ -108,6 +114,7 @@ export function connect(): Backend {
     const background = new Background(driver);
     const wheel: Wheel & { end?: AtEnd } = {
       texts: driver.texts,
+      page,
       ring: () => {
         if (lives()) {
           background.ring();

@@ -6,7 +6,7 @@ pub mod dialect;
 mod dialect_tests;
 pub mod foreign;
 mod gen_ai;
-pub(crate) mod json;
+mod json;
 mod messages;
 mod openinference;
 pub mod otlp;

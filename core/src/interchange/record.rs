@@ -28,9 +28,10 @@ use crate::budget::{has_room, reserve};
 use crate::client::{Bound, Client};
 use crate::config::ClientSettings;
 use crate::destination::Destination;
-use crate::encode::json::push_string;
 use crate::encode::otlp::Value;
 use crate::id::{SpanId, TraceId};
+use crate::json;
+use crate::number;
 use crate::observation::{Raised, SpanContext};
 use crate::pipeline::{ITEM_OVERHEAD, Item};
 use crate::report::{DropReason, Lane};
@@ -241,7 +242,7 @@ impl<'a> Rest<'a> {
         match self.letter()? {
             b'"' => take(Value::Str(self.text()?)),
             b'\'' => {
-                let text: String = serde_json::from_str(self.text()?).ok()?;
+                let text = json::string(self.text()?)?;
                 take(Value::Str(&text));
             }
             b'{' => self.json(scratch, take)?,
@@ -249,7 +250,7 @@ impl<'a> Rest<'a> {
                 let text = self.text()?;
                 match text.parse::<i64>() {
                     Ok(number) => take(Value::Int(number)),
-                    Err(_) => take(Value::Double(text.parse().ok()?)),
+                    Err(_) => take(Value::Double(number::parse(text)?)),
                 }
             }
             b't' => take(Value::Bool(true)),
@@ -276,7 +277,7 @@ impl<'a> Rest<'a> {
         scratch.clear();
         scratch.push_str(first);
         loop {
-            push_string(scratch, self.text()?);
+            json::quote(scratch, self.text()?);
             scratch.push_str(self.text()?);
             if self.0.starts_with(END) {
                 self.0 = self.0.get(1..)?;

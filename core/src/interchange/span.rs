@@ -33,6 +33,7 @@ use crate::destination::Destination;
 use crate::encode::foreign::{Any, Foreign, ForeignEnvelope, ForeignHead, Part};
 use crate::encode::otlp::{Envelope, Value};
 use crate::encode::stamps::Stamps;
+use crate::full::FULL;
 use crate::id::{SpanId, TraceId};
 use crate::pipeline::{Item, Wrapper};
 use crate::report::{DropReason, Lane};
@@ -107,6 +108,7 @@ pub(super) fn take(
 
 impl Bound {
     fn take_span(&self, envelope: Arc<Envelope>, propagated: &str, span: String, ids: &Ids) {
+        let Some(full) = FULL else { return };
         let (process, destination) = (&self.process, &self.destination);
         let refuse = |reason| process.refuse(destination, Lane::Observations, reason, 0);
         let (trace, root) = (ids.trace_id.low(), ids.is_root());
@@ -118,9 +120,9 @@ impl Bound {
             let Some(payload) = unread.encode(span.as_bytes()) else {
                 return refuse(DropReason::EncodeFailed);
             };
-            (Bytes::from(payload), Wrapper::Envelope(unread.envelope))
+            (Bytes::from(payload), Wrapper::Envelope(unread.envelope, full))
         } else {
-            (Bytes::from(span), Wrapper::UnreadSpan(Box::new(unread)))
+            (Bytes::from(span), Wrapper::UnreadSpan(Box::new(unread), full))
         };
         let submitted = process.mono();
         let item = Item {
@@ -142,9 +144,9 @@ impl Bound {
 
 /// Encodes an item that is still text, on the exporter's side; `None` where it is no span, which is counted.
 pub(crate) fn read(shared: &Shared, destination: &Destination, mut item: Item) -> Option<Item> {
-    let Some(Wrapper::UnreadSpan(span)) = &item.wrapper else { return Some(item) };
+    let Some(Wrapper::UnreadSpan(span, full)) = &item.wrapper else { return Some(item) };
     let encoded =
-        span.encode(&item.payload).map(|payload| (payload, Wrapper::Envelope(span.envelope.clone())));
+        span.encode(&item.payload).map(|payload| (payload, Wrapper::Envelope(span.envelope.clone(), *full)));
     let (before, len) = (item.cost(), item.payload.len());
     let Some((payload, wrapper)) = encoded else {
         destination.waiting.fetch_sub(1, Ordering::Relaxed);

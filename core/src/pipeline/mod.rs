@@ -38,6 +38,7 @@ use self::timer::{Timer, Timers};
 use crate::config::CROWDED_LINGER;
 use crate::control::Control;
 use crate::destination::{Destination, nanos};
+use crate::full::{FULL, Full};
 use crate::interchange::pack::FULL_BYTES;
 use crate::interchange::record::unpack;
 use crate::interchange::span::read;
@@ -68,7 +69,7 @@ pub enum Command {
     /// Send what is pending and report.
     Flush(FlushRequest),
     /// Carry a request and hand its outcome back.
-    Control(Box<Control>),
+    Control(Box<Control>, Full),
 }
 
 impl Command {
@@ -76,7 +77,7 @@ impl Command {
     #[must_use]
     pub fn work(&self) -> usize {
         match self {
-            Self::Submit { item: Item { wrapper: Some(Wrapper::UnreadSpan(_)), payload, .. }, .. } => {
+            Self::Submit { item: Item { wrapper: Some(Wrapper::UnreadSpan(..)), payload, .. }, .. } => {
                 payload.len()
             }
             Self::Unpack(_) => FULL_BYTES,
@@ -188,7 +189,7 @@ impl Pipeline {
                 }
             }
             Command::Flush(request) => self.begin_flush(&request, now),
-            Command::Control(control) => self.begin_control(control, now),
+            Command::Control(control, _) => self.begin_control(control, now),
         }
     }
 
@@ -395,7 +396,11 @@ impl Pipeline {
             return;
         }
         let form = self.origins.get(&spool.origin).and_then(|origin| origin.score_form(now.mono));
-        if form.is_none() && spool.lane_due(Lane::Scores, now.mono) && now.mono >= spool.not_before {
+        if FULL.is_some()
+            && form.is_none()
+            && spool.lane_due(Lane::Scores, now.mono)
+            && now.mono >= spool.not_before
+        {
             self.ask_version(id, now);
         }
         let Some(spool) = self.spools.get_mut(&id) else {
@@ -443,7 +448,7 @@ impl Pipeline {
             _ if spool.lane_due(lane, now.mono) => Some(now.mono),
             queue => Some(queue.due),
         };
-        let due = Lane::BATCHED.into_iter().filter_map(when).min();
+        let due = Lane::BATCHED.iter().copied().filter_map(when).min();
         // Where nothing is pending, the pause itself is what to wait for.
         let due = due.unwrap_or(spool.not_before).max(spool.not_before);
         let sending = spool.queued.is_some() || spool.is_saturated();
@@ -500,7 +505,7 @@ impl Pipeline {
                     &destination.public_key,
                     count,
                     now.mono,
-                    || format!("{} for {url} dropped: {}", lane.as_str(), reason.as_str()),
+                    || [lane.as_str(), " for ", &url.text(), " dropped: ", reason.as_str()].concat(),
                 );
             }
         }

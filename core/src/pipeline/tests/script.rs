@@ -11,6 +11,7 @@ use crate::budget::reserve;
 use crate::config::{ClientOptions, ClientSettings, Limits};
 use crate::destination::Destination;
 use crate::encode::otlp::Envelope;
+use crate::full::Full;
 use crate::pipeline::{Action, Command, FlushRequest, Item, Pipeline, Wrapper};
 use crate::report::{DropReason, Lane, Report};
 use crate::shared::Shared;
@@ -135,8 +136,8 @@ impl World {
         self.next_item += 1;
         let mut payload = format!("[{number}]").into_bytes();
         payload.resize(payload.len().max(len), b'.');
-        let wrapper =
-            (lane == Lane::Scores).then(|| Wrapper::Event(crate::encode::scores::wrapper("id", "t")));
+        let wrapper = (lane == Lane::Scores)
+            .then(|| Wrapper::Event(crate::encode::scores::wrapper("id", "t"), Full::Yes));
         let item = Item {
             payload: Bytes::from(payload),
             wrapper,
