@@ -3,6 +3,9 @@ import text from "../core.base64.js";
 import { fromBase64 } from "../host.js";
 import { start } from "../start.js";
 
-start(() => fromBase64(text) as Uint8Array<ArrayBuffer>, { timers: true });
+/** A Worker by a bundler that has no condition for Workers. They compile while the script is evaluated, and never again. */
+const worker = (globalThis as { navigator?: { userAgent?: string } }).navigator?.userAgent === "Cloudflare-Workers";
+
+start(() => fromBase64(text) as Uint8Array<ArrayBuffer>, worker ? { eager: true } : { timers: true });
 
 export * from "../index.js";
