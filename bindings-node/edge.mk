@@ -25,8 +25,8 @@ test-bundlers: $(BUNDLERS)/node_modules/.tracespool $(COLLECTOR) ## esbuild, Vit
 
 test-hosts: test-bundlers
 
-demo-edge: $(EDGE_APP)/node_modules/.tracespool $(VENV)/.tools $(COLLECTOR) ## the same Worker in workerd untraced, with tracespool and with @langfuse: one table, a minute
-	@NODE=$(NODE) $(BIN)/python -m examples.demo --stack edge --requests 3000 --limit $(if $(filter file,$(origin LIMIT)),15,$(LIMIT))
+demo-edge: $(EDGE_APP)/node_modules/.tracespool $(VENV)/.tools $(COLLECTOR) ## the same Worker in workerd untraced, with tracespool and with @langfuse: one table, a minute (USERS=200: so many keys)
+	@NODE=$(NODE) $(BIN)/python -m examples.demo --stack edge --users $(or $(USERS),1) --requests 3000 --limit $(if $(filter file,$(origin LIMIT)),15,$(LIMIT))
 
 bench-edge: build-edge bench/edge/node_modules/.tracespool $(COLLECTOR) ## cost of an observation in workerd beside the langfuse packages
 	@$(NODE) bench/edge/index.mjs
