@@ -167,6 +167,7 @@ function remember(handle: Handle): void {
       }
     }
   }
+  home.root = undefined;
   const key = handle.enabled ? handle.destination : `off ${handle.publicKey}`;
   handles.delete(key);
   if (handles.size >= MOST_HANDLES) {
@@ -177,6 +178,7 @@ function remember(handle: Handle): void {
 
 /** Forgets the handles of these destinations. */
 export function forget(matches: (handle: Handle) => boolean): void {
+  home.root = undefined;
   for (const [key, handle] of home.handles) {
     if (matches(handle)) {
       home.handles.delete(key);
@@ -212,8 +214,26 @@ export function resolve(publicKey?: string): Handle {
   return root(publicKey);
 }
 
+/** Reading the environment costs as much as an observation's ids; what it says now holds for so many milliseconds. */
+const ROOT_HOLDS = 100;
+
 /** The same outside of any observation. */
 export function root(publicKey?: string): Handle {
+  if (publicKey !== undefined) {
+    return find(publicKey);
+  }
+  const now = performance.now();
+  let known = home.root;
+  if (known === undefined || now >= known.until) {
+    const handle = find();
+    known = { handle, until: now + ROOT_HOLDS };
+    // Not what stands for no client: there may be one in a moment, and it was told that there is none.
+    home.root = handle === disabled ? undefined : known;
+  }
+  return known.handle;
+}
+
+function find(publicKey?: string): Handle {
   if (backend().kind === "none") {
     return nobody();
   }

@@ -82,7 +82,7 @@ impl Recorder {
         run.given.apply(&observation.handle, &mut &observation.core)?;
         let observation = Bound::new(py, observation)?;
         let begun = runs.insert(run.id, observation, above.map(Bound::unbind), thread, current)?;
-        if runs.is_full(py) {
+        if runs.is_full() {
             of.getattr(&names(py).bounds)?.call_method1("keep", (&this.runs,))?;
         }
         Ok(begun)

@@ -14,8 +14,6 @@ use crate::observation::Observation;
 use crate::propagation::{one_of_metadata, short, told};
 use crate::value::{Scratch, for_each_item};
 
-/// The tag of runs that are of no interest to readers.
-const HIDDEN: &str = "langsmith:hidden";
 /// What the names of keys that steer the integration begin with.
 const STEERING: &str = "langfuse_";
 const PROMPT: &str = "langfuse_prompt";
@@ -99,8 +97,9 @@ impl<'py> Said<'_, 'py> {
             Some(tags) if tags.is_truthy()? => Some(tags),
             _ => None,
         };
+        // The tag of runs that are of no interest to readers.
         if let Some(tags) = tags
-            && tags.contains(HIDDEN)?
+            && tags.contains(&names(tags.py()).hidden)?
         {
             observation.core.set_level(Level::Debug);
         }

@@ -2,6 +2,7 @@
 import type { Backend } from "../backend.js";
 import { say } from "../log.js";
 import { none } from "../none.js";
+import { isBrowser } from "./browser.js";
 import { Driver, Pump } from "./drive.js";
 import { all } from "./environment.js";
 import { unref } from "./host.js";
@@ -12,10 +13,16 @@ import { type Core, type Wheel, over } from "./wasm.js";
 export const SETTLE = 10_000;
 
 let instantiate: (() => Core) | undefined;
+let whole = false;
+let page: Wheel["page"];
 
-/** Says where the module is; nothing is instantiated before something is traced. */
-export function bring(how: () => Core): void {
-  instantiate = how;
+/** Says where the module is; nothing is instantiated before something is traced. The whole one stays where both are brought. */
+export function bring(how: () => Core, isWhole: boolean, ofPage?: Wheel["page"]): void {
+  if (isWhole || !whole) {
+    instantiate = how;
+    whole = isWhole;
+    page = ofPage;
+  }
 }
 
 /** A backend that carries what drives it. */
@@ -40,11 +47,16 @@ class Background {
     }
     const pump = (this.pump = new Pump(this.driver));
     // Not at once: the caller is in the middle of something.
-    void Promise.resolve()
-      .then(() => pump.run(() => this.driver.isIdle(), Number.POSITIVE_INFINITY, unref))
-      .finally(() => {
-        this.pump = undefined;
-      });
+    void Promise.resolve().then(() => pump.run(() => this.over(), Number.POSITIVE_INFINITY, unref));
+  }
+
+  /** From this very moment on whoever rings begins another pump: one that has ended would not be woken. */
+  private over(): boolean {
+    if (!this.driver.isIdle()) {
+      return false;
+    }
+    this.pump = undefined;
+    return true;
   }
 }
 
@@ -98,10 +110,11 @@ export function connect(): Backend {
     return none("no WebAssembly module was given; call setModule() of tracespool/slim first");
   }
   try {
-    const driver = new Driver(instantiate());
+    const driver = new Driver(instantiate(), isBrowser());
     const background = new Background(driver);
     const wheel: Wheel & { end?: AtEnd } = {
       texts: driver.texts,
+      page,
       ring: () => {
         if (lives()) {
           background.ring();
