@@ -6,8 +6,11 @@
  */
 import { type Core, Texts } from "./wasm.js";
 
-/** Smaller bodies are not worth the compressor. */
-const COMPRESS_ABOVE = 1024;
+/**
+ * Smaller bodies are not worth the compressor: these hosts bill its time, make its memory anew for each body, and what a connection
+ * carries before it waits for the other side (14 KB, RFC 6928) arrives as soon uncompressed.
+ */
+const COMPRESS_ABOVE = 16_384;
 /** How often a pump looks for what other requests' pumps have done (milliseconds). */
 const LOOK = 20;
 /** How often at least one of all pumps turns where others may be gone (milliseconds): a thousand that look need not all turn. */
@@ -303,9 +306,10 @@ export class Pump {
     try {
       const { method, headers } = asked;
       let content: Uint8Array<ArrayBuffer> | null = body.length > 0 ? body : null;
+      const { CompressionStream: Compressor } = globalThis;
       // A page that is left waits for no compressor.
-      if (content !== null && asked.gzip && !outlives && content.length > COMPRESS_ABOVE && typeof CompressionStream === "function") {
-        content = await compressed(content);
+      if (content !== null && asked.gzip && !outlives && content.length > COMPRESS_ABOVE && typeof Compressor === "function") {
+        content = await compressed(content, new Compressor("gzip"));
         headers["content-encoding"] = "gzip";
       }
       const { signal } = controller;
@@ -324,13 +328,19 @@ export class Pump {
   }
 }
 
-async function compressed(body: Uint8Array<ArrayBuffer>): Promise<Uint8Array<ArrayBuffer>> {
-  const stream = new Blob([body]).stream().pipeThrough(new CompressionStream("gzip"));
+/** The compressor is not named, only looked up: Next warns of every file that names what its edge runtime does not have. */
+async function compressed(body: Uint8Array<ArrayBuffer>, compressor: CompressionStream): Promise<Uint8Array<ArrayBuffer>> {
+  const stream = new Blob([body]).stream().pipeThrough(compressor);
   return new Uint8Array(await new Response(stream).arrayBuffer());
 }
 
 /** The beginning of a body; the rest is not read. */
 async function firstBytes(response: Response, most: number): Promise<Uint8Array> {
+  const length = response.headers.get("content-length");
+  if (length !== null && Number(length) <= most) {
+    // At once: a reader costs more than what it reads.
+    return new Uint8Array(await response.arrayBuffer());
+  }
   const reader = response.body?.getReader();
   const parts: Uint8Array[] = [];
   let size = 0;
