@@ -1,6 +1,6 @@
 /** What stands behind `Client` objects: a handle of the core, its settings and what only JavaScript has. */
 import type { Backend, CoreOptions, Settings } from "./backend.js";
-import { FinalizationRegistry, unref, variable } from "./host.js";
+import { FinalizationRegistry, later, variable } from "./host.js";
 import { home } from "./home.js";
 import { tell } from "./log.js";
 import { connect } from "./native.js";
@@ -105,12 +105,15 @@ const given = new FinalizationRegistry<Open>((open) => {
 
 /** Handles that nobody holds any more. They are given back a little later: what is told of their observations counts for them yet. */
 let gone: number[] = [];
+/** When the first of them was left (monotonic milliseconds). */
+let left = 0;
 const RELEASED_AFTER = 1000;
 
 const released = new FinalizationRegistry<number>((handle) => {
   gone.push(handle);
   if (gone.length === 1) {
-    unref(setTimeout(release, RELEASED_AFTER));
+    left = performance.now();
+    later(release, RELEASED_AFTER);
   }
 });
 
@@ -143,6 +146,10 @@ function adopt(core: Backend, id: number, own: Own): Handle {
 /** A handle for these options: in the core a lookup where they have been asked for before. */
 export function open(options: CoreOptions, own: Own = NONE): Handle {
   const core = backend();
+  if (gone.length > 0 && performance.now() >= left + RELEASED_AFTER) {
+    // Where timers end with the request that made them there was none.
+    release();
+  }
   const handle = adopt(core, core.open(JSON.stringify(options)), own);
   remember(handle);
   return handle;

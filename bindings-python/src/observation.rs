@@ -308,11 +308,11 @@ fn no_error(error: &Bound<'_, PyAny>) -> bool {
 /// A new observation as an object, with what was given; an event is over at once.
 pub(crate) fn begun<'py>(
     py: Python<'py>,
-    observation: Observation,
+    mut observation: Observation,
     kind: ObservationType,
     given: &Given<'_, 'py>,
 ) -> PyResult<Bound<'py, PyAny>> {
-    given.apply(&observation.handle, &mut &observation.core)?;
+    given.apply(&observation.handle, &mut &mut observation.core)?;
     if kind == ObservationType::Event {
         observation.finish(py, None);
     }

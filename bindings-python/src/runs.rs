@@ -183,11 +183,12 @@ impl OpenRuns {
         numbers.get_item(id.getattr(&names(py).int)?)
     }
 
-    /// Remembers an observation as the run of this id and makes it current instead of `current`.
+    /// Remembers an observation, which holds so many bytes, as the run of this id and makes it current instead of `current`.
     pub(crate) fn insert<'py>(
         &self,
         id: &Bound<'py, PyAny>,
         observation: Bound<'py, Observation>,
+        held: usize,
         parent: Option<Py<OpenRun>>,
         thread: Option<Py<PyAny>>,
         current: Current<'py>,
@@ -199,7 +200,6 @@ impl OpenRuns {
         if let Some(before) = &before {
             before.get().observation.get().finish(py, None);
         }
-        let held = observation.get().core.held_bytes();
         self.bytes.fetch_add(held, Ordering::Relaxed);
         let run = OpenRun {
             observation: observation.unbind(),

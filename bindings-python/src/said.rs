@@ -89,8 +89,8 @@ impl<'py> Said<'_, 'py> {
     }
 
     /// Puts on the observation what was said of the run.
-    pub(crate) fn describe(&self, observation: &Observation) -> PyResult<()> {
-        if !observation.core.is_recording() {
+    pub(crate) fn describe(&self, observation: &mut Observation) -> PyResult<()> {
+        if !observation.core.is_recording_mut() {
             return Ok(());
         }
         let tags = match self.tags {
@@ -108,7 +108,7 @@ impl<'py> Said<'_, 'py> {
         }
         let scratch = &mut Scratch::take();
         scratch.seek_media(observation.handle.media());
-        let mut sink = &observation.core;
+        let mut sink = &mut observation.core;
         if let Some(tags) = tags {
             put_metadata(&mut sink, "tags", tags, scratch)?;
         }
@@ -122,7 +122,11 @@ impl<'py> Said<'_, 'py> {
 
     /// The mask is shown all of it at once.
     #[cold]
-    fn describe_masked(&self, observation: &Observation, tags: Option<&Bound<'py, PyAny>>) -> PyResult<()> {
+    fn describe_masked(
+        &self,
+        observation: &mut Observation,
+        tags: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<()> {
         let Some(py) = tags.map(|tags| tags.py()).or_else(|| self.metadata.map(|metadata| metadata.py()))
         else {
             return Ok(());
@@ -136,7 +140,7 @@ impl<'py> Said<'_, 'py> {
             all.set_item("is_langchain_root", true)?;
         }
         let given = Given { metadata: Some(all.as_any().as_borrowed()), ..Given::default() };
-        given.apply(&observation.handle, &mut &observation.core)
+        given.apply(&observation.handle, &mut &mut observation.core)
     }
 
     /// The metadata that is recorded.

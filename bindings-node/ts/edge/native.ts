@@ -2,7 +2,6 @@
 import type { Backend } from "../backend.js";
 import { say } from "../log.js";
 import { none } from "../none.js";
-import { isBrowser } from "./browser.js";
 import { Driver, Pump } from "./drive.js";
 import { all } from "./environment.js";
 import { unref } from "./host.js";
@@ -110,7 +109,7 @@ export function connect(): Backend {
     return none("no WebAssembly module was given; call setModule() of tracespool/slim first");
   }
   try {
-    const driver = new Driver(instantiate(), isBrowser());
+    const driver = new Driver(instantiate(), page !== undefined);
     const background = new Background(driver);
     const wheel: Wheel & { end?: AtEnd } = {
       texts: driver.texts,

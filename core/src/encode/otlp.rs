@@ -102,13 +102,51 @@ pub(super) fn key_value(
         }
     };
     let any = bytes_field_len(text.len());
-    out.reserve(key_len + any + 24);
-    head(out, tag, bytes_field_len(key_len) + bytes_field_len(any));
-    write_key(out, prefix, key, key_len);
+    let content = bytes_field_len(key_len) + bytes_field_len(any);
+    out.reserve(content + 8);
+    // Nearly all have lengths of one and two bytes: those are put together, and appended with one look at the capacity.
+    let (c, k, a, t) = (content, key_len, any, text.len());
+    match (c, k) {
+        (..0x80, ..0x80) => out.extend_from_slice(&[tag, low(c), KEY, low(k)]),
+        (0x80..0x4000, ..0x80) => out.extend_from_slice(&[tag, low(c) | MORE, high(c), KEY, low(k)]),
+        _ => {
+            head(out, tag, content);
+            head(out, KEY, key_len);
+        }
+    }
+    out.extend_from_slice(prefix.as_bytes());
+    if let Some(key) = key {
+        out.push(b'.');
+        out.extend_from_slice(key.as_bytes());
+    }
     let key_end = out.len();
-    head(out, VALUE, any);
-    bytes_field(out, STRING, text);
+    match (a, t) {
+        (..0x80, _) => out.extend_from_slice(&[VALUE, low(a), STRING, low(t)]),
+        (..0x4000, 0x80..) => {
+            out.extend_from_slice(&[VALUE, low(a) | MORE, high(a), STRING, low(t) | MORE, high(t)]);
+        }
+        _ => {
+            head(out, VALUE, any);
+            head(out, STRING, text.len());
+        }
+    }
+    out.extend_from_slice(text);
     Some(key_end)
+}
+
+/// Set in each byte of a varint but its last.
+const MORE: u8 = 0x80;
+
+/// The first seven bits of a length; the byte is right as it is where it is the only one.
+#[allow(clippy::cast_possible_truncation)]
+const fn low(length: usize) -> u8 {
+    length as u8
+}
+
+/// The next seven.
+#[allow(clippy::cast_possible_truncation)]
+const fn high(length: usize) -> u8 {
+    (length >> 7) as u8
 }
 
 fn write_key(out: &mut Vec<u8>, prefix: &str, key: Option<&str>, key_len: usize) {
@@ -394,6 +432,24 @@ mod tests {
 
     fn text(bytes: &[u8]) -> String {
         String::from_utf8_lossy(bytes).into_owned()
+    }
+
+    #[test]
+    fn an_attribute_of_any_length_reads_back() {
+        let lengths = [0, 1, 100, 124, 125, 126, 127, 128, 129, 16_379, 16_380, 16_383, 16_384, 70_000];
+        for key_len in [1, 40, 97, 98, 126, 127, 200] {
+            for text_len in lengths {
+                let (key, value) = ("k".repeat(key_len), "v".repeat(text_len));
+                let mut out = Vec::new();
+                let written = attribute(&mut out, "prefix", Some(&key), Value::Str(&value)).unwrap();
+                assert!(out[..written.key_end].ends_with(format!("prefix.{key}").as_bytes()));
+                let pair = field(&out, 9).unwrap().unwrap();
+                assert_eq!(out.len(), bytes_field_len(pair.len()), "{key_len} {text_len}");
+                assert_eq!(field(pair, 1).map(|f| f.map(text)), Some(Ok(format!("prefix.{key}"))));
+                let any = field(pair, 2).unwrap().unwrap();
+                assert_eq!(field(any, 1).map(|f| f.map(text)), Some(Ok(value)), "{key_len} {text_len}");
+            }
+        }
     }
 
     #[test]
