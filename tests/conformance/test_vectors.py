@@ -11,8 +11,9 @@ import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
-from program import environment
+from program import PUBLIC_KEY, environment
 
 OTLP = Path(__file__).parent / "otlp"
 VECTORS = json.loads((OTLP / "vectors.json").read_text())
@@ -55,3 +56,37 @@ def test_the_bytes_are_those_of_the_vectors():
         assert len(vector["otlp"]) > 200
         # What is above it comes later, when it ends.
         assert bodies[f"pk-{number}"][0] == vector["otlp"], vector["name"]
+
+
+VALUES = json.loads((OTLP / "values.json").read_text())["values"]
+
+
+def parsed(text: Any) -> Any:
+    """A stored field; a text is stored as it is, and so is each top-level value of metadata that is no scalar."""
+    if not isinstance(text, str):
+        return text
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def test_values_are_stored_as_they_were_passed(receiver, program):
+    source = f"""
+    import json
+    import tracespool
+
+    client = tracespool.Client()
+    for entry in json.load(open({str(OTLP / "values.json")!r}))["values"]:
+        value = entry["value"]
+        client.start_observation(name=entry["name"], input=value, output={{"value": value}}, metadata={{"value": value}}).end()
+    assert client.flush(5.0)["complete"]
+    """
+    ended = program(source).run(environment(receiver.url))
+    assert (ended.code, ended.out, ended.err) == (0, "", "")
+    rows = receiver.observations(PUBLIC_KEY)
+    assert len(rows) == len(VALUES)
+    for entry in VALUES:
+        row, value = rows[entry["name"]], entry["value"]
+        found = [parsed(row["input"]), parsed(row["output"]), parsed(parsed(row["metadata"])["value"])]
+        assert found == [value, {"value": value}, value], entry["name"]
