@@ -35,7 +35,8 @@ const common = {
   legalComments: "none",
   // Whoever loads it reads it all: names stay, for stack traces.
   minifyWhitespace: true,
-  minifySyntax: true,
+  // Not `minifySyntax`: it makes templates of additions, whose parts engines turn into text first.
+  minifySyntax: false,
   logLevel: "warning",
   plugins: [shared],
 };
@@ -71,6 +72,6 @@ declarations(join(dist, "esm"));
 writeFileSync(join(dist, "cjs", "package.json"), '{ "type": "commonjs" }\n');
 
 // Where WebAssembly has been built, its entries too: `dist` is made anew as a whole.
-if (existsSync(join(home, "wasm", "core.wasm"))) {
+if (existsSync(join(home, "wasm", "full.wasm"))) {
   await import("./edge.mjs");
 }

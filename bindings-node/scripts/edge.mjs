@@ -7,9 +7,10 @@ import { build } from "esbuild";
 
 const home = join(dirname(fileURLToPath(import.meta.url)), "..");
 const dist = join(home, "dist", "edge");
-const module = join(home, "wasm", "core.wasm");
-if (!existsSync(module)) {
-  console.error("there is no wasm/core.wasm: run `make build-wasm` first");
+/** For tracing alone, and with everything. */
+const [core, full] = ["core.wasm", "full.wasm"].map((name) => join(home, "wasm", name));
+if (!existsSync(core) || !existsSync(full)) {
+  console.error("there is no wasm/core.wasm or wasm/full.wasm: run `make build-wasm` first");
   process.exit(1);
 }
 
@@ -25,8 +26,8 @@ const files = (folder) =>
     .filter((entry) => entry.isFile() && entry.name.endsWith(".ts") && !entry.name.endsWith(".d.ts"))
     .map((entry) => join(folder, entry.name));
 /** Subpaths that work without Node, and the folders that they are made of. */
-const SUBPATHS = ["openai", "langchain", "tracing", "otel"];
-const FOLDERS = ["openai", "langchain", "tracing", "span"];
+const SUBPATHS = ["openai", "langchain", "tracing", "otel", "next"];
+const FOLDERS = ["openai", "langchain", "tracing", "span", "web"];
 /** By the condition of package.json, the entry that brings the module. */
 const HOSTS = { workerd: "workerd", "edge-light": "edge-light", deno: "wasm", browser: "inline" };
 
@@ -50,13 +51,16 @@ for (const name of REPLACED) {
   writeFileSync(join(dist, `${name}.js`), `export * from "./edge/${name}.js";\n`);
 }
 // Beside the entries, which are what asks for it.
-copyFileSync(module, join(dist, "edge", "core.wasm"));
-writeFileSync(join(dist, "edge", "core.base64.js"), `export default "${readFileSync(module).toString("base64")}";\n`);
+copyFileSync(core, join(dist, "edge", "core.wasm"));
+copyFileSync(full, join(dist, "edge", "full.wasm"));
+writeFileSync(join(dist, "edge", "core.base64.js"), `export default "${readFileSync(full).toString("base64")}";\n`);
 // A subpath brings the module too: it may be all that an application imports.
 for (const [host, entry] of Object.entries(HOSTS)) {
   mkdirSync(join(dist, host));
   for (const name of SUBPATHS) {
-    const source = `import "../edge/entries/${entry}.js";\nexport * from "../entries/${name}.js";\n`;
+    // Spans of other instrumentation need the whole module.
+    const file = name === "otel" && entry !== "wasm" && entry !== "inline" ? `${entry}-full` : entry;
+    const source = `import "../edge/entries/${file}.js";\nexport * from "../entries/${name}.js";\n`;
     writeFileSync(join(dist, host, `${name}.js`), source);
   }
 }

@@ -1,6 +1,5 @@
 //! The process as a whole: counters, fork, exit.
 
-use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use pyo3::prelude::*;
@@ -76,7 +75,7 @@ fn lane<'py>(py: Python<'py>, lane: &LaneStats) -> PyResult<Bound<'py, PyDict>> 
     Ok(out)
 }
 
-fn reasons<'py>(py: Python<'py>, dropped: &BTreeMap<&'static str, u64>) -> PyResult<Bound<'py, PyDict>> {
+fn reasons<'py>(py: Python<'py>, dropped: &[(&'static str, u64)]) -> PyResult<Bound<'py, PyDict>> {
     let out = PyDict::new(py);
     for (reason, count) in dropped {
         out.set_item(reason, count)?;

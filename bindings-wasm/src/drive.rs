@@ -1,9 +1,8 @@
 //! The part of the host that moves bytes: requests go out with numbers and text, outcomes come back.
 
 use std::cell::RefCell;
-use std::fmt::Write;
 
-use tracespool_core::endpoint::BaseUrl;
+use tracespool_core::number::{self, Digits};
 use tracespool_core::pipeline::Action;
 use tracespool_core::retry_after;
 use tracespool_core::transport::{
@@ -144,25 +143,18 @@ fn finish(slot: f64, outcome: &Outcome) {
 
 pub(crate) fn head(request: &Request) -> String {
     let endpoint = &*request.endpoint;
-    let BaseUrl { path, .. } = &endpoint.url;
     let slash = if request.path.starts_with('/') { "" } else { "/" };
-    let mut text = String::with_capacity(512);
-    // Writing into a text cannot fail.
-    let _ = write!(
-        text,
-        "{}\n{}://{}{path}{slash}{}\n{}\n{}\n{}\n{}",
-        request.method.as_str(),
-        if endpoint.url.tls { "https" } else { "http" },
-        endpoint.url.authority(),
-        request.path,
-        u8::from(request.gzip),
-        host::moment(request.deadline),
-        request.max_response,
-        request.keep_headers.join(","),
-    );
+    let url = [&endpoint.url.text(), slash, &request.path].concat();
+    let (deadline, most) =
+        (number::text(host::moment(request.deadline)), Digits::of(request.max_response as u64));
+    let gzip = if request.gzip { "1" } else { "0" };
+    let wanted = request.keep_headers.join(",");
+    let mut text = [request.method.as_str(), &url, gzip, &deadline, most.as_str(), &wanted].join("\n");
     let mut header = |name: &str, value: &str| {
         if !HOSTS_OWN.contains(&name) && !value.contains('\n') {
-            let _ = write!(text, "\n{name}\n{value}");
+            for part in ["\n", name, "\n", value] {
+                text.push_str(part);
+            }
         }
     };
     let bodiless = matches!(request.method, Method::Get | Method::Delete) && request.payload.is_empty();

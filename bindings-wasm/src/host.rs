@@ -74,6 +74,8 @@ pub(crate) fn process(env: &dyn Fn(&str) -> Option<String>) -> Arc<Process> {
 
 /// A process without a driver.
 pub(crate) fn made(env: &dyn Fn(&str) -> Option<String>) -> Arc<Process> {
+    #[cfg(all(target_arch = "wasm32", target_os = "unknown"))]
+    crate::numbers::lend();
     let attributes = resource::attributes("webjs", env);
     let envelope = Envelope::new(&attributes, SCOPE_LANGFUSE, VERSION);
     Process::new(LIMITS, envelope, Box::new(Told))

@@ -6,12 +6,16 @@
 
 pub mod drive;
 mod host;
+#[cfg(all(target_arch = "wasm32", target_os = "unknown"))]
+mod numbers;
 mod texts;
-pub mod warm;
 
 use std::cell::RefCell;
 
-use tracespool_core::interchange::session::{Content, Session};
+#[cfg(feature = "full")]
+use tracespool_core::interchange::session::Content;
+use tracespool_core::interchange::session::Session;
+use tracespool_core::number::Digits;
 use wasm_bindgen::prelude::wasm_bindgen;
 
 thread_local! {
@@ -69,7 +73,12 @@ pub fn settings(handle: u32) -> i32 {
 #[must_use]
 pub fn find(public_key: u32) -> i32 {
     let found = texts::with([public_key], |[key]| session(|session| session.find(key)));
-    texts::give(Some(found.iter().map(u32::to_string).collect::<Vec<_>>().join(",")))
+    let mut all = String::new();
+    for handle in found {
+        all.push_str(Digits::of(handle.into()).as_str());
+        all.push(',');
+    }
+    texts::give(Some(all))
 }
 
 /// Gives a handle back.
@@ -90,8 +99,9 @@ pub fn keeps(handle: u32, trace_id: u32) -> bool {
 #[wasm_bindgen]
 #[must_use]
 pub fn end(handle: u32, start: f64, end: f64, record: u32) -> u32 {
-    let record = texts::with([record], |[record]| record.unwrap_or_default().to_owned());
-    let room = session(|session| session.end(handle, start, end, record));
+    let room = texts::with([record], |[record]| {
+        session(|session| session.end(handle, start, end, record.unwrap_or_default()))
+    });
     u32::from(drive::rang()) | (u32::from(!room) << 1)
 }
 
@@ -109,6 +119,7 @@ pub fn refused(handle: u32, count: u32) {
 }
 
 /// Hands an ended span of other instrumentation over. True where a turn is wanted earlier than the last one said.
+#[cfg(feature = "full")]
 #[wasm_bindgen]
 #[must_use]
 pub fn span(handle: u32, envelope: u32, propagated: u32, span: u32) -> bool {
@@ -132,6 +143,7 @@ pub fn mask_failed(handle: u32) {
 }
 
 /// Hands a score over.
+#[cfg(feature = "full")]
 #[wasm_bindgen]
 #[must_use]
 pub fn score(handle: u32, score: u32) -> i32 {
@@ -141,6 +153,7 @@ pub fn score(handle: u32, score: u32) -> i32 {
 }
 
 /// Takes a content out of a value: bytes, or text where `text` is true.
+#[cfg(feature = "full")]
 #[wasm_bindgen]
 #[must_use]
 pub fn media(
@@ -162,6 +175,7 @@ pub fn media(
 }
 
 /// The content type of the member `data` of a provider's message.
+#[cfg(feature = "full")]
 #[wasm_bindgen(js_name = mediaType)]
 #[must_use]
 pub fn media_type(shape: u32) -> i32 {
@@ -200,6 +214,7 @@ pub fn cleanup(which: u32, timeout: f64) -> u32 {
 }
 
 /// Begins to look a prompt up.
+#[cfg(feature = "full")]
 #[wasm_bindgen]
 #[must_use]
 pub fn prompt(handle: u32, request: u32) -> u32 {
@@ -207,6 +222,7 @@ pub fn prompt(handle: u32, request: u32) -> u32 {
 }
 
 /// Begins to make a version of a prompt, or with a `version` above 0 to label one.
+#[cfg(feature = "full")]
 #[wasm_bindgen(js_name = writePrompt)]
 #[must_use]
 #[allow(clippy::cast_possible_truncation)] // saturates
@@ -220,12 +236,14 @@ pub fn write_prompt(handle: u32, name: u32, version: f64, body: u32) -> u32 {
 }
 
 /// Forgets a client's prompts.
+#[cfg(feature = "full")]
 #[wasm_bindgen(js_name = clearPrompts)]
 pub fn clear_prompts(handle: u32) {
     session(|session| session.clear_prompts(handle));
 }
 
 /// Begins a request.
+#[cfg(feature = "full")]
 #[wasm_bindgen]
 #[must_use]
 pub fn request(handle: u32, method: u32, target: u32, body: u32, timeout: f64) -> u32 {
@@ -271,6 +289,7 @@ pub fn trace_id(seed: u32) -> i32 {
 }
 
 /// The letters of a record.
+#[cfg(feature = "full")]
 #[wasm_bindgen]
 #[must_use]
 pub fn fields() -> i32 {

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::json::shown;
+
 /// What an observation is. Sent in lower case: other spellings fall through to `span` on the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[allow(missing_docs)]
@@ -241,10 +243,9 @@ pub const SCOPE_OTLP: &str = "tracespool";
 pub fn check_environment(value: &str) -> Result<(), String> {
     let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_';
     if value.is_empty() || value.len() > 40 || !value.chars().all(fits) || value.starts_with("langfuse") {
-        return Err(format!(
-            "environment {:?} must be 1 to 40 of a-z, 0-9, '-' and '_' and must not start with 'langfuse'",
-            value.chars().take(60).collect::<String>()
-        ));
+        let value: String = value.chars().take(60).collect();
+        let rule = " must be 1 to 40 of a-z, 0-9, '-' and '_' and must not start with 'langfuse'";
+        return Err(["environment ", &shown(&value), rule].concat());
     }
     Ok(())
 }

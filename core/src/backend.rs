@@ -12,6 +12,7 @@ use crate::config::{ClientOptions, ClientSettings};
 use crate::encode::dialect::Dialect;
 use crate::encode::otlp::Envelope;
 use crate::endpoint::{BaseUrl, Endpoint};
+use crate::full::{FULL, Full};
 use crate::key::DestinationKey;
 use crate::process::Process;
 
@@ -28,11 +29,13 @@ pub(crate) struct Asked {
     name: &'static str,
     headers: Vec<(String, String)>,
     pub(crate) dialect: Dialect,
+    full: Full,
 }
 
 impl Asked {
     /// `None` for a client of Langfuse.
     pub(crate) fn of(options: &ClientOptions, env: Env<'_>, problems: &mut Vec<String>) -> Option<Self> {
+        let full = FULL?;
         let set = |name: &str| env(name).filter(|text| !text.trim().is_empty());
         let given = |text: &Option<String>| text.as_ref().is_some_and(|text| !text.trim().is_empty());
         let langfuse = [&options.public_key, &options.secret_key, &options.base_url, &options.host];
@@ -80,7 +83,7 @@ impl Asked {
             return None;
         };
         let headers = headers.and_then(set).map(|text| pairs(&text)).unwrap_or_default();
-        Some(Self { url, name, headers, dialect: dialect.unwrap_or(Dialect::GenAi) })
+        Some(Self { url, name, headers, dialect: dialect.unwrap_or(Dialect::GenAi), full })
     }
 
     fn place(&self) -> Result<(BaseUrl, String), String> {
@@ -168,7 +171,7 @@ impl ClientSettings {
 
     /// Resource and scope around this client's spans, where they are not the process's own.
     pub(crate) fn envelope(&self, process: &Envelope) -> Option<Envelope> {
-        if !self.backend {
+        if FULL.is_none() || !self.backend {
             return None;
         }
         let scope = if self.dialect == Dialect::Langfuse { SCOPE_LANGFUSE } else { SCOPE_OTLP };

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use arc_swap::ArcSwapOption;
+use crate::sync::ArcSwapOption;
 use bytes::Bytes;
 
 use crate::admission::{self, Fate};
@@ -13,6 +13,7 @@ use crate::budget::reserve;
 use crate::config::{ClientOptions, ClientSettings};
 use crate::destination::Destination;
 use crate::encode::otlp::Envelope;
+use crate::full::FULL;
 use crate::held::Held;
 use crate::id::{SpanId, TraceId};
 use crate::media::{Media, MediaField};
@@ -106,7 +107,7 @@ impl Bound {
     pub(crate) fn count_mask_failure(&self) {
         self.destination.counters.stripped(Lane::Observations, 1);
         let kind = NoticeKind::Dropped { lane: Lane::Observations, reason: DropReason::MaskFailed };
-        let now = self.process.now().mono;
+        let now = self.process.mono();
         self.process.shared.notices.add(kind, &self.destination.public_key, 1, now, || {
             "the mask function failed: the value was dropped, the observation is sent without it".into()
         });
@@ -130,7 +131,7 @@ impl Client {
         let settings = ClientSettings::resolve(options, env, &mut problems);
         if !problems.is_empty() {
             let process = home();
-            let now = process.now().mono;
+            let now = process.mono();
             for problem in &problems {
                 process
                     .shared()
@@ -156,7 +157,7 @@ impl Client {
         home: Home,
     ) -> Self {
         let process = home();
-        let now = process.now().mono;
+        let now = process.mono();
         if let Some(inner) = process.registry.lock().known(&options, environment, now) {
             return Self { inner };
         }
@@ -353,6 +354,7 @@ impl Client {
     /// either, which is no error; nor are those for an OTLP backend, which are counted as `unsupported`, nor those that
     /// admission keeps out, which are counted as `shed`.
     pub fn score(&self, score: ScoreInput) -> Result<(), String> {
+        let Some(full) = FULL else { return Err("this build takes no scores".into()) };
         if !self.enabled() {
             return Ok(());
         }
@@ -360,7 +362,7 @@ impl Client {
         if let Err(sentence) = self.inner.settings.langfuse_only("scores") {
             // Told with the first one, and counted: nothing is said to whoever scores.
             let kind = NoticeKind::Dropped { lane: Lane::Scores, reason: DropReason::Unsupported };
-            let now = bound.process.now().mono;
+            let now = bound.process.mono();
             bound
                 .process
                 .shared
@@ -388,7 +390,7 @@ impl Client {
         let encoded = score.encode(self.inner.settings.environment.as_deref(), now.unix)?;
         let item = Item {
             payload: Bytes::from(encoded.payload),
-            wrapper: Some(Wrapper::Event(encoded.wrapper)),
+            wrapper: Some(Wrapper::Event(encoded.wrapper, full)),
             content: None,
             submitted: now.mono,
             timeout: self.inner.settings.timeout,
@@ -417,9 +419,9 @@ impl Client {
         let bound = self.bound()?;
         let item = Item {
             payload: payload.into(),
-            wrapper: Some(Wrapper::Envelope(envelope)),
+            wrapper: Some(Wrapper::Envelope(envelope, FULL?)),
             content: None,
-            submitted: bound.process.now().mono,
+            submitted: bound.process.mono(),
             timeout: self.inner.settings.timeout,
         };
         let trace = trace_id.low();
@@ -508,7 +510,7 @@ impl Process {
     pub fn cleanup(&self, matches: impl Fn(&Destination) -> bool, timeout: Duration) -> Ticket {
         let taken = self.registry.lock().take(matches);
         for destination in &taken {
-            self.prompts.lock().purge(destination.key);
+            self.forget_prompts(destination.key);
         }
         self.begin_flush_of(taken, timeout, true)
     }

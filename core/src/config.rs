@@ -8,8 +8,10 @@ use crate::attr::check_environment;
 use crate::backend::Asked;
 use crate::encode::dialect::Dialect;
 use crate::endpoint::{BaseUrl, Endpoint, basic_auth, check_header};
+use crate::json;
 use crate::key::DestinationKey;
 pub use crate::limits::{InFlight, Limits};
+use crate::number;
 use crate::sample::Sampler;
 
 /// Langfuse Cloud, as in the Langfuse SDKs.
@@ -80,21 +82,23 @@ pub(crate) fn number(
     problems: &mut Vec<String>,
 ) -> Option<f64> {
     let text = env(name).filter(|text| !text.trim().is_empty())?;
-    match text.trim().parse::<f64>() {
-        Ok(value) if (min..=max).contains(&value) => Some(value),
+    match number::parse(text.trim()) {
+        Some(value) if (min..=max).contains(&value) => Some(value),
         _ => {
-            problems.push(format!(
-                "{name}={:?} is not a number from {min} to {max}; the default is used",
-                shown(&text)
-            ));
+            problems.push(beyond(name, &shown(&text), min, max));
             None
         }
     }
 }
 
+fn beyond(name: &str, value: &str, min: f64, max: f64) -> String {
+    let (min, max) = (number::text(min), number::text(max));
+    [name, "=", value, " is not a number from ", &min, " to ", &max, "; the default is used"].concat()
+}
+
 /// A value as it may stand in a message: short, and on one line.
 fn shown(text: &str) -> String {
-    text.chars().take(40).collect()
+    json::shown(&text.chars().take(40).collect::<String>())
 }
 
 /// What a caller asks for. `None` leaves it to the environment, then to the default.
@@ -237,10 +241,15 @@ impl ClientSettings {
                 && set("LANGFUSE_TRACING_ENABLED").is_some_and(|text| {
                     let text = text.trim().to_ascii_lowercase();
                     if !["true", "false", "1", ""].contains(&text.as_str()) {
-                        let shown: String = text.chars().take(20).collect();
-                        problems.push(format!(
-                            "LANGFUSE_TRACING_ENABLED {shown:?} is neither true nor false; tracing is on"
-                        ));
+                        let value = shown(&text);
+                        problems.push(
+                            [
+                                "LANGFUSE_TRACING_ENABLED ",
+                                &value,
+                                " is neither true nor false; tracing is on",
+                            ]
+                            .concat(),
+                        );
                     }
                     text == "false"
                 }));
@@ -260,9 +269,7 @@ impl ClientSettings {
                         problems: &mut Vec<String>| match value {
             Some(value) if (min..=max).contains(&value) => Some(value),
             Some(value) => {
-                problems.push(format!(
-                    "{argument}={value} is not a number from {min} to {max}; the default is used"
-                ));
+                problems.push(beyond(argument, &number::text(value), min, max));
                 None
             }
             None => number(env, name, min, max, problems),
@@ -285,7 +292,7 @@ impl ClientSettings {
                 match check_environment(&lower) {
                     Ok(()) => Some(lower),
                     Err(problem) => {
-                        problems.push(format!("{problem}; it is not sent"));
+                        problems.push(problem + "; it is not sent");
                         None
                     }
                 }
@@ -302,13 +309,13 @@ impl ClientSettings {
                 "none" => Some(false),
                 _ => {
                     problems
-                        .push(format!("{name}={:?} is neither gzip nor none; gzip is used", shown(&text)));
+                        .push([name, "=", &shown(&text), " is neither gzip nor none; gzip is used"].concat());
                     None
                 }
             }
         });
         let mut otlp_path = set("LANGFUSE_OTEL_TRACES_EXPORT_PATH")
-            .map_or_else(|| OTLP_PATH.to_owned(), |path| format!("/{}", path.trim_start_matches('/')));
+            .map_or_else(|| OTLP_PATH.to_owned(), |path| ["/", path.trim_start_matches('/')].concat());
 
         let prompt_ttl =
             number(env, "LANGFUSE_PROMPT_CACHE_DEFAULT_TTL_SECONDS", 0.0, 31_536_000.0, problems);
@@ -383,22 +390,22 @@ impl ClientSettings {
                 (None, _) => "public_key is",
                 _ => "secret_key is",
             };
-            problems.push(format!(
-                "{missing} missing: nothing is traced. Pass them or set LANGFUSE_PUBLIC_KEY and LANGFUSE_SECRET_KEY"
-            ));
+            let mend =
+                " missing: nothing is traced. Pass them or set LANGFUSE_PUBLIC_KEY and LANGFUSE_SECRET_KEY";
+            problems.push([missing, mend].concat());
             return None;
         };
         let url = match BaseUrl::parse(base_url) {
             Ok(url) => url,
             Err(problem) => {
-                problems.push(format!("{problem}: nothing is traced"));
+                problems.push(problem + ": nothing is traced");
                 return None;
             }
         };
         if let Err(problem) =
             check_header("public_key", public_key).and_then(|()| check_header("secret_key", secret_key))
         {
-            problems.push(format!("{problem}: nothing is traced"));
+            problems.push(problem + ": nothing is traced");
             return None;
         }
         let extra = checked_headers(additional, problems);
@@ -426,7 +433,7 @@ pub(crate) fn checked_headers(
     for (name, value) in additional {
         let name = name.to_ascii_lowercase();
         if let Err(problem) = check_header(&name, &value) {
-            problems.push(format!("additional_headers: {problem}; it is not sent"));
+            problems.push(["additional_headers: ", &problem, "; it is not sent"].concat());
         } else if matches!(
             name.as_str(),
             "host"
@@ -436,7 +443,9 @@ pub(crate) fn checked_headers(
                 | "transfer-encoding"
                 | "connection"
         ) {
-            problems.push(format!("additional_headers: {name:?} is set by the transport; it is not sent"));
+            problems.push(
+                ["additional_headers: ", &shown(&name), " is set by the transport; it is not sent"].concat(),
+            );
         } else {
             extra.push((name, value));
         }

@@ -5,13 +5,14 @@ use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
-use parking_lot::Mutex;
+use crate::sync::Mutex;
 
 use crate::budget::Budget;
 use crate::config::{ClientSettings, FIRST_LINGER, FIRST_OBSERVATIONS};
 use crate::control::Load;
 use crate::encode::otlp::Envelope;
 use crate::endpoint::{BaseUrl, Endpoint, basic_auth};
+use crate::interchange::pack::Packs;
 use crate::key::DestinationKey;
 use crate::report::{Counters, Lane, Tally};
 use crate::upload::{self, Contents};
@@ -32,6 +33,8 @@ pub struct Destination {
     pub(crate) budget: Budget,
     pub(crate) contents: Contents,
     pub(crate) counters: Counters,
+    /// Records that the exporter has yet to encode.
+    pub(crate) packs: Packs,
     /// True while the exporter knows that data waits here and has a timer for it.
     pub(crate) armed: AtomicBool,
     /// Observations and their bytes that wait for a batch.
@@ -65,7 +68,7 @@ impl Wanted {
         Self {
             public_key: public_key.map(str::to_owned),
             base_url: base_url
-                .map(|url| BaseUrl::parse(url).map_or_else(|_| url.to_owned(), |url| url.to_string())),
+                .map(|url| BaseUrl::parse(url).map_or_else(|_| url.to_owned(), |url| url.text())),
             authorization: public_key.zip(secret_key).map(|(key, secret)| basic_auth(key, secret)),
         }
     }
@@ -77,7 +80,7 @@ impl Wanted {
             endpoint.headers.iter().any(|(name, value)| name == "authorization" && value == wanted)
         };
         self.public_key.as_ref().is_none_or(|key| key == public_key)
-            && self.base_url.as_ref().is_none_or(|url| *url == endpoint.url.to_string())
+            && self.base_url.as_ref().is_none_or(|url| *url == endpoint.url.text())
             && self.authorization.as_ref().is_none_or(sends)
     }
 }
@@ -113,6 +116,7 @@ impl Destination {
             budget: Budget::new(bytes),
             contents: Contents::new(upload::of_destination(bytes)),
             counters: Counters::default(),
+            packs: Packs::default(),
             armed: AtomicBool::new(false),
             waiting: AtomicU32::new(0),
             waiting_bytes: AtomicUsize::new(0),
@@ -151,7 +155,7 @@ impl Destination {
     /// How long new data waits for company.
     pub(crate) fn linger(&self) -> u64 {
         let linger = self.linger.load(Ordering::Relaxed);
-        if self.counters.tally(Lane::Observations).submitted <= FIRST_OBSERVATIONS {
+        if self.counters.submissions(Lane::Observations) <= FIRST_OBSERVATIONS {
             return linger.min(nanos(FIRST_LINGER));
         }
         linger

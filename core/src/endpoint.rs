@@ -5,6 +5,9 @@ use std::sync::Arc;
 
 use base64::Engine as _;
 
+use crate::json::shown;
+use crate::number::Digits;
+
 /// A parsed `http(s)://host[:port][/path]`.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct BaseUrl {
@@ -38,22 +41,22 @@ impl BaseUrl {
         let (tls, rest) = match text.split_once("://") {
             Some((scheme, rest)) if scheme.eq_ignore_ascii_case("https") => (true, rest),
             Some((scheme, rest)) if scheme.eq_ignore_ascii_case("http") => (false, rest),
-            _ => return Err(format!("{name} must start with http:// or https://")),
+            _ => return Err([name, " must start with http:// or https://"].concat()),
         };
         // Anywhere: a secret may hold a slash.
         if rest.contains('@') {
-            return Err(format!("{name} must not hold credentials; pass {credentials} instead"));
+            return Err([name, " must not hold credentials; pass ", credentials, " instead"].concat());
         }
         let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
         let (authority, tail) = rest.split_at(end);
         if tail.contains(['?', '#']) {
-            return Err(format!("{name} must not hold a query or a fragment"));
+            return Err([name, " must not hold a query or a fragment"].concat());
         }
-        let (host, port) = split_port(authority).map_err(|problem| format!("{name}{problem}"))?;
+        let (host, port) = split_port(authority).map_err(|problem| [name, problem].concat())?;
         if host.is_empty()
             || host.chars().any(|c| c.is_whitespace() || c.is_control() || "\"<>\\^`{|}".contains(c))
         {
-            return Err(format!("{name} names no usable host"));
+            return Err([name, " names no usable host"].concat());
         }
         if tail.chars().any(|c| c.is_whitespace() || c.is_control()) {
             return Err(format!("{name}'s path holds white space"));
@@ -69,18 +72,33 @@ impl BaseUrl {
             Some(digits) => match digits.parse::<u16>() {
                 Ok(port) if port != 0 => port,
                 _ => {
-                    return Err(format!("{name}'s port is not a number from 1 to 65535"));
+                    return Err([name, "'s port is not a number from 1 to 65535"].concat());
                 }
             },
         };
         Ok(Self { tls, host: host.to_ascii_lowercase(), port, path: tail.trim_end_matches('/').to_owned() })
     }
 
+    /// As it would be passed, without a trailing slash.
+    #[must_use]
+    pub fn text(&self) -> String {
+        [self.scheme(), "://", &self.authority(), &self.path].concat()
+    }
+
+    /// `https` or `http`.
+    #[must_use]
+    pub fn scheme(&self) -> &'static str {
+        if self.tls { "https" } else { "http" }
+    }
+
     /// `host:port` as it stands in a `Host` header: the port only where it is not the scheme's own.
     #[must_use]
     pub fn authority(&self) -> String {
-        let host = if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() };
-        if self.port == if self.tls { 443 } else { 80 } { host } else { format!("{host}:{}", self.port) }
+        let (before, after) = if self.host.contains(':') { ("[", "]") } else { ("", "") };
+        let own = self.port == if self.tls { 443 } else { 80 };
+        let port = Digits::of(self.port.into());
+        let (colon, port) = if own { ("", "") } else { (":", port.as_str()) };
+        [before, &self.host, after, colon, port].concat()
     }
 }
 
@@ -103,7 +121,7 @@ fn split_port(authority: &str) -> Result<(&str, Option<&str>), &'static str> {
 
 impl fmt::Display for BaseUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}://{}{}", if self.tls { "https" } else { "http" }, self.authority(), self.path)
+        f.write_str(&self.text())
     }
 }
 
@@ -128,9 +146,15 @@ impl Endpoint {
     /// Puts an endpoint together; see [`check_header`] for what makes a header acceptable.
     #[must_use]
     pub fn new(url: BaseUrl, headers: Vec<(String, String)>) -> Self {
-        let origin: Arc<str> =
-            format!("{}://{}:{}", if url.tls { "https" } else { "http" }, url.host, url.port).into();
+        let port = Digits::of(url.port.into());
+        let origin: Arc<str> = [url.scheme(), "://", &url.host, ":", port.as_str()].concat().into();
         Self { url, origin, headers }
+    }
+
+    /// Whether requests carry a bearer instead of both keys: a public key alone, with which pages may score.
+    #[must_use]
+    pub fn has_bearer(&self) -> bool {
+        self.headers.iter().any(|(name, value)| name == "authorization" && value.starts_with("Bearer "))
     }
 }
 
@@ -155,10 +179,12 @@ pub fn basic_auth(user: &str, password: &str) -> String {
 pub fn check_header(name: &str, value: &str) -> Result<(), String> {
     let token = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
     if name.is_empty() || !name.chars().all(token) {
-        return Err(format!("header name {name:?} holds a character that HTTP does not allow"));
+        return Err(["header name ", &shown(name), " holds a character that HTTP does not allow"].concat());
     }
     if value.bytes().any(|b| b == b'\r' || b == b'\n' || b == 0 || (b < 0x20 && b != b'\t') || b == 0x7f) {
-        return Err(format!("the value of header {name:?} holds a control character (CR, LF or NUL)"));
+        return Err(
+            ["the value of header ", &shown(name), " holds a control character (CR, LF or NUL)"].concat()
+        );
     }
     Ok(())
 }

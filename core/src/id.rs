@@ -182,7 +182,7 @@ impl SpanId {
 pub struct Hex<const N: usize>([u8; N]);
 
 impl<const N: usize> Hex<N> {
-    fn new(bytes: &[u8]) -> Self {
+    pub(crate) fn new(bytes: &[u8]) -> Self {
         const DIGITS: &[u8; 16] = b"0123456789abcdef";
         let mut out = [b'0'; N];
         for (pair, byte) in out.chunks_exact_mut(2).zip(bytes) {

@@ -7,6 +7,7 @@ use std::fmt;
 use sha2::{Digest, Sha256};
 
 use crate::endpoint::BaseUrl;
+use crate::id::Hex;
 
 /// Identifies a destination.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -43,6 +44,11 @@ impl DestinationKey {
     pub fn of_otlp(url: &BaseUrl, path: &str, parts: [&str; 3], headers: &[(String, String)]) -> Self {
         // No Langfuse key holds a line feed: these never meet those.
         Self::new(url, &format!("otlp\n{path}"), &parts.join("\n"), headers)
+    }
+
+    /// The digits of [`DestinationKey::short`].
+    pub(crate) fn short_hex(self) -> Hex<16> {
+        Hex::new(&self.short().to_be_bytes())
     }
 
     /// The first 64 bits: what a span context remembers of the destination that it belongs to.

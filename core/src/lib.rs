@@ -18,17 +18,20 @@ pub mod destination;
 pub mod encode;
 pub mod endpoint;
 pub mod filter;
+pub mod full;
 pub mod held;
 pub mod histogram;
 pub mod hosted;
 pub mod id;
 pub mod interchange;
+mod json;
 pub mod key;
 mod limits;
 pub mod media;
 #[cfg(feature = "native")]
 pub mod native;
 pub mod notice;
+pub mod number;
 pub mod observation;
 pub mod pipeline;
 pub mod process;
@@ -44,6 +47,7 @@ pub mod shared;
 #[cfg(test)]
 mod standing;
 pub mod stats;
+pub mod sync;
 pub mod time;
 pub mod transport;
 mod upload;

@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 
-use parking_lot::Mutex;
+use crate::sync::Mutex;
 
 use crate::report::{DropReason, Lane};
 

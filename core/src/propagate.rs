@@ -3,6 +3,8 @@
 
 use crate::attr::{Field, check_environment};
 use crate::encode::otlp::Value;
+use crate::json::{Json, Writer, shown};
+use crate::number::{self, Digits};
 
 /// Longest value that is propagated, in characters: a rule of the Langfuse SDKs.
 const MAX_CHARS: usize = 200;
@@ -24,22 +26,12 @@ const BAGGAGE: [(&str, Field); 8] = [
 
 /// Metadata as it was before it became baggage: the newest SDKs send JSON, older ones bare text.
 fn scalar(text: &str) -> Propagation {
-    use serde_json::Value as Json;
-    match serde_json::from_str(text) {
-        Ok(Json::String(text)) => Propagation::Str(text),
-        Ok(Json::Bool(flag)) => Propagation::Bool(flag),
-        Ok(Json::Number(number)) => match (number.as_i64(), number.as_f64()) {
-            (Some(number), _) => Propagation::Int(number),
-            (None, Some(number)) => Propagation::Double(number),
-            (None, None) => Propagation::Str(text.to_owned()),
-        },
-        _ => Propagation::Str(text.to_owned()),
-    }
+    Json::read(text).map_or_else(|| Propagation::Str(text.to_owned()), Propagation::of)
 }
 
 /// Tags: a JSON list, or what the Langfuse SDK for Python makes of its own (`['a', 'b']`).
 fn list(text: &str) -> Vec<String> {
-    if let Ok(tags) = serde_json::from_str(text) {
+    if let Some(tags) = Json::read(text).and_then(Json::texts) {
         return tags;
     }
     let Some(inner) = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')) else {
@@ -65,6 +57,17 @@ pub enum Propagation {
 }
 
 impl Propagation {
+    /// A scalar as it is; anything else as its JSON text.
+    pub(crate) fn of(json: Json<'_>) -> Self {
+        match (json.text(), json.flag(), json.whole(), json.number()) {
+            (Some(text), ..) => Self::Str(text.into_owned()),
+            (_, Some(flag), ..) => Self::Bool(flag),
+            (_, _, Some(number), _) => Self::Int(number),
+            (.., Some(number)) => Self::Double(number),
+            _ => Self::Str(json.get().to_owned()),
+        }
+    }
+
     /// As it is encoded.
     #[must_use]
     pub fn value(&self) -> Value<'_> {
@@ -149,19 +152,28 @@ impl Propagated {
     /// the Langfuse SDKs use (`langfuse_user_id`, ..., metadata as JSON).
     pub fn to_baggage(&mut self) {
         let json = |value: &Propagation| match value {
-            Propagation::Str(text) => serde_json::Value::from(text.as_str()).to_string(),
-            Propagation::Int(number) => number.to_string(),
-            Propagation::Double(number) => serde_json::Value::from(*number).to_string(),
-            Propagation::Bool(flag) => flag.to_string(),
-            Propagation::Strs(texts) => serde_json::Value::from(texts.as_slice()).to_string(),
+            Propagation::Str(text) => shown(text),
+            Propagation::Int(number) => number::signed(*number),
+            Propagation::Double(number) => number::double(*number),
+            Propagation::Bool(flag) => (if *flag { "true" } else { "false" }).to_owned(),
+            Propagation::Strs(texts) => {
+                let mut out = Writer::new();
+                out.begin("", b'[');
+                for text in texts {
+                    out.text("", text);
+                }
+                out.end(b']');
+                out.finish()
+            }
         };
         let fields = self.fields.iter().filter_map(|(field, value)| {
             let name = BAGGAGE.iter().find(|(_, other)| other == field)?.0;
             let text = if let Propagation::Str(text) = value { text.clone() } else { json(value) };
-            Some((format!("{BAGGAGE_PREFIX}{name}"), text))
+            Some(([BAGGAGE_PREFIX, name].concat(), text))
         });
         let metadata = self.metadata.iter();
-        let metadata = metadata.map(|(key, value)| (format!("{BAGGAGE_PREFIX}metadata_{key}"), json(value)));
+        let metadata =
+            metadata.map(|(key, value)| ([BAGGAGE_PREFIX, "metadata_", key].concat(), json(value)));
         self.baggage = fields.chain(metadata).collect();
     }
 
@@ -203,10 +215,10 @@ impl Propagated {
     pub fn set(&mut self, field: Field, value: &str) -> Result<(), String> {
         let name = field.key();
         if long(value) {
-            return Err(format!("{name} is longer than {MAX_CHARS} characters; it is not propagated"));
+            return Err([name, " is longer than 200 characters; it is not propagated"].concat());
         }
         if field == Field::Environment {
-            check_environment(value).map_err(|problem| format!("{problem}; it is not propagated"))?;
+            check_environment(value).map_err(|problem| problem + "; it is not propagated")?;
         }
         self.put(field, Propagation::Str(value.to_owned()));
         Ok(())
@@ -239,9 +251,10 @@ impl Propagated {
         let dropped = given - tags.len();
         self.put_tags(tags);
         if dropped > 0 {
-            return Err(format!(
-                "{dropped} tags are longer than {MAX_CHARS} characters; they are not propagated"
-            ));
+            let dropped = Digits::of(dropped as u64);
+            return Err(
+                [dropped.as_str(), " tags are longer than 200 characters; they are not propagated"].concat()
+            );
         }
         Ok(())
     }
@@ -282,9 +295,8 @@ impl Propagated {
     pub fn add_metadata(&mut self, key: &str, value: Propagation) -> Result<(), String> {
         if matches!(&value, Propagation::Str(text) if long(text)) {
             let key: String = key.chars().take(60).collect();
-            return Err(format!(
-                "metadata {key:?} is longer than {MAX_CHARS} characters; it is not propagated"
-            ));
+            let key = shown(&key);
+            return Err(["metadata ", &key, " is longer than 200 characters; it is not propagated"].concat());
         }
         self.metadata.retain(|(other, _)| other != key);
         self.metadata.push((key.to_owned(), value));

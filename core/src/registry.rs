@@ -10,8 +10,10 @@ use crate::client::ClientInner;
 use crate::config::{ClientOptions, ClientSettings, EVICTION_FLUSH, MAX_CLOSING};
 use crate::destination::{Destination, nanos};
 use crate::endpoint::Endpoint;
+use crate::full::FULL;
 use crate::key::DestinationKey;
 use crate::notice::NoticeKind;
+use crate::number::Digits;
 use crate::process::{Process, Ticket};
 
 /// Evictions of destinations in use, within one idle TTL, that make a cache a thrashing one.
@@ -144,7 +146,7 @@ impl Process {
         endpoint: &Endpoint,
         handle: &Arc<ClientInner>,
     ) -> Arc<Destination> {
-        let now = self.now().mono;
+        let now = self.mono();
         let mut registry = self.registry.lock();
         if let Some(held) = registry.destinations.get_mut(&settings.key) {
             held.destination.adopt(settings, now);
@@ -201,11 +203,16 @@ impl Process {
         if registry.evicted >= THRASHING {
             registry.evicted = 0;
             self.shared.notices.add(NoticeKind::CacheThrashing, "", 1, now, || {
-                format!(
-                    "more than {} clients are in use at once; raise TRACESPOOL_MAX_CLIENTS",
-                    limits.max_destinations
-                )
+                let most = Digits::of(limits.max_destinations as u64);
+                ["more than ", most.as_str(), " clients are in use at once; raise TRACESPOOL_MAX_CLIENTS"]
+                    .concat()
             });
+        }
+    }
+
+    pub(crate) fn forget_prompts(&self, key: DestinationKey) {
+        if FULL.is_some() {
+            self.prompts.lock().purge(key);
         }
     }
 
@@ -213,7 +220,7 @@ impl Process {
         let Some(destination) = registry.remove(key) else {
             return;
         };
-        self.prompts.lock().purge(key);
+        self.forget_prompts(key);
         if !busy {
             return;
         }
@@ -229,7 +236,7 @@ impl Process {
 
     /// Forgets what has been idle for its time. Drivers call this now and then.
     pub fn sweep(&self) {
-        let now = self.now().mono;
+        let now = self.mono();
         let ttl = nanos(self.shared.limits.idle_ttl);
         let mut registry = self.registry.lock();
         registry.closing.retain(|(_, ticket)| ticket.poll().is_none());

@@ -3,11 +3,10 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use serde::Serialize;
+use crate::json::Writer;
 
 /// Why data was given up; the same word in every language.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum DropReason {
     /// The destination's byte budget was used up, or its trace had already lost an observation to that.
     QueueFull,
@@ -84,8 +83,7 @@ impl DropReason {
 }
 
 /// What kind of thing was submitted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Lane {
     /// Observations, to the OTLP endpoint.
     Observations,
@@ -99,7 +97,10 @@ impl Lane {
     /// All.
     pub const ALL: [Self; 3] = [Self::Observations, Self::Scores, Self::Media];
     /// Those whose items travel in batches.
-    pub(crate) const BATCHED: [Self; 2] = [Self::Observations, Self::Scores];
+    #[cfg(feature = "full")]
+    pub(crate) const BATCHED: &'static [Self] = &[Self::Observations, Self::Scores];
+    #[cfg(not(feature = "full"))]
+    pub(crate) const BATCHED: &'static [Self] = &[Self::Observations];
 
     /// The word.
     #[must_use]
@@ -161,6 +162,11 @@ impl Counters {
                 mine.fetch_add(theirs.load(Ordering::Relaxed), Ordering::Relaxed);
             }
         }
+    }
+
+    /// How many were handed over in a lane.
+    pub(crate) fn submissions(&self, lane: Lane) -> u64 {
+        self.lanes[lane as usize].submitted.load(Ordering::Relaxed)
     }
 
     /// The counters of one lane at this moment. `pending` is what is left of `submitted`.
@@ -225,7 +231,7 @@ impl Tally {
 }
 
 /// What a flush saw of the data that was pending when it was called.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Report {
     /// True where nothing was left pending or unconfirmed.
     pub complete: bool,
@@ -242,7 +248,7 @@ pub struct Report {
 }
 
 /// One destination's part of a [`Report`].
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DestinationReport {
     /// The destination's public key.
     pub public_key: String,
@@ -262,7 +268,24 @@ impl Report {
     /// As JSON.
     #[must_use]
     pub fn to_json(&self) -> String {
-        serde_json::to_string(self).unwrap_or_default()
+        let counts = |out: &mut Writer, counts: [u64; 4]| {
+            for (name, count) in ["delivered", "dropped", "pending", "unconfirmed"].into_iter().zip(counts) {
+                out.whole(name, count);
+            }
+        };
+        let Self { complete, delivered, dropped, pending, unconfirmed, destinations } = self;
+        let mut out = Writer::new();
+        out.begin("", b'{').flag("complete", *complete);
+        counts(&mut out, [*delivered, *dropped, *pending, *unconfirmed]);
+        out.begin("destinations", b'[');
+        for part in destinations {
+            let DestinationReport { public_key, base_url, delivered, dropped, pending, unconfirmed } = part;
+            out.begin("", b'{').text("public_key", public_key).text("base_url", base_url);
+            counts(&mut out, [*delivered, *dropped, *pending, *unconfirmed]);
+            out.end(b'}');
+        }
+        out.end(b']').end(b'}');
+        out.finish()
     }
 
     /// Sums destinations up.

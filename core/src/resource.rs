@@ -24,7 +24,8 @@ pub fn attributes(language: &str, env: &dyn Fn(&str) -> Option<String>) -> Vec<(
     let name = env("OTEL_SERVICE_NAME").filter(|name| !name.is_empty());
     if name.is_some() || !resource.iter().any(|(key, _)| key == "service.name") {
         resource.retain(|(key, _)| key != "service.name");
-        resource.push(("service.name".into(), name.unwrap_or_else(|| format!("unknown_service:{language}"))));
+        resource
+            .push(("service.name".into(), name.unwrap_or_else(|| ["unknown_service:", language].concat())));
     }
     resource
 }

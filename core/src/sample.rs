@@ -1,6 +1,7 @@
 //! Sampling by trace id: every observation and score of a trace shares its fate, in every process.
 
 use crate::id::TraceId;
+use crate::number;
 
 /// Keeps a trace where the low 64 bits of its id are below `rate` x 2^64, as OpenTelemetry's `TraceIdRatioBased` does.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -19,7 +20,7 @@ impl Sampler {
     /// Outside that range, or not a number.
     pub fn new(rate: f64) -> Result<Self, String> {
         if !(0.0..=1.0).contains(&rate) {
-            return Err(format!("sample_rate {rate} is not a number from 0 to 1"));
+            return Err(["sample_rate ", &number::text(rate), " is not a number from 0 to 1"].concat());
         }
         #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss)]
         let bound = (rate * 18_446_744_073_709_551_616.0) as u64;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64};
 
-use arc_swap::ArcSwap;
+use crate::sync::ArcSwap;
 
 use crate::admission::Admission;
 use crate::budget::Budget;

@@ -1,16 +1,15 @@
 //! What the process's tracing does and holds, for people and monitors. No secret is in it.
 
-use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 
-use serde::Serialize;
-
 use crate::destination::Destination;
+use crate::json::Writer;
+use crate::number;
 use crate::process::Process;
 use crate::report::{DropReason, Lane, Tally};
 
 /// A reading of everything.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug)]
 pub struct Stats {
     /// Observations of the whole process.
     pub observations: LaneStats,
@@ -43,7 +42,7 @@ pub struct Stats {
 }
 
 /// One lane's counters. They always sum: submitted = delivered + dropped + pending + unconfirmed.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug)]
 pub struct LaneStats {
     /// Handed over by the application.
     pub submitted: u64,
@@ -54,13 +53,13 @@ pub struct LaneStats {
     /// Sent, and closed before an answer came.
     pub unconfirmed: u64,
     /// Given up, by reason; reasons that never occurred are absent.
-    pub dropped: BTreeMap<&'static str, u64>,
+    pub dropped: Vec<(&'static str, u64)>,
     /// Values that a mask failed on. They were left out; what they belonged to is counted above.
     pub mask_failed: u64,
 }
 
 /// One destination's part.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug)]
 pub struct DestinationStats {
     /// Its public key.
     pub public_key: String,
@@ -91,11 +90,63 @@ impl LaneStats {
     }
 }
 
+impl LaneStats {
+    fn write(&self, out: &mut Writer, name: &str) {
+        out.begin(name, b'{')
+            .whole("submitted", self.submitted)
+            .whole("delivered", self.delivered)
+            .whole("pending", self.pending)
+            .whole("unconfirmed", self.unconfirmed)
+            .begin("dropped", b'{');
+        for (reason, count) in &self.dropped {
+            out.whole(reason, *count);
+        }
+        out.end(b'}').whole("mask_failed", self.mask_failed).end(b'}');
+    }
+}
+
+impl Stats {
+    /// As JSON.
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        let mut out = Writer::new();
+        out.begin("", b'{');
+        let lanes = |out: &mut Writer, lanes: [&LaneStats; 3]| {
+            for (name, lane) in ["observations", "scores", "media"].into_iter().zip(lanes) {
+                lane.write(out, name);
+            }
+        };
+        let seconds = |out: &mut Writer, name: &str, seconds: Option<f64>| {
+            out.raw(name, &seconds.map(number::text).unwrap_or_default());
+        };
+        lanes(&mut out, [&self.observations, &self.scores, &self.media]);
+        out.whole("bytes", self.bytes as u64)
+            .whole("bytes_limit", self.bytes_limit as u64)
+            .number("admission", self.admission)
+            .whole("clients", self.clients as u64)
+            .whole("requests", self.requests)
+            .whole("retries", self.retries)
+            .whole("panics", self.panics)
+            .number("largest_lag", self.largest_lag);
+        seconds(&mut out, "delivery_p50", self.delivery_p50);
+        seconds(&mut out, "delivery_p99", self.delivery_p99);
+        out.begin("destinations", b'[');
+        for part in &self.destinations {
+            out.begin("", b'{').text("public_key", &part.public_key).text("base_url", &part.base_url);
+            out.whole("bytes", part.bytes as u64);
+            lanes(&mut out, [&part.observations, &part.scores, &part.media]);
+            out.end(b'}');
+        }
+        out.end(b']').end(b'}');
+        out.finish()
+    }
+}
+
 impl DestinationStats {
     fn of(destination: &Destination) -> Self {
         Self {
             public_key: destination.public_key.clone(),
-            base_url: destination.endpoint.url.to_string(),
+            base_url: destination.endpoint.url.text(),
             bytes: destination.bytes(),
             observations: LaneStats::of(&destination.lane(Lane::Observations)),
             scores: LaneStats::of(&destination.lane(Lane::Scores)),

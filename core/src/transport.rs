@@ -197,6 +197,21 @@ pub enum Phase {
     Receive,
 }
 
+impl Phase {
+    /// The word in messages.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Resolve => "Resolve",
+            Self::Connect => "Connect",
+            Self::Proxy => "Proxy",
+            Self::Tls => "Tls",
+            Self::Send => "Send",
+            Self::Receive => "Receive",
+        }
+    }
+}
+
 /// What stopped an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FailureKind {

@@ -202,7 +202,7 @@ fn a_process_lives_flushes_forks_and_says_goodbye() {
     // Everything that was submitted has ended somewhere.
     let stats = native::current().stats();
     let ended = stats.observations.delivered
-        + stats.observations.dropped.values().sum::<u64>()
+        + stats.observations.dropped.iter().map(|(_, count)| count).sum::<u64>()
         + stats.observations.unconfirmed;
     assert_eq!((stats.observations.pending, stats.observations.submitted), (0, ended));
     assert_eq!(stats.bytes, 0);

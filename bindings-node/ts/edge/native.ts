@@ -12,10 +12,16 @@ import { type Core, type Wheel, over } from "./wasm.js";
 export const SETTLE = 10_000;
 
 let instantiate: (() => Core) | undefined;
+let whole = false;
+let page: Wheel["page"];
 
-/** Says where the module is; nothing is instantiated before something is traced. */
-export function bring(how: () => Core): void {
-  instantiate = how;
+/** Says where the module is; nothing is instantiated before something is traced. The whole one stays where both are brought. */
+export function bring(how: () => Core, isWhole: boolean, ofPage?: Wheel["page"]): void {
+  if (isWhole || !whole) {
+    instantiate = how;
+    whole = isWhole;
+    page = ofPage;
+  }
 }
 
 /** A backend that carries what drives it. */
@@ -40,11 +46,16 @@ class Background {
     }
     const pump = (this.pump = new Pump(this.driver));
     // Not at once: the caller is in the middle of something.
-    void Promise.resolve()
-      .then(() => pump.run(() => this.driver.isIdle(), Number.POSITIVE_INFINITY, unref))
-      .finally(() => {
-        this.pump = undefined;
-      });
+    void Promise.resolve().then(() => pump.run(() => this.over(), Number.POSITIVE_INFINITY, unref));
+  }
+
+  /** From this very moment on whoever rings begins another pump: one that has ended would not be woken. */
+  private over(): boolean {
+    if (!this.driver.isIdle()) {
+      return false;
+    }
+    this.pump = undefined;
+    return true;
   }
 }
 
@@ -98,10 +109,11 @@ export function connect(): Backend {
     return none("no WebAssembly module was given; call setModule() of tracespool/slim first");
   }
   try {
-    const driver = new Driver(instantiate());
+    const driver = new Driver(instantiate(), page !== undefined);
     const background = new Background(driver);
     const wheel: Wheel & { end?: AtEnd } = {
       texts: driver.texts,
+      page,
       ring: () => {
         if (lives()) {
           background.ring();

@@ -2,15 +2,52 @@
 import { take } from "./environment.js";
 import { type WaitUntil, settle } from "./life.js";
 import { bring } from "./native.js";
-import type { Core } from "./wasm.js";
+import { type Core, Texts, type Wheel } from "./wasm.js";
 
 export { vercel } from "./life.js";
 
 /**
- * What the module imports: a table of JavaScript objects that it never uses, for only numbers cross. wasm-bindgen's own glue tells modules
- * from bytes by `instanceof`, which fails where a host compiles in another realm (Vercel, Next).
+ * An instance. It is lent two functions, from digits to a number and back, and a table of JavaScript objects that it never uses, for only
+ * numbers cross. wasm-bindgen's own glue tells modules from bytes by `instanceof`, which fails where a host compiles in another realm
+ * (Vercel, Next).
  */
-const IMPORTS = { "./tracespool_wasm_bg.js": { __wbindgen_init_externref_table: () => undefined } };
+function instance(module: WebAssembly.Module): Core {
+  const bytes = (at: number, length?: number): Uint8Array<ArrayBuffer> => new Uint8Array(core.memory.buffer as ArrayBuffer, at, length);
+  const host = {
+    number: (at: number, length: number) => Number(String.fromCharCode(...bytes(at >>> 0, length))),
+    digits: (number: number, at: number) => new TextEncoder().encodeInto(String(number), bytes(at >>> 0, 32)).written,
+  };
+  const glue = { __wbindgen_init_externref_table: () => undefined };
+  const core = new WebAssembly.Instance(module, { host, "./tracespool_wasm_bg.js": glue }).exports as unknown as Core;
+  return core;
+}
+
+/** Ids and times of nobody. */
+const RECORD = '0000000000000000000000000000000010000000000000001span\x1fwarm\x1fi"in\x1fo{{"a":\x1fb\x1f}\x1f\x1f';
+
+/**
+ * Engines compile a function when it is called first. Where a script is evaluated before there is a request to delay, one observation's
+ * whole way is gone then, in an instance that is forgotten. Nothing is sent.
+ */
+function warm(core: Core): void {
+  const texts = new Texts(core);
+  core.tell(0, 0);
+  const handle = core.open(texts.first('{"public_key":"pk","secret_key":"sk","base_url":"http://localhost","env":{"A":"b"}}'));
+  texts.read(core.settings(handle));
+  core.end(handle, 1, 2, texts.first(RECORD));
+  const ticket = core.flush(handle, 1000, 0);
+  core.rang();
+  core.turn();
+  const slot = core.nextAction();
+  core.pieceLength(0);
+  core.piece(0);
+  core.forget();
+  core.outcome(slot, 200, texts.first(""), texts.next(""), texts.next(""), texts.next(""));
+  core.turn();
+  core.isIdle();
+  core.poll(ticket);
+  core.notices(1);
+}
 
 function compiled(module: WebAssembly.Module | BufferSource): WebAssembly.Module {
   const bytes = ArrayBuffer.isView(module) || Object.prototype.toString.call(module) === "[object ArrayBuffer]";
@@ -26,6 +63,8 @@ export interface Start {
   waitUntil?: () => WaitUntil | undefined;
   /** Variables that are no `process.env`. */
   env?: unknown;
+  /** Whether the module is the whole one, and not the one for tracing alone. */
+  whole?: boolean;
 }
 
 /**
@@ -33,20 +72,15 @@ export interface Start {
  *
  * @param module A `WebAssembly.Module`, or its bytes where the host compiles them.
  */
-export function start(module: () => WebAssembly.Module | BufferSource, host: Start = {}): void {
+export function start(module: () => WebAssembly.Module | BufferSource, host: Start = {}, page?: Wheel["page"]): void {
   take(host.env);
   settle(host.timers === true, host.waitUntil);
-  const instantiate = (): Core => new WebAssembly.Instance(compiled(module()), IMPORTS).exports as unknown as Core;
   if (host.eager === true) {
     try {
-      const core = instantiate();
-      // Functions are compiled when they are called first: 15 ms that the first request need not wait for.
-      core.warm();
-      bring(() => core);
-      return;
+      warm(instance(compiled(module())));
     } catch {
       // Told when something is traced.
     }
   }
-  bring(instantiate);
+  bring(() => instance(compiled(module())), host.whole === true, page);
 }

@@ -1,16 +1,14 @@
 /** The core as WebAssembly. Text crosses as UTF-8 in two buffers of the module's memory; see bindings-wasm/src/texts.rs. */
 import type { Backend, CoreOptions } from "../backend.js";
-import { isBrowser, ofPage } from "./browser.js";
 import { tell } from "../log.js";
 import { granted } from "./random.js";
 
-/** What the module exports: `bindings-wasm/src`. A length of `ABSENT` stands for no text; -1 comes back for none. */
+/** What the module exports: `bindings-wasm/src`; where it may be absent, the module for tracing alone does not have it. A length of `ABSENT` stands for no text; -1 comes back for none. */
 export interface Core {
   memory: WebAssembly.Memory;
   room(size: number): number;
   left(): number;
   leftLength(): number;
-  warm(): void;
   version(): number;
   open(options: number): number;
   settings(handle: number): number;
@@ -19,27 +17,27 @@ export interface Core {
   keeps(handle: number, traceId: number): number;
   end(handle: number, start: number, end: number, record: number): number;
   hasRoom(handle: number): number;
-  span(handle: number, envelope: number, propagated: number, span: number): number;
+  span?(handle: number, envelope: number, propagated: number, span: number): number;
   refused(handle: number, count: number): void;
   neverEnded(handle: number, count: number): void;
   maskFailed(handle: number): void;
-  score(handle: number, score: number): number;
-  media(handle: number, traceId: number, spanId: number, field: number, type: number, content: number, text: number): number;
-  mediaType(shape: number): number;
+  score?(handle: number, score: number): number;
+  media?(handle: number, traceId: number, spanId: number, field: number, type: number, content: number, text: number): number;
+  mediaType?(shape: number): number;
   propagate(outer: number, said: number): number;
   baggage(record: number): number;
   flush(handle: number, timeout: number, close: number): number;
   cleanup(which: number, timeout: number): number;
-  prompt(handle: number, request: number): number;
-  writePrompt(handle: number, name: number, version: number, body: number): number;
-  clearPrompts(handle: number): void;
-  request(handle: number, method: number, target: number, body: number, timeout: number): number;
+  prompt?(handle: number, request: number): number;
+  writePrompt?(handle: number, name: number, version: number, body: number): number;
+  clearPrompts?(handle: number): void;
+  request?(handle: number, method: number, target: number, body: number, timeout: number): number;
   poll(ticket: number): number;
   stats(): number;
   notices(all: number): number;
   traceparent(header: number): number;
   traceId(seed: number): number;
-  fields(): number;
+  fields?(): number;
   tell(mono: number, unix: number): void;
   seed(length: number): void;
   rang(): number;
@@ -148,11 +146,26 @@ export class Texts {
 
 /** What a backend is driven by. */
 export interface Wheel {
+  /** What a page may be asked for; absent where this is no page. */
+  readonly page?: ((options: CoreOptions, env: Record<string, string>) => CoreOptions) | undefined;
   readonly texts: Texts;
   /** Something was handed over that is wanted earlier than the last turn said, or a ticket was made. */
   ring(): void;
   /** An observation without a parent ended: the last one of its trace, as a rule. */
   rooted(): void;
+}
+
+/** The ticket of what could not be asked. */
+const REFUSED = -1;
+
+/** What a call says that the module for tracing alone cannot carry out. */
+function lacking(what: string): string {
+  return `${what} need the whole module: import "tracespool/full" instead of "tracespool"`;
+}
+
+function isForeign(asked: CoreOptions, env: Record<string, string>): boolean {
+  const keys = asked.public_key ?? asked.secret_key ?? asked.base_url;
+  return asked.otlp_endpoint !== undefined || (keys === undefined && (env["TRACESPOOL_OTLP_ENDPOINT"] ?? env["TRACESPOOL_DIALECT"]) !== undefined);
 }
 
 /**
@@ -161,9 +174,8 @@ export interface Wheel {
  * @param broken Called once, when that happens.
  */
 export function over(wheel: Wheel, env: () => Record<string, string>, broken: (error: unknown) => Backend): Backend {
-  const { texts } = wheel;
+  const { texts, page } = wheel;
   const { core } = texts;
-  const page = isBrowser();
   let instead: Backend | undefined;
 
   let seeded = false;
@@ -197,6 +209,15 @@ export function over(wheel: Wheel, env: () => Record<string, string>, broken: (e
     wheel.ring();
     return made;
   };
+  /** Why what was asked last could not be; whoever asked looks at once. */
+  let refused = "";
+  const asked = <F>(ask: F | undefined, what: string, work: (ask: F) => number, otherwise: (backend: Backend) => number): number => {
+    if (ask !== undefined) {
+      return ticket(() => work(ask) >>> 0, otherwise);
+    }
+    refused = JSON.stringify({ error: lacking(what), kind: "failed" });
+    return REFUSED;
+  };
   return {
     kind: "wasm",
     version: () => call(() => text(core.version()), (other) => other.version()),
@@ -207,7 +228,11 @@ export function over(wheel: Wheel, env: () => Record<string, string>, broken: (e
         () => {
           const found = env();
           const asked = JSON.parse(options) as CoreOptions;
-          const said = page ? ofPage(asked, found) : { ...asked, env: found };
+          let said = page === undefined ? { ...asked, env: found } : page(asked, found);
+          if (core.score === undefined && isForeign(asked, found)) {
+            tell(lacking("other backends than Langfuse"));
+            said = { tracing_enabled: false };
+          }
           return core.open(texts.first(JSON.stringify(said))) >>> 0;
         },
         (other) => other.open(options),
@@ -221,7 +246,7 @@ export function over(wheel: Wheel, env: () => Record<string, string>, broken: (e
     release: (handle) => call(() => core.release(handle), () => undefined),
     keeps: (handle, traceId) => call(() => core.keeps(handle, texts.first(traceId)) !== 0, () => false),
     end: (handle, start, end, record) => {
-      if (page) {
+      if (page !== undefined) {
         tell("in a browser only scores are sent: what is traced there is not recorded");
         return true;
       }
@@ -235,11 +260,9 @@ export function over(wheel: Wheel, env: () => Record<string, string>, broken: (e
       return (said & 2) === 0;
     },
     span: (handle, envelope, propagated, span) => {
-      const rang = call(
-        () => core.span(handle, texts.first(envelope), texts.next(propagated), texts.next(span)),
-        () => 0,
-      );
-      if (rang !== 0) {
+      if (core.span === undefined) {
+        tell(lacking("spans of other instrumentation"));
+      } else if (call(() => core.span?.(handle, texts.first(envelope), texts.next(propagated), texts.next(span)), () => 0) !== 0) {
         wheel.ring();
       }
       wheel.rooted();
@@ -249,50 +272,62 @@ export function over(wheel: Wheel, env: () => Record<string, string>, broken: (e
     neverEnded: (handle, count) => call(() => core.neverEnded(handle, count), () => undefined),
     maskFailed: (handle) => call(() => core.maskFailed(handle), () => undefined),
     score: (handle, score) => {
-      const problem = call(() => texts.read(core.score(handle, texts.first(score))), (other) => other.score(handle, score));
+      if (core.score === undefined) {
+        return lacking("scores");
+      }
+      const problem = call(() => texts.read(core.score?.(handle, texts.first(score)) ?? -1), (other) => other.score(handle, score));
       wheel.ring();
       wheel.rooted();
       return problem;
     },
     media: (handle, traceId, spanId, field, type, content) => {
+      if (core.media === undefined) {
+        tell(lacking("media, which stay inside the values,"));
+        return null;
+      }
       const reference = call(
         () => {
           const lengths = [texts.first(traceId), texts.next(spanId), texts.next(field), texts.next(type)] as const;
           const asText = typeof content === "string";
           const last = asText ? texts.next(content) : texts.raw(content);
-          return texts.read(core.media(handle, ...lengths, last, asText ? 1 : 0));
+          return texts.read(core.media?.(handle, ...lengths, last, asText ? 1 : 0) ?? -1);
         },
         () => null,
       );
       wheel.ring();
       return reference;
     },
-    mediaType: (shape) => call(() => texts.read(core.mediaType(texts.first(shape))), () => null),
+    mediaType: (shape) => call(() => texts.read(core.mediaType?.(texts.first(shape)) ?? -1), () => null),
     propagate: (outer, said) =>
       call(() => text(core.propagate(texts.first(outer), texts.next(said))), (other) => other.propagate(outer, said)),
     baggage: (record) => call(() => text(core.baggage(texts.first(record))), (other) => other.baggage(record)),
     flush: (handle, timeout, close) =>
       ticket(() => core.flush(handle, timeout, close ? 1 : 0) >>> 0, (other) => other.flush(handle, timeout, close)),
     cleanup: (which, timeout) => ticket(() => core.cleanup(texts.first(which), timeout) >>> 0, (other) => other.cleanup(which, timeout)),
-    prompt: (handle, request) => ticket(() => core.prompt(handle, texts.first(request)) >>> 0, (other) => other.prompt(handle, request)),
+    prompt: (handle, request) =>
+      asked(core.prompt, "prompts", (prompt) => prompt(handle, texts.first(request)), (other) => other.prompt(handle, request)),
     writePrompt: (handle, name, version, body) =>
-      ticket(
-        () => core.writePrompt(handle, texts.first(name), version ?? 0, texts.next(body)) >>> 0,
+      asked(
+        core.writePrompt,
+        "prompts",
+        (write) => write(handle, texts.first(name), version ?? 0, texts.next(body)),
         (other) => other.writePrompt(handle, name, version, body),
       ),
-    clearPrompts: (handle) => call(() => core.clearPrompts(handle), () => undefined),
+    clearPrompts: (handle) => call(() => core.clearPrompts?.(handle), () => undefined),
     request: (handle, method, target, body, timeout) =>
-      ticket(
-        () => core.request(handle, texts.first(method), texts.next(target), texts.next(body), timeout) >>> 0,
+      asked(
+        core.request,
+        "requests to the server",
+        (request) => request(handle, texts.first(method), texts.next(target), texts.next(body), timeout),
         (other) => other.request(handle, method, target, body, timeout),
       ),
-    poll: (which) => call(() => texts.read(core.poll(which)), (other) => other.poll(which)),
+    poll: (which) => which === REFUSED ? refused : call(() => texts.read(core.poll(which)), (other) => other.poll(which)),
     stats: () => call(() => text(core.stats()), (other) => other.stats()),
     notices: (all) => call(() => text(core.notices(all ? 1 : 0)), () => ""),
     // It cannot wait: what the host allows at its end is the exit hook's.
     goodbye: () => "",
     traceparent: (header) => call(() => texts.read(core.traceparent(texts.first(header))), () => null),
     traceId: (seed) => call(() => text(core.traceId(texts.first(seed))), (other) => other.traceId(seed)),
-    fields: () => call(() => text(core.fields()), (other) => other.fields()),
+    fields: () => call(() => text(core.fields?.() ?? 0), (other) => other.fields()),
   };
 }

@@ -13,6 +13,8 @@ use super::json;
 use super::otlp::{self, Value};
 use super::{gen_ai, openinference};
 use crate::attr::{Field, ObservationType};
+use crate::full::{FULL, Full};
+use crate::json::quote;
 use crate::time::parse_rfc3339;
 
 /// A vocabulary of span attributes.
@@ -76,6 +78,8 @@ const STACK_BYTES: usize = 16 * 1024;
 /// Writes one observation's fields in another dialect than Langfuse's.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Translator {
+    #[allow(dead_code)] // a proof
+    full: Full,
     dialect: Dialect,
     kind: ObservationType,
     /// When the observation started, nanoseconds since 1970.
@@ -85,7 +89,8 @@ pub(crate) struct Translator {
 impl Translator {
     /// `None` for Langfuse's own, which needs no translation.
     pub(crate) fn new(dialect: Dialect, kind: ObservationType, start: u64) -> Option<Self> {
-        (dialect != Dialect::Langfuse).then_some(Self { dialect, kind, start })
+        let full = FULL?;
+        (dialect != Dialect::Langfuse).then_some(Self { full, dialect, kind, start })
     }
 
     /// Metadata is one JSON object here, not an attribute for each key.
@@ -227,7 +232,7 @@ impl Translator {
         let mut all = String::new();
         let mut add = |key: &[u8], value: &[u8]| {
             all.push(if all.is_empty() { '{' } else { ',' });
-            json::quote(&mut all, text(key));
+            quote(&mut all, text(key));
             all.push(':');
             all.push_str(text(value));
         };
@@ -326,7 +331,7 @@ fn as_text(value: Value<'_>) -> Cow<'_, str> {
                 if out.len() > 1 {
                     out.push(',');
                 }
-                json::quote(&mut out, text);
+                quote(&mut out, text);
             }
             out.push(']');
             out.into()
@@ -349,6 +354,6 @@ fn quoted(text: &str) -> Cow<'_, str> {
         return Cow::Borrowed(text);
     }
     let mut out = String::with_capacity(text.len() + 2);
-    json::quote(&mut out, text);
+    quote(&mut out, text);
     out.into()
 }

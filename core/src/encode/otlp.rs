@@ -246,7 +246,14 @@ pub struct SpanHead<'a> {
 /// Encodes one element of `ScopeSpans.spans`, tag and length included, from its head and its attributes, which are
 /// slices of encoded attribute fields.
 #[must_use]
-pub fn span(span: &SpanHead<'_>, attributes: &[&[u8]]) -> Box<[u8]> {
+pub fn span(head: &SpanHead<'_>, attributes: &[&[u8]]) -> Box<[u8]> {
+    let mut out = Vec::new();
+    append_span(&mut out, head, attributes);
+    out.into_boxed_slice()
+}
+
+/// The same behind what is there already.
+pub fn append_span(out: &mut Vec<u8>, span: &SpanHead<'_>, attributes: &[&[u8]]) {
     let attributes_len: usize = attributes.iter().map(|a| a.len()).sum();
     let status = span.error.map(|message| {
         (if message.is_empty() { 0 } else { bytes_field_len(message.len()) }) + 2 // code
@@ -260,29 +267,42 @@ pub fn span(span: &SpanHead<'_>, attributes: &[&[u8]]) -> Box<[u8]> {
         + 9
         + attributes_len
         + status.map_or(0, bytes_field_len);
-    let mut out = Vec::with_capacity(bytes_field_len(content));
-    head(&mut out, SPANS, content);
-    bytes_field(&mut out, TRACE_ID, &span.trace_id.0);
-    bytes_field(&mut out, SPAN_ID, &span.span_id.0);
-    if let Some(parent) = span.parent {
-        bytes_field(&mut out, PARENT_SPAN_ID, &parent.0);
+    let len = bytes_field_len(content);
+    let whole = out.len() + len;
+    if out.is_empty() {
+        out.reserve_exact(len);
+    } else {
+        out.reserve(len);
     }
-    bytes_field(&mut out, NAME, span.name.as_bytes());
-    out.extend_from_slice(&[KIND, span.kind]);
-    fixed64_field(&mut out, START, span.start);
-    fixed64_field(&mut out, END, span.end);
+    head(out, SPANS, content);
+    // What is of fixed length is put together first: each append asks the vector for room.
+    let mut ids = [0; 38];
+    (ids[0], ids[1], ids[18], ids[19], ids[28], ids[29]) = (TRACE_ID, 16, SPAN_ID, 8, PARENT_SPAN_ID, 8);
+    ids[2..18].copy_from_slice(&span.trace_id.0);
+    ids[20..28].copy_from_slice(&span.span_id.0);
+    match span.parent {
+        Some(parent) => {
+            ids[30..38].copy_from_slice(&parent.0);
+            out.extend_from_slice(&ids);
+        }
+        None => out.extend_from_slice(&ids[..28]),
+    }
+    bytes_field(out, NAME, span.name.as_bytes());
+    let mut times = [KIND, span.kind, START, 0, 0, 0, 0, 0, 0, 0, 0, END, 0, 0, 0, 0, 0, 0, 0, 0];
+    times[3..11].copy_from_slice(&span.start.to_le_bytes());
+    times[12..20].copy_from_slice(&span.end.to_le_bytes());
+    out.extend_from_slice(&times);
     for attributes in attributes {
         out.extend_from_slice(attributes);
     }
     if let (Some(status), Some(message)) = (status, span.error) {
-        head(&mut out, STATUS, status);
+        head(out, STATUS, status);
         if !message.is_empty() {
-            bytes_field(&mut out, 0x12, message.as_bytes()); // Status.message = 2
+            bytes_field(out, 0x12, message.as_bytes()); // Status.message = 2
         }
         out.extend_from_slice(&[0x18, STATUS_ERROR]); // Status.code = 3
     }
-    debug_assert_eq!(out.len(), out.capacity());
-    out.into_boxed_slice()
+    debug_assert_eq!(out.len(), whole);
 }
 
 /// The resource and scope that stand around the spans of every request of a process.

@@ -28,7 +28,7 @@ pub(crate) fn ingestion<'a>(items: impl Iterator<Item = &'a Item>) -> Payload {
         if chunks.len() > 1 {
             chunks.push(Bytes::from_static(b","));
         }
-        if let Some(Wrapper::Event(wrapper)) = &item.wrapper {
+        if let Some(Wrapper::Event(wrapper, _)) = &item.wrapper {
             chunks.push(Bytes::copy_from_slice(wrapper));
         }
         chunks.push(item.payload.clone());
@@ -86,13 +86,14 @@ pub(crate) fn verdict(status: u16, body: &[u8], sent: u64) -> (u64, u64) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::full::FULL;
     use std::time::Duration;
 
     fn item(id: &str) -> Item {
         let payload = format!("{{\"id\":\"{id}\"}}").into();
         Item {
             payload,
-            wrapper: Some(Wrapper::Event(wrapper(id, "2026-01-01T00:00:00Z"))),
+            wrapper: FULL.map(|full| Wrapper::Event(wrapper(id, "2026-01-01T00:00:00Z"), full)),
             content: None,
             submitted: 0,
             timeout: Duration::ZERO,

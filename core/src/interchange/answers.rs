@@ -3,6 +3,7 @@
 use serde::Serialize;
 use serde_json::value::RawValue;
 
+use crate::json::Writer;
 use crate::notice::{Notice, NoticeKind};
 use crate::prompt::{Answer, Kind, PromptError};
 use crate::transport::{Failure, FailureKind, Outcome};
@@ -79,17 +80,16 @@ pub(super) fn prompt(answer: &Answer) -> String {
     }
 }
 
-#[derive(Serialize)]
-struct Response<'a> {
-    status: u16,
-    body: &'a str,
-}
-
 /// A server's answer, or why there is none.
 pub(super) fn outcome(outcome: &Outcome) -> String {
     match outcome {
         Outcome::Response(response) => {
-            text(&Response { status: response.status, body: &String::from_utf8_lossy(&response.body) })
+            let mut out = Writer::new();
+            out.begin("", b'{')
+                .whole("status", response.status.into())
+                .text("body", &String::from_utf8_lossy(&response.body))
+                .end(b'}');
+            out.finish()
         }
         Outcome::Failed(failure) => text(&Failed::of(failure)),
     }
@@ -100,44 +100,31 @@ pub(super) fn refused(sentence: &str) -> String {
     text(&Failed { error: sentence, kind: "failed", status: None })
 }
 
-#[derive(Serialize)]
-struct Line<'a> {
-    kind: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    lane: Option<&'static str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    reason: Option<&'static str>,
-    public_key: &'a str,
-    message: &'a str,
-    count: u64,
-}
-
 /// Lines for the log; empty for none.
 pub(super) fn notices(notices: &[Notice]) -> String {
     if notices.is_empty() {
         return String::new();
     }
-    let lines: Vec<Line<'_>> = notices
-        .iter()
-        .map(|notice| {
-            let (kind, lane, reason) = match &notice.kind {
-                NoticeKind::Dropped { lane, reason } => {
-                    ("dropped", Some(lane.as_str()), Some(reason.as_str()))
-                }
-                NoticeKind::Configuration => ("configuration", None, None),
-                NoticeKind::Server => ("server", None, None),
-                NoticeKind::CacheThrashing => ("cache_thrashing", None, None),
-                NoticeKind::Panic => ("panic", None, None),
-            };
-            Line {
-                kind,
-                lane,
-                reason,
-                public_key: &notice.public_key,
-                message: &notice.message,
-                count: notice.count,
+    let mut out = Writer::new();
+    out.begin("", b'[');
+    for notice in notices {
+        out.begin("", b'{');
+        let kind = match &notice.kind {
+            NoticeKind::Dropped { lane, reason } => {
+                out.text("lane", lane.as_str()).text("reason", reason.as_str());
+                "dropped"
             }
-        })
-        .collect();
-    text(&lines)
+            NoticeKind::Configuration => "configuration",
+            NoticeKind::Server => "server",
+            NoticeKind::CacheThrashing => "cache_thrashing",
+            NoticeKind::Panic => "panic",
+        };
+        out.text("kind", kind)
+            .text("public_key", &notice.public_key)
+            .text("message", &notice.message)
+            .whole("count", notice.count)
+            .end(b'}');
+    }
+    out.end(b']');
+    out.finish()
 }

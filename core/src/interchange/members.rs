@@ -1,15 +1,14 @@
 //! A JSON object, read member by member. Code that is derived for each kind of object is fast and large; what crosses here
 //! is small and rare, and WebAssembly is downloaded.
 
-use std::collections::BTreeMap;
+use std::borrow::Cow;
 
-use serde_json::Value;
-use serde_json::value::RawValue;
+use crate::json::Json;
 
 /// What was said, and what was wrong with it. An absent member and `null` are the same; one of another type is told and
-/// counts as absent.
+/// counts as absent. Of members with the same name the last one stays.
 pub(super) struct Members<'a> {
-    all: BTreeMap<String, &'a RawValue>,
+    all: Vec<(Cow<'a, str>, Json<'a>)>,
     pub(super) problems: Vec<String>,
 }
 
@@ -18,84 +17,69 @@ impl<'a> Members<'a> {
     ///
     /// Where the text is no object.
     pub(super) fn read(text: &'a str) -> Result<Self, String> {
-        let all = serde_json::from_str(text).map_err(|error| error.to_string())?;
+        let all = Json::read(text).and_then(Json::members).ok_or("it is no JSON object")?;
         Ok(Self { all, problems: Vec::new() })
     }
 
     pub(super) fn nothing() -> Self {
-        Self { all: BTreeMap::new(), problems: Vec::new() }
+        Self { all: Vec::new(), problems: Vec::new() }
     }
 
-    pub(super) fn raw(&self, name: &str) -> Option<&'a RawValue> {
-        self.all.get(name).copied().filter(|raw| raw.get() != "null")
+    pub(super) fn raw(&self, name: &str) -> Option<Json<'a>> {
+        let found = self.all.iter().rev().find(|(other, _)| *other == name)?;
+        Some(found.1).filter(|json| !json.is_null())
     }
 
-    fn of<T>(&mut self, name: &str, kind: &str, take: impl FnOnce(Value) -> Option<T>) -> Option<T> {
-        let raw = self.raw(name)?;
-        let value = value(raw).and_then(take);
-        if value.is_none() {
-            self.problems.push(format!("{name} is no {kind}"));
+    fn of<T>(&mut self, name: &str, kind: &str, value: Option<Option<T>>) -> Option<T> {
+        if matches!(value, Some(None)) {
+            self.problems.push([name, " is no ", kind].concat());
         }
-        value
+        value?
     }
 
     pub(super) fn text(&mut self, name: &str) -> Option<String> {
-        self.of(name, "text", text)
+        let value = self.raw(name).map(|json| json.text().map(Cow::into_owned));
+        self.of(name, "text", value)
     }
 
     pub(super) fn number(&mut self, name: &str) -> Option<f64> {
-        self.of(name, "number", |value| value.as_f64())
+        let value = self.raw(name).map(Json::number);
+        self.of(name, "number", value)
     }
 
     pub(super) fn whole(&mut self, name: &str) -> Option<i64> {
-        self.of(name, "whole number", |value| value.as_i64())
+        let value = self.raw(name).map(Json::whole);
+        self.of(name, "whole number", value)
     }
 
     pub(super) fn flag(&mut self, name: &str) -> Option<bool> {
-        self.of(name, "boolean", |value| value.as_bool())
+        let value = self.raw(name).map(Json::flag);
+        self.of(name, "boolean", value)
     }
 
     /// An object of texts, by key.
     pub(super) fn texts(&mut self, name: &str) -> Option<Vec<(String, String)>> {
-        self.of(name, "object of texts", |value| match value {
-            Value::Object(all) => {
-                all.into_iter().map(|(key, value)| Some((key, text(value)?))).collect::<Option<Vec<_>>>()
-            }
-            _ => None,
-        })
+        let value = self.raw(name).map(|json| {
+            let all = json.members()?.into_iter();
+            all.map(|(key, value)| Some((key.into_owned(), value.text()?.into_owned()))).collect()
+        });
+        self.of(name, "object of texts", value)
     }
 
     /// A list of texts.
     pub(super) fn list(&mut self, name: &str) -> Option<Vec<String>> {
-        self.of(name, "list of texts", |value| match value {
-            Value::Array(all) => all.into_iter().map(text).collect::<Option<Vec<_>>>(),
-            _ => None,
-        })
+        let value = self.raw(name).map(Json::texts);
+        self.of(name, "list of texts", value)
     }
 
     /// The members of an object inside.
     pub(super) fn inside(&mut self, name: &str) -> Option<Self> {
-        let inside = Members::read(self.raw(name)?.get());
-        if inside.is_err() {
-            self.problems.push(format!("{name} is no object"));
-        }
-        inside.ok()
+        let value = self.raw(name).map(|json| Some(Self { all: json.members()?, problems: Vec::new() }));
+        self.of(name, "object", value)
     }
 
     /// All of them.
-    pub(super) fn each(&self) -> impl Iterator<Item = (&str, &'a RawValue)> {
-        self.all.iter().map(|(name, raw)| (name.as_str(), *raw))
-    }
-}
-
-/// Any value.
-pub(super) fn value(raw: &RawValue) -> Option<Value> {
-    serde_json::from_str(raw.get()).ok()
-}
-
-fn text(value: Value) -> Option<String> {
-    match value {
-        Value::String(text) => Some(text),
-        _ => None,
+    pub(super) fn each(&self) -> impl Iterator<Item = (&str, Json<'a>)> {
+        self.all.iter().map(|(name, json)| (&**name, *json))
     }
 }

@@ -1,23 +1,12 @@
 //! What a scope propagates, as JSON from the caller and as the beginning of every record inside the scope.
 
-use std::collections::BTreeMap;
-use std::fmt::Write;
-
-use serde::Serialize;
-use serde_json::value::RawValue;
-
-use super::members::{Members, value};
+use super::members::Members;
 use super::record::{END, METADATA, Rest, TRACE_METADATA, field, letter};
 use crate::attr::Field;
 use crate::encode::otlp::Value;
+use crate::json::{Writer, shown};
+use crate::number::{self, Digits};
 use crate::propagate::{Propagated, Propagation};
-
-/// What comes of it.
-#[derive(Serialize)]
-struct Made {
-    record: String,
-    problems: Vec<String>,
-}
 
 /// What holds inside a scope that is said inside another one: JSON `{"record": ..., "problems": [...]}`.
 #[must_use]
@@ -26,10 +15,18 @@ pub(super) fn propagate(outer: &str, said: &str) -> String {
     let mut own = Propagated::default();
     match Members::read(said) {
         Ok(said) => tell(said, &mut own, &mut problems),
-        Err(error) => problems.push(format!("propagateAttributes: {error}; nothing of it is propagated")),
+        Err(error) => {
+            problems.push(["propagateAttributes: ", &error, "; nothing of it is propagated"].concat())
+        }
     }
     let all = own.within(&read(outer));
-    serde_json::to_string(&Made { record: write(&all), problems }).unwrap_or_default()
+    let mut out = Writer::new();
+    out.begin("", b'{').text("record", &write(&all)).begin("problems", b'[');
+    for problem in &problems {
+        out.text("", problem);
+    }
+    out.end(b']').end(b'}');
+    out.finish()
 }
 
 /// What a scope says as baggage, not yet percent-encoded: a JSON object.
@@ -37,9 +34,13 @@ pub(super) fn propagate(outer: &str, said: &str) -> String {
 pub(super) fn baggage(record: &str) -> String {
     let mut all = read(record);
     all.to_baggage();
-    let entries: BTreeMap<&str, &str> =
-        all.baggage().iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
-    serde_json::to_string(&entries).unwrap_or_default()
+    let mut out = Writer::new();
+    out.begin("", b'{');
+    for (name, value) in all.baggage() {
+        out.text(name, value);
+    }
+    out.end(b'}');
+    out.finish()
 }
 
 /// What a caller says; entries of an incoming `baggage` header first, so that what is said beside them wins.
@@ -65,8 +66,8 @@ fn tell(mut said: Members<'_>, own: &mut Propagated, problems: &mut Vec<String>)
     }
     if let Some(metadata) = said.inside("metadata") {
         for (key, value) in metadata.each() {
-            if value.get() != "null" {
-                told(own.add_metadata(key, scalar(value)));
+            if !value.is_null() {
+                told(own.add_metadata(key, Propagation::of(value)));
             }
         }
     }
@@ -80,26 +81,11 @@ fn tell(mut said: Members<'_>, own: &mut Propagated, problems: &mut Vec<String>)
     for (key, value) in said.texts("experiment").unwrap_or_default() {
         match Field::parse(&key) {
             Some(field) => own.set_internal(field, &value),
-            None => told(Err(format!("there is no attribute {key:?}; it is not propagated"))),
+            None => told(Err(["there is no attribute ", &shown(&key), "; it is not propagated"].concat())),
         }
     }
     for problem in said.problems {
-        told(Err(format!("propagateAttributes: {problem}; it is not propagated")));
-    }
-}
-
-/// A scalar as it is; anything else as its JSON text.
-fn scalar(raw: &RawValue) -> Propagation {
-    use serde_json::Value as Json;
-    match value(raw) {
-        Some(Json::String(text)) => Propagation::Str(text),
-        Some(Json::Bool(flag)) => Propagation::Bool(flag),
-        Some(Json::Number(number)) => match (number.as_i64(), number.as_f64()) {
-            (Some(number), _) => Propagation::Int(number),
-            (None, Some(number)) => Propagation::Double(number),
-            (None, None) => Propagation::Str(number.to_string()),
-        },
-        _ => Propagation::Str(raw.get().to_owned()),
+        told(Err(["propagateAttributes: ", &problem, "; it is not propagated"].concat()));
     }
 }
 
@@ -124,32 +110,41 @@ fn write(all: &Propagated) -> String {
 }
 
 fn write_value(out: &mut String, value: &Propagation) {
-    // Writing into a text cannot fail.
-    let _ = match value {
+    match value {
         Propagation::Str(text) if text.contains(END) => {
-            write!(out, "'{}{END}", serde_json::Value::from(text.as_str()))
+            out.push('\'');
+            out.push_str(&shown(text));
         }
-        Propagation::Str(text) => write!(out, "\"{text}{END}"),
-        Propagation::Int(number) => write!(out, "#{number}{END}"),
-        Propagation::Double(number) => write!(out, "#{number:?}{END}"),
-        Propagation::Bool(flag) => write!(out, "{}", if *flag { 't' } else { 'f' }),
+        Propagation::Str(text) => {
+            out.push('"');
+            out.push_str(text);
+        }
+        Propagation::Int(number) => {
+            out.push('#');
+            out.push_str(&number::signed(*number));
+        }
+        Propagation::Double(number) => {
+            out.push('#');
+            out.push_str(&if number.is_finite() { number::double(*number) } else { number::text(*number) });
+        }
+        Propagation::Bool(flag) => return out.push(if *flag { 't' } else { 'f' }),
         Propagation::Strs(texts) => {
-            let texts: Vec<String> = texts.iter().map(|text| text.replace(END, " ")).collect();
-            write!(
-                out,
-                "[{}{END}{}",
-                texts.len(),
-                texts.iter().fold(String::new(), |all, text| all + text + "\u{1f}")
-            )
+            out.push('[');
+            out.push_str(Digits::of(texts.len() as u64).as_str());
+            for text in texts {
+                out.push(END);
+                out.push_str(&text.replace(END, " "));
+            }
         }
-    };
+    }
+    out.push(END);
 }
 
 /// What a record's beginning says; nothing where it is none.
 pub(super) fn read(record: &str) -> Propagated {
     let mut all = Propagated::default();
     let mut rest = Rest(record);
-    let mut scratch = Vec::new();
+    let mut scratch = String::new();
     while let Some(letter) = rest.letter() {
         let key = match letter {
             TRACE_METADATA | METADATA => rest.text(),

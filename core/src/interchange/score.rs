@@ -1,8 +1,6 @@
 //! A score as JSON.
 
-use serde_json::Value;
-
-use super::members::{Members, value};
+use super::members::Members;
 use crate::admission::Fate;
 use crate::score::{ScoreInput, ScoreValue};
 
@@ -13,12 +11,14 @@ use crate::score::{ScoreInput, ScoreValue};
 /// What is wrong with it.
 pub(super) fn read(text: &str) -> Result<ScoreInput, String> {
     let mut said = Members::read(text).map_err(|error| format!("the score could not be read: {error}"))?;
-    let value = match said.raw("value").and_then(value) {
-        Some(Value::Bool(flag)) => Some(ScoreValue::Number(f64::from(u8::from(flag)))),
-        Some(Value::Number(number)) => number.as_f64().map(ScoreValue::Number),
-        Some(Value::String(text)) => Some(ScoreValue::Text(text)),
+    let value = match said.raw("value") {
+        Some(json) => match (json.flag(), json.number(), json.text()) {
+            (Some(flag), ..) => Some(ScoreValue::Number(f64::from(u8::from(flag)))),
+            (_, Some(number), _) => Some(ScoreValue::Number(number)),
+            (.., Some(text)) => Some(ScoreValue::Text(text.into_owned())),
+            _ => return Err("the score's value is neither number, text nor boolean".into()),
+        },
         None => None,
-        Some(_) => return Err("the score's value is neither number, text nor boolean".into()),
     };
     let score = ScoreInput {
         id: said.text("id"),

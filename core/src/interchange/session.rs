@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::members::Members;
-use super::options::Settings;
 use super::span::{self, Envelopes};
 use super::{answers, options, record, scope, score};
 use crate::admission::Fate;
@@ -14,7 +13,9 @@ use crate::client::{Client, Home};
 use crate::config::ClientOptions;
 use crate::control::{ControlRequest, ControlTicket, Target};
 use crate::destination::Wanted;
+use crate::full::{FULL, Full};
 use crate::id::{SpanId, TraceId, Traceparent};
+use crate::json::Writer;
 use crate::media::{self, Media, MediaField, MediaSource, Place, Shape};
 use crate::notice::NoticeKind;
 use crate::observation::SpanContext;
@@ -44,8 +45,8 @@ pub struct Session {
 #[derive(Debug)]
 enum Pending {
     Report(Ticket),
-    Prompt(PromptTicket),
-    Request(ControlTicket),
+    Prompt(PromptTicket, Full),
+    Request(ControlTicket, Full),
     /// It is known already.
     Known(String),
 }
@@ -108,7 +109,7 @@ impl Session {
         let client = (self.open)(asked, env);
         if !problems.is_empty() {
             let process = (self.home)();
-            let now = process.now().mono;
+            let now = process.mono();
             for problem in problems {
                 let key = &client.settings().public_key;
                 process.shared().notices.add(NoticeKind::Configuration, key, 1, now, || problem.clone());
@@ -120,8 +121,7 @@ impl Session {
     /// What a handle came to be: JSON, empty where there is none.
     #[must_use]
     pub fn settings(&self, handle: u32) -> String {
-        let settings = self.clients.get(handle).map(Settings::of);
-        settings.and_then(|settings| serde_json::to_string(&settings).ok()).unwrap_or_default()
+        self.clients.get(handle).map(options::settings).unwrap_or_default()
     }
 
     /// New handles on what the cache holds under this public key, or on everything.
@@ -145,7 +145,7 @@ impl Session {
     /// Takes an ended observation; see [`record`]. False where there is no room for another trace; see [`Session::has_room`].
     #[inline]
     #[must_use]
-    pub fn end(&self, handle: u32, start: f64, end: f64, record: String) -> bool {
+    pub fn end(&self, handle: u32, start: f64, end: f64, record: &str) -> bool {
         self.clients.get(handle).is_none_or(|client| client.take_record(record, nanos(start), nanos(end)))
     }
 
@@ -317,7 +317,10 @@ impl Session {
     }
 
     fn of_prompt(ticket: Option<PromptTicket>) -> Pending {
-        ticket.map_or_else(|| Pending::Known(answers::prompt(&Err(disabled()))), Pending::Prompt)
+        ticket.zip(FULL).map_or_else(
+            || Pending::Known(answers::prompt(&Err(disabled()))),
+            |(ticket, full)| Pending::Prompt(ticket, full),
+        )
     }
 
     /// Forgets a client's prompts.
@@ -330,7 +333,7 @@ impl Session {
     /// Begins a request to the client's server (a path), or to another address without credentials.
     pub fn request(&mut self, handle: u32, method: &str, target: &str, body: &str, timeout: f64) -> u32 {
         let pending = match self.control(handle, method, target, body, duration(timeout)) {
-            Ok(ticket) => Pending::Request(ticket),
+            Ok((ticket, full)) => Pending::Request(ticket, full),
             Err(sentence) => Pending::Known(answers::refused(&sentence)),
         };
         self.tickets.add(pending)
@@ -343,7 +346,7 @@ impl Session {
         target: &str,
         body: &str,
         timeout: Duration,
-    ) -> Result<ControlTicket, String> {
+    ) -> Result<(ControlTicket, Full), String> {
         let client = self.clients.get(handle).ok_or("there is no such client")?;
         let method =
             Method::parse(method).ok_or_else(|| format!("method {method:?} is none that is sent"))?;
@@ -357,7 +360,8 @@ impl Session {
             _ => ControlRequest::json(method, "", body.into(), timeout),
         };
         let request = ControlRequest { target, ..request };
-        client.control(request).ok_or_else(|| "the client has no usable keys or address".to_owned())
+        let ticket = client.control(request).zip(FULL);
+        ticket.ok_or_else(|| "the client has no usable keys or address".to_owned())
     }
 
     /// What a ticket waited for, once.
@@ -366,12 +370,12 @@ impl Session {
             Pending::Report(pending) => {
                 let overdue = || {
                     let late = pending.deadline().saturating_add(LATE);
-                    ((self.home)().now().mono >= late).then(|| pending.give_up())
+                    ((self.home)().mono() >= late).then(|| pending.give_up())
                 };
                 pending.poll().or_else(overdue)?.to_json()
             }
-            Pending::Prompt(pending) => answers::prompt(&pending.poll()?),
-            Pending::Request(pending) => answers::outcome(&pending.poll()?),
+            Pending::Prompt(pending, _) => answers::prompt(&pending.poll()?),
+            Pending::Request(pending, _) => answers::outcome(&pending.poll()?),
             Pending::Known(answer) => answer.clone(),
         };
         self.tickets.remove(ticket);
@@ -381,27 +385,30 @@ impl Session {
     /// The counters: JSON.
     #[must_use]
     pub fn stats(&self) -> String {
-        serde_json::to_string(&(self.home)().stats()).unwrap_or_default()
+        (self.home)().stats().to_json()
     }
 
     /// Lines for the log: JSON, empty for none.
     #[must_use]
     pub fn notices(&self, all: bool) -> String {
         let process = (self.home)();
-        answers::notices(&process.shared().notices.take(process.now().mono, all))
+        answers::notices(&process.shared().notices.take(process.mono(), all))
     }
 
     /// What a `traceparent` header says: JSON.
     #[must_use]
     pub fn traceparent(header: &str) -> Option<String> {
         let Traceparent { trace_id, span_id, sampled } = Traceparent::parse(header)?;
-        Some(format!(r#"{{"traceId":"{trace_id}","spanId":"{span_id}","sampled":{sampled}}}"#))
+        let mut out = Writer::new();
+        out.begin("", b'{').text("traceId", trace_id.hex().as_str()).text("spanId", span_id.hex().as_str());
+        out.flag("sampled", sampled).end(b'}');
+        Some(out.finish())
     }
 
     /// A trace id.
     #[must_use]
     pub fn trace_id(seed: Option<&str>) -> String {
-        seed.map_or_else(TraceId::random, TraceId::from_seed).to_string()
+        seed.map_or_else(TraceId::random, TraceId::from_seed).hex().as_str().to_owned()
     }
 
     /// The letters of a record: JSON, with the attribute keys that they stand for.

@@ -15,9 +15,11 @@ use super::{Action, Pipeline, control};
 use crate::control::Control;
 use crate::destination::nanos;
 use crate::endpoint::Endpoint;
+use crate::full::{FULL, Full};
 use crate::notice::NoticeKind;
+use crate::number::Digits;
 use crate::report::{DropReason, Lane};
-use crate::transport::{FailureKind, Method, Now, Outcome, Payload, Request, Slot};
+use crate::transport::{Failure, FailureKind, Method, Now, Outcome, Payload, Request, Slot};
 
 /// Response bytes worth keeping: a 207 names each refused item.
 const MAX_RESPONSE: usize = 256 * 1024;
@@ -41,16 +43,22 @@ pub(super) enum Work {
     /// Asks an origin for its version; these destinations' scores wait for the answer.
     Version {
         spools: BTreeSet<u64>,
+        #[allow(dead_code)] // a proof
+        full: Full,
     },
     /// Somebody's request.
     Control {
         control: Box<Control>,
         began: u64,
+        #[allow(dead_code)] // a proof
+        full: Full,
     },
     /// One step of an upload.
     Upload {
         spool: u64,
         upload: Box<Upload>,
+        #[allow(dead_code)] // a proof
+        full: Full,
     },
 }
 
@@ -206,19 +214,21 @@ impl Pipeline {
 
     /// Asks the spool's server for its version, or waits for the answer that somebody else asked for.
     pub(super) fn ask_version(&mut self, id: u64, now: Now) {
+        let Some(full) = FULL else { return };
         let Some(spool) = self.spools.get(&id) else { return };
         let (origin_id, endpoint): (u32, Arc<Endpoint>) = (spool.origin, spool.destination.endpoint.clone());
         let Some(origin) = self.origins.get_mut(&origin_id) else {
             return;
         };
         if let ScoreSupport::Asked(slot) = origin.scores {
-            if let Some(Attempt { work: Work::Version { spools }, .. }) = self.attempts.get_mut(&slot) {
+            if let Some(Attempt { work: Work::Version { spools, .. }, .. }) = self.attempts.get_mut(&slot) {
                 spools.insert(id);
             }
             return;
         }
-        if endpoint.url.host.ends_with("langfuse.com") {
-            // Langfuse Cloud allows 30 score requests a minute on its smallest plan, but 1,000 ingestion requests.
+        if endpoint.url.host.ends_with("langfuse.com") || endpoint.has_bearer() {
+            // Langfuse Cloud allows 30 score requests a minute on its smallest plan, but 1,000 ingestion requests. A page that is
+            // left sends one request, and no other when that is answered.
             origin.scores = ScoreSupport::Known(ScoreForm::Ingestion, u64::MAX);
             self.look(id, now);
             return;
@@ -249,7 +259,7 @@ impl Pipeline {
             repeatable: true,
         };
         let action =
-            self.send(origin_id, false, Work::Version { spools: BTreeSet::from([id]) }, request, now);
+            self.send(origin_id, false, Work::Version { spools: BTreeSet::from([id]), full }, request, now);
         self.actions.push_back(action);
     }
 
@@ -284,7 +294,7 @@ impl Pipeline {
         }
         match attempt.work {
             Work::Batch { spool, batch } => self.end_batch(slot, spool, batch, outcome, now),
-            Work::Version { spools } => {
+            Work::Version { spools, .. } => {
                 let version = match outcome {
                     Outcome::Response(response) if response.status == 200 => breaker::version(&response.body),
                     _ => None,
@@ -297,7 +307,7 @@ impl Pipeline {
                 }
             }
             Work::Control { control, .. } => self.end_control(attempt.origin, control, outcome, now),
-            Work::Upload { spool, upload } => {
+            Work::Upload { spool, upload, .. } => {
                 self.uploads_in_flight -= 1;
                 self.end_upload(slot, spool, *upload, outcome, now);
             }
@@ -414,10 +424,13 @@ impl Pipeline {
             let lane = lane.as_str();
             match outcome {
                 Outcome::Response(response) => {
-                    format!("{url} answered {} to {lane}: {what}", response.status)
+                    let status = Digits::of(response.status.into());
+                    [&url.text(), " answered ", status.as_str(), " to ", lane, ": ", what].concat()
                 }
                 Outcome::Failed(failure) => {
-                    format!("{url} did not take {lane} ({:?}: {}): {what}", failure.phase, failure.detail)
+                    let Failure { phase, detail, .. } = failure;
+                    let why = [" (", phase.as_str(), ": ", detail, "): "].concat();
+                    [&url.text(), " did not take ", lane, &why, what].concat()
                 }
             }
         });
@@ -436,7 +449,7 @@ impl Pipeline {
                 }
                 self.look(id, now);
             }
-            Work::Version { spools } => {
+            Work::Version { spools, .. } => {
                 if let Some(origin) = self.origins.get_mut(&attempt.origin) {
                     origin.scores = ScoreSupport::Unknown;
                 }
@@ -445,7 +458,7 @@ impl Pipeline {
                 }
             }
             Work::Control { control, .. } => self.restart_control(attempt.origin, control, now),
-            Work::Upload { spool: id, upload } => {
+            Work::Upload { spool: id, upload, .. } => {
                 if let Some(spool) = self.spools.get_mut(&id) {
                     spool.uploads.end(slot, &upload);
                     spool.uploads.put_back(*upload);

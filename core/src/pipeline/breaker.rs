@@ -9,6 +9,7 @@ use super::retry;
 use super::schedule::Waiting;
 use crate::config::CROWDED_LINGER;
 use crate::destination::nanos;
+use crate::full::FULL;
 use std::time::Duration;
 
 /// Transport failures in a row that open the breaker.
@@ -170,6 +171,7 @@ impl Origin {
 
     /// How scores go, where that is known and fresh.
     pub(crate) fn score_form(&self, now: u64) -> Option<ScoreForm> {
+        FULL?;
         match self.scores {
             ScoreSupport::Known(form, until) if now < until => Some(form),
             _ => None,

@@ -13,6 +13,7 @@ use super::timer::Timer;
 use super::{Action, Pipeline};
 use crate::control::{Control, Target, out_of_time, unavailable};
 use crate::destination::nanos;
+use crate::full::FULL;
 use crate::transport::{Failure, FailureKind, Now, Outcome, Phase, Request};
 
 /// Requests of one destination in flight at one origin.
@@ -155,6 +156,9 @@ impl Pipeline {
 
     /// Puts an origin into the rotation of those that have control requests waiting.
     pub(super) fn rotate_controls(&mut self, id: u32) {
+        if FULL.is_none() {
+            return;
+        }
         if let Some(origin) = self.origins.get_mut(&id)
             && !origin.controls_rotating
             && origin.controls.has_waiting()
@@ -166,6 +170,9 @@ impl Pipeline {
 
     /// A pause is over, or a deadline has come.
     pub(super) fn look_at_control(&mut self, id: u64, now: Now) {
+        if FULL.is_none() {
+            return;
+        }
         let Some(waiting) = self.controls.get_mut(&id) else { return };
         if now.mono >= waiting.control.deadline {
             self.end_waiting(id, out_of_time());
@@ -186,6 +193,7 @@ impl Pipeline {
 
     /// Begins the next control request, where one waits and there is room.
     pub(super) fn dispatch_control(&mut self, now: Now) -> Option<Action> {
+        FULL?;
         let limits = self.shared.limits.in_flight;
         let share = |limit: usize| (limit / 4).max(1);
         let bound = |limit: usize| limit + limit / 16;
@@ -235,6 +243,7 @@ impl Pipeline {
     }
 
     fn begin_attempt(&mut self, origin_id: u32, id: u64, now: Now) -> Option<Action> {
+        let full = FULL?;
         let Waiting { mut control, .. } = self.controls.remove(&id)?;
         if now.mono >= control.deadline {
             control.answer(out_of_time());
@@ -261,7 +270,7 @@ impl Pipeline {
             repeatable: asked.repeatable,
         };
         self.controls_in_flight += 1;
-        Some(self.send(origin_id, false, Work::Control { control, began: now.mono }, request, now))
+        Some(self.send(origin_id, false, Work::Control { control, began: now.mono, full }, request, now))
     }
 
     pub(super) fn leave_line(&mut self, origin: u32, tenant: u64) {

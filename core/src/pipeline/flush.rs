@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crossbeam_channel::Sender;
+use crate::sync::Sender;
 
 use super::Pipeline;
 use super::attempt::Attempt;
@@ -62,7 +62,7 @@ impl Flush {
     pub(crate) fn add(&mut self, destination: &Destination, mark: u64, remaining: u64) {
         let report = DestinationReport {
             public_key: destination.public_key.clone(),
-            base_url: destination.endpoint.url.to_string(),
+            base_url: destination.endpoint.url.text(),
             ..DestinationReport::default()
         };
         self.parts.insert(destination.id, Part { mark, remaining, report });

@@ -38,7 +38,10 @@ use self::timer::{Timer, Timers};
 use crate::config::CROWDED_LINGER;
 use crate::control::Control;
 use crate::destination::{Destination, nanos};
-use crate::interchange::record::read;
+use crate::full::{FULL, Full};
+use crate::interchange::pack::FULL_BYTES;
+use crate::interchange::record::unpack;
+use crate::interchange::span::read;
 use crate::notice::NoticeKind;
 use crate::report::{DropReason, Lane};
 use crate::shared::Shared;
@@ -61,10 +64,12 @@ pub enum Command {
         /// The encoded item.
         item: Item,
     },
+    /// Encode the oldest of a destination's packs.
+    Unpack(Arc<Destination>),
     /// Send what is pending and report.
     Flush(FlushRequest),
     /// Carry a request and hand its outcome back.
-    Control(Box<Control>),
+    Control(Box<Control>, Full),
 }
 
 impl Command {
@@ -72,10 +77,10 @@ impl Command {
     #[must_use]
     pub fn work(&self) -> usize {
         match self {
-            Self::Submit {
-                item: Item { wrapper: Some(Wrapper::Unread(_) | Wrapper::UnreadSpan(_)), payload, .. },
-                ..
-            } => payload.len(),
+            Self::Submit { item: Item { wrapper: Some(Wrapper::UnreadSpan(..)), payload, .. }, .. } => {
+                payload.len()
+            }
+            Self::Unpack(_) => FULL_BYTES,
             _ => 0,
         }
     }
@@ -171,11 +176,20 @@ impl Pipeline {
         match command {
             Command::Submit { destination, lane, item } => {
                 if let Some(item) = read(&self.shared, &destination, item) {
-                    self.submit(destination, lane, item, now);
+                    self.submit(&destination, lane, Some(item), now);
+                }
+            }
+            Command::Unpack(destination) => {
+                if let Some(pack) = destination.packs.take() {
+                    let items = unpack(&self.shared, &destination, &pack);
+                    if items.is_empty() {
+                        return;
+                    }
+                    self.submit(&destination, Lane::Observations, items, now);
                 }
             }
             Command::Flush(request) => self.begin_flush(&request, now),
-            Command::Control(control) => self.begin_control(control, now),
+            Command::Control(control, _) => self.begin_control(control, now),
         }
     }
 
@@ -285,7 +299,14 @@ impl Pipeline {
         }
     }
 
-    fn submit(&mut self, destination: Arc<Destination>, lane: Lane, item: Item, now: Now) {
+    /// Items of one destination and lane, in their order.
+    fn submit(
+        &mut self,
+        destination: &Arc<Destination>,
+        lane: Lane,
+        items: impl IntoIterator<Item = Item>,
+        now: Now,
+    ) {
         let id = destination.id;
         // After the goodbye nobody knows how long there is still time.
         let base = if self.shared.goodbye.load(Ordering::Relaxed) == 0 { destination.linger() } else { 0 };
@@ -293,33 +314,33 @@ impl Pipeline {
             let origin = self.origin(&destination.endpoint.origin, now);
             let down = self.origins.get(&origin).is_some_and(|origin| origin.opens_at().is_some());
             destination.budget.set_failing(down);
-            self.spools.insert(id, Spool::new(destination, origin));
+            self.spools.insert(id, Spool::new(destination.clone(), origin));
         }
-        if let Some(spool) = self.spools.get_mut(&id) {
-            let crowding = self.origins.get(&spool.origin).map_or(0, |origin| origin.crowding);
-            let crowded = if base == 0 {
-                0
-            } else {
-                base.max(
-                    nanos(CROWDED_LINGER)
-                        .min(base.saturating_add(crowding.saturating_sub(PATIENCE).saturating_mul(4))),
-                )
-            };
-            let throttled = base
-                .saturating_mul(u64::from(spool.throttle))
-                .min(nanos(crate::config::THROTTLED_LINGER).max(base));
+        let Some(spool) = self.spools.get_mut(&id) else { return };
+        let crowding = self.origins.get(&spool.origin).map_or(0, |origin| origin.crowding);
+        let crowded = if base == 0 {
+            0
+        } else {
+            base.max(
+                nanos(CROWDED_LINGER)
+                    .min(base.saturating_add(crowding.saturating_sub(PATIENCE).saturating_mul(4))),
+            )
+        };
+        let throttled = base
+            .saturating_mul(u64::from(spool.throttle))
+            .min(nanos(crate::config::THROTTLED_LINGER).max(base));
+        for item in items {
             spool.push(lane, item, crowded.max(throttled));
-            if lane == Lane::Media {
-                return self.look(id, now);
-            }
-            let full = spool.lane_due(lane, now.mono);
-            let due = spool.lanes[lane as usize].due.max(spool.not_before);
-            // Most submissions join data that already has its timer. The timer may also be one for expiry only.
-            let timed =
-                spool.queued.is_some() || spool.is_saturated() || spool.timer.is_some_and(|at| at <= due);
-            if !timed || (full && spool.queued.is_none()) {
-                self.look(id, now);
-            }
+        }
+        if lane == Lane::Media {
+            return self.look(id, now);
+        }
+        let full = spool.lane_due(lane, now.mono);
+        let due = spool.lanes[lane as usize].due.max(spool.not_before);
+        // Most submissions join data that already has its timer. The timer may also be one for expiry only.
+        let timed = spool.queued.is_some() || spool.is_saturated() || spool.timer.is_some_and(|at| at <= due);
+        if !timed || (full && spool.queued.is_none()) {
+            self.look(id, now);
         }
     }
 
@@ -375,7 +396,11 @@ impl Pipeline {
             return;
         }
         let form = self.origins.get(&spool.origin).and_then(|origin| origin.score_form(now.mono));
-        if form.is_none() && spool.lane_due(Lane::Scores, now.mono) && now.mono >= spool.not_before {
+        if FULL.is_some()
+            && form.is_none()
+            && spool.lane_due(Lane::Scores, now.mono)
+            && now.mono >= spool.not_before
+        {
             self.ask_version(id, now);
         }
         let Some(spool) = self.spools.get_mut(&id) else {
@@ -423,7 +448,7 @@ impl Pipeline {
             _ if spool.lane_due(lane, now.mono) => Some(now.mono),
             queue => Some(queue.due),
         };
-        let due = Lane::BATCHED.into_iter().filter_map(when).min();
+        let due = Lane::BATCHED.iter().copied().filter_map(when).min();
         // Where nothing is pending, the pause itself is what to wait for.
         let due = due.unwrap_or(spool.not_before).max(spool.not_before);
         let sending = spool.queued.is_some() || spool.is_saturated();
@@ -480,7 +505,7 @@ impl Pipeline {
                     &destination.public_key,
                     count,
                     now.mono,
-                    || format!("{} for {url} dropped: {}", lane.as_str(), reason.as_str()),
+                    || [lane.as_str(), " for ", &url.text(), " dropped: ", reason.as_str()].concat(),
                 );
             }
         }

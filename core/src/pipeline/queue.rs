@@ -9,7 +9,7 @@ use bytes::Bytes;
 use crate::config::{REQUEST_BYTES, SCORE_FLUSH_AT, SCORE_REQUEST_BYTES};
 use crate::encode::otlp::Envelope;
 use crate::encode::scores;
-use crate::interchange::record::Unread;
+use crate::full::{FULL, Full};
 use crate::interchange::span::UnreadSpan;
 use crate::report::Lane;
 use crate::transport::Payload;
@@ -37,22 +37,19 @@ pub struct Item {
 #[derive(Clone, Debug)]
 pub enum Wrapper {
     /// A score as an event of the ingestion endpoint; see [`scores::wrapper`].
-    Event(Box<[u8]>),
+    Event(Box<[u8]>, Full),
     /// A span of another scope and resource than the process's own.
-    Envelope(Arc<Envelope>),
-    /// The payload is a record that has yet to be encoded.
-    Unread(Box<Unread>),
+    Envelope(Arc<Envelope>, Full),
     /// The payload is a span of other instrumentation that has yet to be encoded.
-    UnreadSpan(Box<UnreadSpan>),
+    UnreadSpan(Box<UnreadSpan>, Full),
 }
 
 impl Wrapper {
     fn len(&self) -> usize {
         match self {
-            Self::Event(head) => head.len() + 1,
-            Self::Envelope(envelope) => envelope.overhead(),
-            Self::Unread(_) => size_of::<Unread>(),
-            Self::UnreadSpan(span) => span.overhead(),
+            Self::Event(head, _) => head.len() + 1,
+            Self::Envelope(envelope, _) => envelope.overhead(),
+            Self::UnreadSpan(span, _) => span.overhead(),
         }
     }
 }
@@ -71,7 +68,7 @@ impl Item {
 
     fn envelope(&self) -> Option<&Arc<Envelope>> {
         match &self.wrapper {
-            Some(Wrapper::Envelope(envelope)) => Some(envelope),
+            Some(Wrapper::Envelope(envelope, _)) => Some(envelope),
             _ => None,
         }
     }
@@ -124,7 +121,7 @@ impl Batch {
 
     /// The request's body, made once for as long as the form stays the same.
     pub(crate) fn payload(&mut self, envelope: &Envelope, form: ScoreForm) -> Payload {
-        let form = (self.lane == Lane::Scores).then_some(form);
+        let form = (FULL.is_some() && self.lane == Lane::Scores).then_some(form);
         if let Some((made_for, payload)) = &self.payload
             && *made_for == form
         {
@@ -142,7 +139,7 @@ impl Batch {
     /// Spans by their envelopes, each of which is a `ResourceSpans` of its own; a request is as many as there are.
     fn spans(&self, own: &Envelope) -> Payload {
         let mut chunks = Vec::with_capacity(self.entries.len() + 1);
-        if self.entries.iter().all(|entry| entry.item.wrapper.is_none()) {
+        if FULL.is_none() || self.entries.iter().all(|entry| entry.item.wrapper.is_none()) {
             chunks.push(own.prefix(self.entries.iter().map(|entry| entry.item.payload.len()).sum()));
             chunks.extend(self.entries.iter().map(|entry| entry.item.payload.clone()));
             return Payload::new(chunks);
@@ -273,7 +270,8 @@ mod tests {
             [None, Some(&a), Some(&b), None, Some(&a)].into_iter().enumerate().map(|(at, envelope)| {
                 let mut entry = entry(at as u64, 0);
                 entry.item.payload = vec![0x12, 1, b'0' + at as u8].into();
-                entry.item.wrapper = envelope.cloned().map(Wrapper::Envelope);
+                entry.item.wrapper =
+                    envelope.cloned().zip(FULL).map(|(envelope, full)| Wrapper::Envelope(envelope, full));
                 entry
             });
         let mut batch = Batch::new(Lane::Observations, entries.collect(), 0);

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::encode::{otlp, scores};
+use crate::full::FULL;
 use crate::id;
 use crate::report::Lane;
 use crate::transport::{FailureKind, Outcome, Phase};
@@ -56,14 +57,14 @@ pub(crate) fn decide(outcome: &Outcome, lane: Lane, sent: u64, failures: u32) ->
     };
     match response.status {
         200..=299 => match lane {
-            Lane::Scores => {
+            Lane::Scores if FULL.is_some() => {
                 let (taken, refused) = scores::verdict(response.status, &response.body, sent);
                 Verdict::Delivered { refused, unknown: sent - taken - refused }
             }
             Lane::Observations if response.content_type == "application/x-protobuf" => {
                 Verdict::Delivered { refused: otlp::rejected_spans(&response.body).min(sent), unknown: 0 }
             }
-            Lane::Observations | Lane::Media => Verdict::Delivered { refused: 0, unknown: 0 },
+            _ => Verdict::Delivered { refused: 0, unknown: 0 },
         },
         401 | 403 => {
             Verdict::Retry { after: jittered(UNAUTHORIZED_PAUSE, 0.1), why: Why::Unauthorized, ordered: true }

@@ -23,7 +23,7 @@ pub(crate) enum Fate {
 pub(crate) struct Spool {
     pub(crate) destination: Arc<Destination>,
     pub(crate) origin: u32,
-    pub(crate) lanes: [LaneQueue; 2],
+    pub(crate) lanes: [LaneQueue; Lane::BATCHED.len()],
     pub(crate) uploads: Uploads,
     /// Attempts under way.
     pub(crate) slots: Vec<u64>,
@@ -54,7 +54,7 @@ impl Spool {
         Self {
             destination,
             origin,
-            lanes: <[LaneQueue; 2]>::default(),
+            lanes: Default::default(),
             uploads: Uploads::default(),
             slots: Vec::new(),
             failures: 0,
@@ -172,7 +172,7 @@ impl Spool {
             Lane::Scores | Lane::Media => [Lane::Observations, Lane::Scores],
         };
         let count = self.batch_count();
-        for lane in order {
+        for lane in order.into_iter().filter(|lane| Lane::BATCHED.contains(lane)) {
             let count = if self.waiters.is_empty() { count } else { count.max(self.hurried_count(lane)) };
             if (lane == Lane::Scores && !scores) || !self.lane_due(lane, now) {
                 continue;
@@ -206,7 +206,7 @@ impl Spool {
     /// Takes out what was submitted before `oldest`.
     pub(crate) fn expire(&mut self, oldest: u64) -> Vec<(Lane, Vec<Entry>)> {
         let mut expired = Vec::new();
-        for lane in Lane::BATCHED {
+        for lane in Lane::BATCHED.iter().copied() {
             let queue = &mut self.lanes[lane as usize];
             if queue.oldest().is_none_or(|submitted| submitted >= oldest) {
                 continue;
@@ -233,7 +233,7 @@ impl Spool {
     /// Takes out everything that waits.
     pub(crate) fn drain(&mut self) -> Vec<(Lane, Vec<Entry>)> {
         let mut all = Vec::new();
-        for lane in Lane::BATCHED {
+        for lane in Lane::BATCHED.iter().copied() {
             let queue = std::mem::take(&mut self.lanes[lane as usize]);
             let entries: Vec<Entry> = queue.entries.into();
             if !entries.is_empty() {

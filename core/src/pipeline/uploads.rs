@@ -18,6 +18,7 @@ use super::{Action, Pipeline};
 use crate::control::Target;
 use crate::destination::{Destination, nanos};
 use crate::endpoint::{BaseUrl, Endpoint};
+use crate::full::FULL;
 use crate::notice::NoticeKind;
 use crate::report::{DropReason, Lane};
 use crate::time::rfc3339;
@@ -274,6 +275,9 @@ pub(crate) struct Uploads {
 
 impl Uploads {
     pub(crate) fn push(&mut self, entry: Entry, linger: u64) {
+        if FULL.is_none() {
+            return;
+        }
         if self.entries.is_empty() {
             self.due = entry.item.submitted.saturating_add(linger);
         }
@@ -281,16 +285,19 @@ impl Uploads {
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.entries.is_empty() && self.begun.is_empty() && self.slots.is_empty()
+        FULL.is_none() || (self.entries.is_empty() && self.begun.is_empty() && self.slots.is_empty())
     }
 
     /// What waits, begun or not.
     pub(crate) fn waiting(&self) -> impl Iterator<Item = &Entry> {
-        self.entries.iter().chain(self.begun.iter().map(Upload::entry))
+        FULL.into_iter().flat_map(|_| self.entries.iter().chain(self.begun.iter().map(Upload::entry)))
     }
 
     /// Somebody waits: pauses of our own making are over.
     pub(crate) fn hurry(&mut self, now: u64) {
+        if FULL.is_none() {
+            return;
+        }
         for upload in &mut self.begun {
             upload.not_before = upload.not_before.min(now);
         }
@@ -312,6 +319,7 @@ impl Uploads {
 
     /// When one more attempt may begin; `None` where that is up to those under way, or nothing waits.
     pub(crate) fn when(&self, flushing: bool) -> Option<u64> {
+        FULL?;
         if self.slots.len() >= PER_DESTINATION {
             return None;
         }
@@ -352,6 +360,9 @@ impl Uploads {
 
     /// Forgets the attempts under way.
     pub(super) fn forget_slots(&mut self) -> Vec<u64> {
+        if FULL.is_none() {
+            return Vec::new();
+        }
         self.active.clear();
         std::mem::take(&mut self.slots)
     }
@@ -364,6 +375,9 @@ impl Uploads {
 
     /// Takes out what was submitted before `oldest`.
     pub(crate) fn expire(&mut self, oldest: u64) -> Vec<Entry> {
+        if FULL.is_none() {
+            return Vec::new();
+        }
         let late = self.entries.iter().take_while(|entry| entry.item.submitted < oldest).count();
         let (old, young): (Vec<Upload>, Vec<Upload>) =
             self.begun.drain(..).partition(|upload| upload.entry.item.submitted < oldest);
@@ -373,6 +387,9 @@ impl Uploads {
 
     /// Takes out everything that waits.
     pub(crate) fn drain(&mut self) -> Vec<Entry> {
+        if FULL.is_none() {
+            return Vec::new();
+        }
         let begun = std::mem::take(&mut self.begun).into_iter().map(Upload::into_entry);
         begun.chain(std::mem::take(&mut self.entries)).collect()
     }
@@ -381,7 +398,8 @@ impl Uploads {
 impl Pipeline {
     /// Stands a destination in line whose next upload may begin.
     pub(super) fn queue_uploads(&mut self, id: u64, now: Now) {
-        if let Some(spool) = self.spools.get_mut(&id)
+        if FULL.is_some()
+            && let Some(spool) = self.spools.get_mut(&id)
             && !spool.uploads.queued
             && spool.uploads.when(!spool.waiters.is_empty()).is_some_and(|at| at <= now.mono)
         {
@@ -392,6 +410,7 @@ impl Pipeline {
 
     /// Begins the next upload's next step, where there is room.
     pub(super) fn dispatch_uploads(&mut self, now: Now) -> Option<Action> {
+        FULL?;
         let limit = self.shared.limits.in_flight.process;
         // Each turn sends something or moves an upload out of the way, so this ends.
         loop {
@@ -410,6 +429,7 @@ impl Pipeline {
     }
 
     fn begin_upload(&mut self, id: u64, now: Now) -> Option<Action> {
+        let full = FULL?;
         let spool = self.spools.get_mut(&id)?;
         let flushing = !spool.waiters.is_empty();
         if spool.uploads.when(flushing).is_none_or(|at| at > now.mono) {
@@ -462,7 +482,13 @@ impl Pipeline {
         let slot = self.next_slot;
         self.spools.get_mut(&id)?.uploads.begin(slot, &upload);
         self.uploads_in_flight += 1;
-        Some(self.send(origin_id, false, Work::Upload { spool: id, upload: Box::new(upload) }, request, now))
+        Some(self.send(
+            origin_id,
+            false,
+            Work::Upload { spool: id, upload: Box::new(upload), full },
+            request,
+            now,
+        ))
     }
 
     /// Until when nothing may go there; `None` where it may.

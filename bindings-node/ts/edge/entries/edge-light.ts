@@ -1,4 +1,4 @@
-/** Vercel's and Next's edge runtimes. */
+/** Vercel's and Next's edge runtimes: tracing alone. */
 import module from "../core.wasm?module";
 import { start, vercel } from "../start.js";
 

@@ -1,4 +1,4 @@
-/** Cloudflare Workers. */
+/** Cloudflare Workers: tracing alone. */
 import * as workers from "cloudflare:workers";
 import module from "../core.wasm";
 import { type Start, start } from "../start.js";

@@ -19,7 +19,9 @@ fn ask(world: &mut World, destination: &Arc<Destination>, request: ControlReques
     let deadline = world.now.mono + nanos(request.timeout);
     match Control::new(destination, &world.shared, request, deadline, Box::new(reply)) {
         Ok(control) => {
-            world.pipeline.handle_command(Command::Control(Box::new(control)), world.now);
+            world
+                .pipeline
+                .handle_command(Command::Control(Box::new(control), crate::full::Full::Yes), world.now);
             world.settle();
         }
         Err((outcome, complete)) => complete.complete(outcome),

@@ -11,6 +11,7 @@ use crate::budget::reserve;
 use crate::config::{ClientOptions, ClientSettings, Limits};
 use crate::destination::Destination;
 use crate::encode::otlp::Envelope;
+use crate::full::Full;
 use crate::pipeline::{Action, Command, FlushRequest, Item, Pipeline, Wrapper};
 use crate::report::{DropReason, Lane, Report};
 use crate::shared::Shared;
@@ -103,10 +104,20 @@ impl World {
     }
 
     pub(super) fn destination_at(&self, id: u64, base_url: &str) -> Arc<Destination> {
+        self.destination_of(id, base_url, Vec::new())
+    }
+
+    pub(super) fn destination_of(
+        &self,
+        id: u64,
+        base_url: &str,
+        additional_headers: Vec<(String, String)>,
+    ) -> Arc<Destination> {
         let options = ClientOptions {
             public_key: Some(format!("pk-{id}")),
             secret_key: Some("sk".into()),
             base_url: Some(base_url.to_owned()),
+            additional_headers,
             ..ClientOptions::default()
         };
         let settings = ClientSettings::resolve(options, &|_| None, &mut Vec::new());
@@ -125,8 +136,8 @@ impl World {
         self.next_item += 1;
         let mut payload = format!("[{number}]").into_bytes();
         payload.resize(payload.len().max(len), b'.');
-        let wrapper =
-            (lane == Lane::Scores).then(|| Wrapper::Event(crate::encode::scores::wrapper("id", "t")));
+        let wrapper = (lane == Lane::Scores)
+            .then(|| Wrapper::Event(crate::encode::scores::wrapper("id", "t"), Full::Yes));
         let item = Item {
             payload: Bytes::from(payload),
             wrapper,

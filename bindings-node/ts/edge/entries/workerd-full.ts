@@ -1,0 +1,11 @@
+/** Cloudflare Workers, with everything. */
+import * as workers from "cloudflare:workers";
+import module from "../full.wasm";
+import { type Start, start } from "../start.js";
+
+// Older runtimes have neither, and asking for what a module does not export would be an error at the start.
+const host = workers as { env?: unknown; waitUntil?: ReturnType<NonNullable<Start["waitUntil"]>> };
+
+start(() => module, { eager: true, whole: true, env: host.env, waitUntil: () => host.waitUntil });
+
+export * from "../index.js";
