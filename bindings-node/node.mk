@@ -20,7 +20,7 @@ test-node: build-node build examples/express_app/node_modules/.tracespool ## the
 test-node-integrations: build-node build $(NODE_INTEGRATIONS:%=%/node_modules/.package-lock.json) ## OpenAI's and LangChain's real packages, and the same programs with @langfuse
 	@cd $(PACKAGE) && $(NPM) run --silent test:integrations
 
-test-hosts: tests/hosts/node_modules/.tracespool build ## Express, Fastify and Next under load, beside Sentry and Datadog (installs 500 MB, half an hour)
+test-hosts: tests/hosts/node_modules/.tracespool build ## Express, Fastify and Next under load, beside Sentry and Datadog, and all edge hosts (installs 750 MB, 40 minutes)
 	@NODE=$(NODE) $(PYTEST) tests/hosts --timeout 1500
 
 demo-node: examples/express_app/node_modules/.tracespool build ## the same Express service untraced, with tracespool and with @langfuse: one table, a minute

@@ -35,7 +35,8 @@ const common = {
   legalComments: "none",
   // Whoever loads it reads it all: names stay, for stack traces.
   minifyWhitespace: true,
-  minifySyntax: true,
+  // Not `minifySyntax`: it makes templates of additions, whose parts engines turn into text first.
+  minifySyntax: false,
   logLevel: "warning",
   plugins: [shared],
 };

@@ -26,8 +26,8 @@ const files = (folder) =>
     .filter((entry) => entry.isFile() && entry.name.endsWith(".ts") && !entry.name.endsWith(".d.ts"))
     .map((entry) => join(folder, entry.name));
 /** Subpaths that work without Node, and the folders that they are made of. */
-const SUBPATHS = ["openai", "langchain", "tracing", "otel"];
-const FOLDERS = ["openai", "langchain", "tracing", "span"];
+const SUBPATHS = ["openai", "langchain", "tracing", "otel", "next"];
+const FOLDERS = ["openai", "langchain", "tracing", "span", "web"];
 /** By the condition of package.json, the entry that brings the module. */
 const HOSTS = { workerd: "workerd", "edge-light": "edge-light", deno: "wasm", browser: "inline" };
 

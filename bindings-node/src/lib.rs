@@ -76,9 +76,9 @@ pub fn keeps(handle: u32, trace_id: String) -> bool {
 /// Hands an ended observation over; false where there is no room for another trace.
 #[napi(catch_unwind)]
 #[must_use]
-#[allow(clippy::needless_pass_by_value)] // moved into the queue
+#[allow(clippy::needless_pass_by_value)] // what napi hands over
 pub fn end(handle: u32, start: f64, end: f64, record: Text) -> bool {
-    session(|session| session.end(handle, start, end, record.0))
+    session(|session| session.end(handle, start, end, record.as_str()))
 }
 
 /// Whether a trace that begins now will find room.

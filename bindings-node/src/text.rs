@@ -1,17 +1,45 @@
-//! Texts of JavaScript, read in one pass where they are mostly ASCII.
+//! Texts of JavaScript, read in one pass into a buffer that each of Node's threads keeps.
 //!
-//! `String` asks for the length in UTF-8 first, which reads the whole text, and then reads it again. How many UTF-16 units a text
-//! has is known without looking at it, and for ASCII that is the length.
+//! `String` asks for the length in UTF-8 first, which reads the whole text, then reads it again into memory of its own.
 
 #![allow(unsafe_code)]
 
+use std::cell::Cell;
 use std::ptr;
 
 use napi::bindgen_prelude::{FromNapiValue, TypeName, ValidateNapiValue};
 use napi::{Error, Result, Status, ValueType, check_status, sys};
 
-/// A text as an argument. Lone surrogates become U+FFFD.
-pub struct Text(pub String);
+/// A text as an argument. Lone surrogates become U+FFFD. Gives its buffer back when it is done with.
+pub struct Text(String);
+
+/// What a buffer begins with, and the most that is kept for the next text.
+const ROOM: usize = 64 * 1024;
+const KEPT: usize = 256 * 1024;
+/// The most bytes of a character, and the null that Node writes after the text.
+const MARGIN: usize = 4 + 1;
+
+thread_local! {
+    // Taken out and put back whole: nothing is borrowed while Node flattens a text.
+    static BUFFER: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
+
+impl Text {
+    /// What it says.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Drop for Text {
+    fn drop(&mut self) {
+        if self.0.capacity() <= KEPT {
+            let buffer = std::mem::take(&mut self.0).into_bytes();
+            let _ = BUFFER.try_with(|kept| kept.set(buffer));
+        }
+    }
+}
 
 impl TypeName for Text {
     fn type_name() -> &'static str {
@@ -25,19 +53,15 @@ impl TypeName for Text {
 
 impl ValidateNapiValue for Text {}
 
-/// The most bytes of a character, and the null that Node writes after the text.
-const MARGIN: usize = 4 + 1;
-
 impl FromNapiValue for Text {
     unsafe fn from_napi_value(env: sys::napi_env, value: sys::napi_value) -> Result<Self> {
-        let mut units = 0;
-        // SAFETY: the caller vouches for both; without a buffer only the length is written.
-        let status =
-            unsafe { sys::napi_get_value_string_utf16(env, value, ptr::null_mut(), 0, &raw mut units) };
-        check_status!(status, "a text was expected")?;
-        // What is not ASCII may take three bytes a unit; a little of it fits without another pass.
-        let mut bytes = Vec::new();
-        if !read(env, value, &mut bytes, units + units / 8 + 2 * MARGIN)? {
+        let mut bytes = BUFFER.try_with(Cell::take).unwrap_or_default();
+        if !read(env, value, &mut bytes, ROOM)? {
+            let mut units = 0;
+            // SAFETY: the caller vouches for both; without a buffer only the length is written.
+            let status =
+                unsafe { sys::napi_get_value_string_utf16(env, value, ptr::null_mut(), 0, &raw mut units) };
+            check_status!(status, "a text was expected")?;
             read(env, value, &mut bytes, units * 3 + 2 * MARGIN)?;
         }
         String::from_utf8(bytes)
@@ -46,11 +70,11 @@ impl FromNapiValue for Text {
     }
 }
 
-/// Reads a text into `bytes`; false where `room` may have been too little for all of it.
+/// Reads a text into `bytes`, which get room for `room` at least; false where that may have been too little for all of it.
 fn read(env: sys::napi_env, value: sys::napi_value, bytes: &mut Vec<u8>, room: usize) -> Result<bool> {
     bytes.clear();
     bytes.reserve_exact(room);
-    let mut written = 0;
+    let (room, mut written) = (bytes.capacity(), 0);
     // SAFETY: the buffer has room for `room` bytes, of which Node writes whole characters and a null at most.
     unsafe {
         let status =

@@ -12,9 +12,6 @@ import { END } from "./record.js";
 /** The most bytes that one value may take: servers refuse observations of more than 9 MB, and something is left for the rest of it. */
 export const MAX_TEXT = 8_900_000;
 
-/** Encoded values that are longer are put together without being looked at. */
-const LONG = 256;
-
 /** Containers nest this deep at most; what lies deeper becomes `<Object>`, `<Array>` or `<ClassName>`. */
 const MAX_DEPTH = 20;
 
@@ -25,24 +22,34 @@ const MAX_DEPTH = 20;
 const MAX_WORK = 500_000;
 const OBJECT_COST = 50;
 
-/** Keys with their quotes and colon; most applications have a few hundred. */
-const keys = new Map<string, string>();
+/** A key with its quotes and colon, and what stands before it in an object. */
+interface Key {
+  readonly first: string;
+  readonly next: string;
+  /** The same before a text that follows as it is. */
+  readonly firstText: string;
+  readonly nextText: string;
+}
+
+/** Most applications have a few hundred. */
+const keys = new Map<string, Key>();
 const MOST_KEYS = 2000;
 const LONGEST_KEY = 100;
 
-function keyText(key: string): string {
+function keyOf(key: string): Key {
   const known = keys.get(key);
   if (known !== undefined) {
     return known;
   }
   const text = `${JSON.stringify(key)}:`;
+  const made = { first: `{${text}`, next: `,${text}`, firstText: `{${text}${END}`, nextText: `,${text}${END}` };
   if (key.length <= LONGEST_KEY) {
     if (keys.size >= MOST_KEYS) {
       keys.clear();
     }
-    keys.set(key, text);
+    keys.set(key, made);
   }
-  return text;
+  return made;
 }
 
 /**
@@ -58,6 +65,9 @@ function cut(text: string, room: number): string {
   const kept = head(text, Math.max(0, room));
   return `${kept}[truncated ${byteLength(text) - byteLength(kept)} bytes]`;
 }
+
+// Where every observation passes texts are joined by `+`, not by templates, and types are compared, not switched over: engines turn a
+// template's parts into text first, and make the type's name.
 
 export class Encoder {
   private room = MAX_TEXT;
@@ -79,21 +89,29 @@ export class Encoder {
   }
 
   private value(value: unknown, place: string): string {
+    if (typeof value === "string") {
+      return this.string(value);
+    }
+    if (typeof value === "object") {
+      if (value === null) {
+        this.room -= 4;
+        return "null";
+      }
+      return this.object(value, place);
+    }
+    if (typeof value === "number") {
+      this.room -= 8;
+      return Number.isFinite(value) ? `${value}` : `"${value}"`;
+    }
+    if (typeof value === "boolean") {
+      this.room -= 5;
+      return value ? "true" : "false";
+    }
+    return this.rare(value);
+  }
+
+  private rare(value: unknown): string {
     switch (typeof value) {
-      case "string":
-        return this.string(value);
-      case "number":
-        this.room -= 8;
-        return Number.isFinite(value) ? `${value}` : `"${value}"`;
-      case "boolean":
-        this.room -= 5;
-        return value ? "true" : "false";
-      case "object":
-        if (value === null) {
-          this.room -= 4;
-          return "null";
-        }
-        return this.object(value, place);
       case "bigint":
         return value >= -9007199254740991n && value <= 9007199254740991n ? `${value}` : this.string(`${value}`);
       case "symbol":
@@ -119,7 +137,21 @@ export class Encoder {
     return this.plain(text);
   }
 
+  /** Whether a text is written as it is; then there is room for it, and that is taken. */
+  private isRaw(text: string): boolean {
+    if (text.length === 0 || (this.contents !== null && mayBeUri(text))) {
+      return false;
+    }
+    const size = sizeOf(text, this.room);
+    if (size > this.room || text.includes(END)) {
+      return false;
+    }
+    this.room -= size + 3;
+    return true;
+  }
+
   private plain(text: string): string {
+    this.textual = true;
     let kept = text;
     let size = sizeOf(text, this.room);
     if (size > this.room) {
@@ -127,7 +159,6 @@ export class Encoder {
       size = this.room;
     }
     this.room -= size + 3;
-    this.textual = true;
     return kept.includes(END) ? JSON.stringify(kept) : END + kept + END;
   }
 
@@ -192,7 +223,7 @@ export class Encoder {
       text += this.value(values[at], "");
     }
     this.textual = false;
-    return `${text}]`;
+    return text + "]";
   }
 
   private members(value: Record<string, unknown>, place: string): string {
@@ -212,9 +243,14 @@ export class Encoder {
       if (key === "toJSON" && typeof member === "function") {
         return this.value((member as () => unknown).call(value), place);
       }
-      text += text === "" ? "{" : ",";
-      text += keyText(key);
+      const known = keyOf(key);
       this.room -= key.length + 4;
+      if (typeof member === "string" && key !== "data" && this.isRaw(member)) {
+        // Every piece less is one less to put together when the record crosses.
+        text = (text === "" ? known.firstText : text + known.nextText) + member + END;
+        continue;
+      }
+      text = text === "" ? known.first : text + known.next;
       if (this.contents === null) {
         text += this.value(member, "");
       } else if (key === "data") {
@@ -225,7 +261,7 @@ export class Encoder {
       }
     }
     this.textual = false;
-    return text === "" ? "{}" : `${text}}`;
+    return text === "" ? "{}" : text + "}";
   }
 
   /** A member, or `<unreadable>` where its getter throws. */
@@ -279,21 +315,19 @@ export class Encoder {
 
   /** Keys and values of a `Map` or of headers as an object; keys become text. */
   private entries(pairs: Iterable<[unknown, unknown]>): string {
-    let text = "{";
+    let text = "";
     for (const [key, value] of pairs) {
-      if (text !== "{") {
-        text += ",";
-      }
       if (this.room <= 0) {
-        return `${text}"...":"[truncated]"}`;
+        return `${text === "" ? "{" : `${text},`}"...":"[truncated]"}`;
       }
       const name = typeof key === "string" ? key : typeof key === "object" && key !== null ? `<${classOf(key)}>` : String(key);
-      text += keyText(name);
+      const known = keyOf(name);
+      text = text === "" ? known.first : text + known.next;
       this.room -= name.length + 4;
       text += this.value(value, "");
     }
     this.textual = false;
-    return `${text}}`;
+    return text === "" ? "{}" : text + "}";
   }
 }
 
@@ -329,8 +363,8 @@ export function content(value: unknown, room: number, of: Observation | null, fi
     return "";
   }
   const encoded = encode(value, room, of, field);
-  // Looking at a character would make one piece of a long text that is about to be put together with others.
-  return encoded.length > LONG && !lastIsText ? `{${encoded}${END}${END}` : json(encoded);
+  // Looking at a character would make one piece of a text that is about to be put together with others.
+  return lastIsText ? json(encoded) : "{" + encoded + END + END;
 }
 
 /** JSON as text. What a record leaves unescaped is escaped. */
@@ -355,21 +389,21 @@ function json(encoded: string): string {
 /** Text as a record's value. */
 export function text(value: string, room = MAX_TEXT): string {
   const kept = sizeOf(value, room) > room ? cut(value, room) : value;
-  return kept.includes(END) ? `'${JSON.stringify(kept)}${END}` : `"${kept}${END}`;
+  return kept.includes(END) ? `'${JSON.stringify(kept)}${END}` : '"' + kept + END;
 }
 
 /** One key of metadata: numbers and booleans stay what they are. An empty text for nothing. */
 export function scalar(value: unknown, room: number, of: Observation | null): string {
-  switch (typeof value) {
-    case "number":
-      return Number.isFinite(value) ? `#${value}${END}` : `"${value}${END}`;
-    case "boolean":
-      return value ? "t" : "f";
-    case "bigint":
-      return value >= -9007199254740991n && value <= 9007199254740991n ? `#${value}${END}` : `"${value}${END}`;
-    default:
-      return content(value, room, of, "metadata");
+  if (typeof value === "number") {
+    return Number.isFinite(value) ? `#${value}${END}` : `"${value}${END}`;
   }
+  if (typeof value === "boolean") {
+    return value ? "t" : "f";
+  }
+  if (typeof value === "bigint") {
+    return value >= -9007199254740991n && value <= 9007199254740991n ? `#${value}${END}` : `"${value}${END}`;
+  }
+  return content(value, room, of, "metadata");
 }
 
 /** A short text such as an id or a key: what it looks like, without a record's mark in it. */

@@ -1,6 +1,6 @@
 /** What stands behind `Client` objects: a handle of the core, its settings and what only JavaScript has. */
 import type { Backend, CoreOptions, Settings } from "./backend.js";
-import { FinalizationRegistry, unref, variable } from "./host.js";
+import { FinalizationRegistry, later, variable } from "./host.js";
 import { home } from "./home.js";
 import { tell } from "./log.js";
 import { connect } from "./native.js";
@@ -105,12 +105,15 @@ const given = new FinalizationRegistry<Open>((open) => {
 
 /** Handles that nobody holds any more. They are given back a little later: what is told of their observations counts for them yet. */
 let gone: number[] = [];
+/** When the first of them was left (monotonic milliseconds). */
+let left = 0;
 const RELEASED_AFTER = 1000;
 
 const released = new FinalizationRegistry<number>((handle) => {
   gone.push(handle);
   if (gone.length === 1) {
-    unref(setTimeout(release, RELEASED_AFTER));
+    left = performance.now();
+    later(release, RELEASED_AFTER);
   }
 });
 
@@ -143,6 +146,10 @@ function adopt(core: Backend, id: number, own: Own): Handle {
 /** A handle for these options: in the core a lookup where they have been asked for before. */
 export function open(options: CoreOptions, own: Own = NONE): Handle {
   const core = backend();
+  if (gone.length > 0 && performance.now() >= left + RELEASED_AFTER) {
+    // Where timers end with the request that made them there was none.
+    release();
+  }
   const handle = adopt(core, core.open(JSON.stringify(options)), own);
   remember(handle);
   return handle;
@@ -167,6 +174,7 @@ function remember(handle: Handle): void {
       }
     }
   }
+  home.root = undefined;
   const key = handle.enabled ? handle.destination : `off ${handle.publicKey}`;
   handles.delete(key);
   if (handles.size >= MOST_HANDLES) {
@@ -177,6 +185,7 @@ function remember(handle: Handle): void {
 
 /** Forgets the handles of these destinations. */
 export function forget(matches: (handle: Handle) => boolean): void {
+  home.root = undefined;
   for (const [key, handle] of home.handles) {
     if (matches(handle)) {
       home.handles.delete(key);
@@ -212,8 +221,26 @@ export function resolve(publicKey?: string): Handle {
   return root(publicKey);
 }
 
+/** Reading the environment costs as much as an observation's ids; what it says now holds for so many milliseconds. */
+const ROOT_HOLDS = 100;
+
 /** The same outside of any observation. */
 export function root(publicKey?: string): Handle {
+  if (publicKey !== undefined) {
+    return find(publicKey);
+  }
+  const now = performance.now();
+  let known = home.root;
+  if (known === undefined || now >= known.until) {
+    const handle = find();
+    known = { handle, until: now + ROOT_HOLDS };
+    // Not what stands for no client: there may be one in a moment, and it was told that there is none.
+    home.root = handle === disabled ? undefined : known;
+  }
+  return known.handle;
+}
+
+function find(publicKey?: string): Handle {
   if (backend().kind === "none") {
     return nobody();
   }

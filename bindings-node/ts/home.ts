@@ -35,6 +35,8 @@ export interface Home {
   context: AsyncLocalStorage<Scope>;
   /** The latest handle of each destination, oldest first. */
   handles: Map<string, Handle>;
+  /** What a call that names no client found last, and until when that holds (milliseconds of the monotonic clock). */
+  root: { handle: Handle; until: number } | undefined;
   /** Lines go nowhere where it is `null`. */
   logger: Logger | null | undefined;
   onDrop: Set<(drop: Drop) => unknown>;
@@ -68,6 +70,7 @@ function made(): Home {
     backend: undefined,
     context: new AsyncLocalStorage<Scope>(),
     handles: new Map(),
+    root: undefined,
     logger: undefined,
     onDrop: new Set(),
     told: new Map(),

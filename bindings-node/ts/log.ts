@@ -48,9 +48,14 @@ export function attempt<T>(what: string, work: () => T): T | undefined {
   try {
     return work();
   } catch (error) {
-    tell(`${what} cannot be read: ${shown(error instanceof Error ? error.message : error)}`);
+    unreadable(what, error);
     return undefined;
   }
+}
+
+/** Says that something of the application's threw when it was looked at. */
+export function unreadable(what: string, error: unknown): void {
+  tell(`${what} cannot be read: ${shown(error instanceof Error ? error.message : error)}`);
 }
 
 /** A value as it may stand in a sentence: short. */

@@ -24,7 +24,7 @@ import { type TimeInput, milliseconds, now } from "./clock.js";
 import { compact } from "./compact.js";
 import { fail } from "./errors.js";
 import type { Handle, Token } from "./handle.js";
-import { attempt, expect, shown, tell } from "./log.js";
+import { attempt, expect, shown, tell, unreadable } from "./log.js";
 import type { Held } from "./mask.js";
 import { ObservationSpan } from "./otelspan.js";
 import { END, Letter } from "./record.js";
@@ -119,7 +119,11 @@ export class Observation {
   /** @internal See `update` of the classes. */
   take(attributes: object | undefined | null): this {
     if (this.token !== null && attributes !== undefined && attributes !== null) {
-      attempt("what an observation is told", () => apply(this, attributes));
+      try {
+        apply(this, attributes);
+      } catch (error) {
+        unreadable("what an observation is told", error);
+      }
     }
     return this;
   }

@@ -30,7 +30,7 @@ impl Ahead {
 }
 
 impl Sink for Ahead {
-    fn wants(&self) -> bool {
+    fn wants(&mut self) -> bool {
         true
     }
     fn field(&mut self, field: Field, value: Value<'_>) {

@@ -5,6 +5,7 @@ use pyo3::types::{PyDict, PyInt, PyString};
 
 use crate::messages::shown_message;
 use crate::names::names;
+use crate::value::models;
 
 /// What is read of an `LLMResult`, each as far as it could be.
 #[derive(Default)]
@@ -22,9 +23,10 @@ impl<'py> Answer<'py> {
         counts: impl FnOnce(&Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>>,
     ) -> PyResult<()> {
         let names = names(response.py());
-        let generations = response.getattr(&names.generations)?;
+        let fields = models::fields(response);
+        let generations = models::required(response, fields.as_ref(), &names.generations)?;
         self.output = Some(output(&generations.get_item(-1)?.get_item(-1)?)?);
-        let said = response.getattr(&names.llm_output)?;
+        let said = models::required(response, fields.as_ref(), &names.llm_output)?;
         self.model = item(&said, &names.model_name)?;
         let mut usage = match item(&said, &names.token_usage)? {
             Some(usage) => Some(usage),
@@ -54,7 +56,7 @@ impl<'py> Answer<'py> {
 #[pyo3(signature = (generation, /))]
 pub(crate) fn output<'py>(generation: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
     let names = names(generation.py());
-    match generation.getattr_opt(&names.message)? {
+    match models::field(generation, models::fields(generation).as_ref(), &names.message)? {
         Some(message) if !message.is_none() => shown_message(&message),
         _ => {
             let text = generation.getattr(&names.text)?;
@@ -74,18 +76,23 @@ fn item<'py>(dict: &Bound<'py, PyAny>, key: &Py<PyString>) -> PyResult<Option<Bo
 /// What one generation says of the tokens.
 fn usage_of<'py>(generation: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyAny>>> {
     let names = names(generation.py());
-    if let Some(usage) = item(&generation.getattr(&names.generation_info)?, &names.usage_metadata)? {
+    let fields = models::fields(generation);
+    let fields = fields.as_ref();
+    if let Some(usage) =
+        item(&models::required(generation, fields, &names.generation_info)?, &names.usage_metadata)?
+    {
         return Ok(Some(usage));
     }
-    let Some(message) = generation.getattr_opt(&names.message)? else { return Ok(None) };
-    if let Some(said) = message.getattr_opt(&names.response_metadata)? {
+    let Some(message) = models::field(generation, fields, &names.message)? else { return Ok(None) };
+    let fields = models::fields(&message);
+    if let Some(said) = models::field(&message, fields.as_ref(), &names.response_metadata)? {
         for name in [&names.usage, &names.bedrock_metrics] {
             if let Some(usage) = item(&said, name)? {
                 return Ok(Some(usage));
             }
         }
     }
-    match message.getattr_opt(&names.usage_metadata)? {
+    match models::field(&message, fields.as_ref(), &names.usage_metadata)? {
         Some(usage) if usage.is_truthy()? => Ok(Some(usage)),
         _ => Ok(None),
     }

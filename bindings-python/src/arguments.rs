@@ -19,7 +19,7 @@ use crate::value::{Captured, Scratch, capture, capture_text, for_each_item};
 /// Takes captured values: an observation, or what one will start with.
 pub(crate) trait Sink {
     /// False where nobody would take anything, so that nothing needs to be encoded.
-    fn wants(&self) -> bool;
+    fn wants(&mut self) -> bool;
     fn field(&mut self, field: Field, value: Value<'_>);
     fn metadata(&mut self, key: &str, value: Value<'_>);
     fn level(&mut self, level: Level);
@@ -29,7 +29,7 @@ pub(crate) trait Sink {
 }
 
 impl Sink for &tracespool_core::Observation {
-    fn wants(&self) -> bool {
+    fn wants(&mut self) -> bool {
         self.is_recording()
     }
     fn field(&mut self, field: Field, value: Value<'_>) {
@@ -37,6 +37,33 @@ impl Sink for &tracespool_core::Observation {
     }
     fn metadata(&mut self, key: &str, value: Value<'_>) {
         self.set_metadata(key, value);
+    }
+    fn level(&mut self, level: Level) {
+        self.set_level(level);
+    }
+    fn status_message(&mut self, text: &str) {
+        self.set_status_message(text);
+    }
+    fn name(&mut self, text: &str) {
+        self.set_name(text);
+    }
+    fn media(&mut self, field: MediaField, contents: Vec<Media>) {
+        for content in contents {
+            self.attach(field, content);
+        }
+    }
+}
+
+/// One that nobody else has yet: without its lock.
+impl Sink for &mut tracespool_core::Observation {
+    fn wants(&mut self) -> bool {
+        self.is_recording_mut()
+    }
+    fn field(&mut self, field: Field, value: Value<'_>) {
+        self.set_mut(field, value);
+    }
+    fn metadata(&mut self, key: &str, value: Value<'_>) {
+        self.set_metadata_mut(key, value);
     }
     fn level(&mut self, level: Level) {
         self.set_level(level);

@@ -11,7 +11,7 @@ use crate::client::Client;
 use crate::fastcall::{Method, install};
 use crate::keywords::Keywords;
 use crate::notices::problem;
-use crate::observation::{Observation, begun};
+use crate::observation::{Observation, Place, begun};
 use crate::origin::Origin;
 use crate::scope::Scope;
 
@@ -201,6 +201,22 @@ fn start<'py>(
     let mut origin = Origin::read(of.py())?;
     let place = origin.place(handle, trace_context);
     begun(of.py(), Observation::start(handle, &name, kind, place), kind, &keywords.given())
+}
+
+/// Starts an observation below the current one that has begun already.
+pub(crate) fn start_at(
+    of: &Bound<'_, Client>,
+    name: &str,
+    start_time: u64,
+    as_type: Option<&Bound<'_, PyAny>>,
+    trace_context: Option<&Bound<'_, PyAny>>,
+) -> PyResult<Observation> {
+    let handle = &of.get().handle;
+    let key = handle.public_key();
+    let kind = kind_of(as_type, key);
+    let mut origin = Origin::read(of.py())?;
+    let place = origin.place(handle, trace_context_of(trace_context, key));
+    Ok(Observation::start(handle, name, kind, Place { start_time: Some(start_time), ..place }))
 }
 
 /// A block below the current observation.

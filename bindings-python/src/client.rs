@@ -189,6 +189,20 @@ impl Client {
         self.handle.core.settings().timeout.as_secs_f64()
     }
 
+    /// Starts an observation that began at `start_time` (nanoseconds since 1970), below the current one or in `trace_context`. With
+    /// the option `id_generator` and `end(end_time=...)` an observation of elsewhere is recorded as it was: for traces that move
+    /// here, and for tests.
+    #[pyo3(signature = (name, start_time, *, as_type=None, trace_context=None))]
+    fn _start_at(
+        slf: &Bound<'_, Self>,
+        name: &str,
+        start_time: u64,
+        as_type: Option<&Bound<'_, PyAny>>,
+        trace_context: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<Observation> {
+        crate::calls::start_at(slf, name, start_time, as_type, trace_context)
+    }
+
     /// Trace-level attributes on the current observation, as Langfuse 3.x set them.
     #[pyo3(signature = (**keywords))]
     #[pyo3(

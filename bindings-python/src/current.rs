@@ -4,7 +4,7 @@
 
 use std::ffi::{c_int, c_void};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 
 use pyo3::ffi;
 use pyo3::prelude::*;
@@ -16,6 +16,7 @@ use tracespool_core::propagate::Propagated;
 use crate::block::Block;
 use crate::handle::Handle;
 use crate::observation::Observation;
+use crate::runs::OpenRun;
 
 /// The variable, and the two ways to it.
 struct Variable {
@@ -93,14 +94,11 @@ pub(crate) struct Inside {
 #[pyclass(frozen, module = "tracespool._native")]
 pub(crate) struct Record {
     inside: Inside,
-    /// Of an attached observation: what is current again once it is over.
-    before: Option<Py<PyAny>>,
-    pub(crate) over: AtomicBool,
 }
 
 impl Record {
     pub(crate) fn new(inside: Inside) -> Self {
-        Self { inside, before: None, over: AtomicBool::new(false) }
+        Self { inside }
     }
 }
 
@@ -108,7 +106,8 @@ impl Record {
 pub(crate) struct Current<'py>(Bound<'py, PyAny>);
 
 impl<'py> Current<'py> {
-    /// Reads the variable. An attached observation that is over counts no more, see [`attach`].
+    /// Reads the variable. A run that is over counts no more: frameworks tell of the begin and the end of work, but not always in
+    /// the same context; where its end was seen elsewhere, what was current before is found again all the same.
     pub(crate) fn read(py: Python<'py>) -> PyResult<Self> {
         let mut current = Self::raw(py)?;
         while let Some(before) = current.lapsed() {
@@ -133,11 +132,17 @@ impl<'py> Current<'py> {
         }
     }
 
-    /// What was current before an attached observation that is over.
+    /// What was current before a run that is over.
     fn lapsed(&self) -> Option<Bound<'py, PyAny>> {
-        let record = self.0.cast_exact::<Record>().ok()?.get();
-        let before = record.before.as_ref()?;
-        record.over.load(Ordering::Relaxed).then(|| before.bind(self.0.py()).clone())
+        let run = self.run()?;
+        run.over.load(Ordering::Relaxed).then(|| run.before.bind(self.0.py()).clone())
+    }
+
+    fn run(&self) -> Option<&OpenRun> {
+        if self.0.is_none() {
+            return None;
+        }
+        self.0.cast_exact::<OpenRun>().ok().map(Bound::get)
     }
 
     /// The observation that new ones go below.
@@ -145,14 +150,20 @@ impl<'py> Current<'py> {
         if let Ok(observation) = self.0.cast_exact::<Observation>() {
             return Some(observation);
         }
-        self.inside()?.observation.as_ref().map(|observation| observation.bind(self.0.py()))
+        match self.inside() {
+            Some(inside) => inside.observation.as_ref().map(|observation| observation.bind(self.0.py())),
+            None => Some(self.run()?.observation.bind(self.0.py())),
+        }
     }
 
     /// The attributes that new observations carry.
     pub(crate) fn propagated(&self) -> Option<&Arc<Propagated>> {
-        match self.0.cast_exact::<Observation>() {
-            Ok(observation) => observation.get().propagated.as_ref(),
-            Err(_) => self.inside()?.propagated.as_ref(),
+        if let Ok(observation) = self.0.cast_exact::<Observation>() {
+            return observation.get().propagated.as_ref();
+        }
+        match self.inside() {
+            Some(inside) => inside.propagated.as_ref(),
+            None => self.run()?.observation.get().propagated.as_ref(),
         }
     }
 
@@ -163,13 +174,19 @@ impl<'py> Current<'py> {
 
     /// The client that calls without one go to.
     pub(crate) fn handle(&self) -> Option<&Arc<Handle>> {
-        match self.0.cast_exact::<Observation>() {
-            Ok(observation) => Some(&observation.get().handle),
-            Err(_) => self.inside()?.handle.as_ref(),
+        if let Ok(observation) = self.0.cast_exact::<Observation>() {
+            return Some(&observation.get().handle);
+        }
+        match self.inside() {
+            Some(inside) => inside.handle.as_ref(),
+            None => Some(&self.run()?.observation.get().handle),
         }
     }
 
     fn inside(&self) -> Option<&Inside> {
+        if self.0.is_none() {
+            return None;
+        }
         match self.0.cast_exact::<Block>() {
             Ok(block) => block.get().inside(),
             Err(_) => self.0.cast_exact::<Record>().ok().map(|record| &record.get().inside),
@@ -211,31 +228,16 @@ pub(crate) fn leave(mine: &Bound<'_, PyAny>, previous: &Bound<'_, PyAny>) -> PyR
     if current.0.is(mine) || ended() { set(previous) } else { Ok(()) }
 }
 
-/// Makes `observation` current instead of `current` until its record is `over`. For frameworks that tell of the begin and the end of work, but not
-/// always in the same context: where its end was seen elsewhere, what was current before is found again all the same.
-pub(crate) fn attach<'py>(
-    observation: &Bound<'py, Observation>,
-    current: Current<'py>,
-) -> PyResult<Bound<'py, Record>> {
-    let py = observation.py();
-    let this = observation.get();
-    let inside = Inside {
-        observation: Some(observation.clone().unbind()),
-        sender: None,
-        propagated: this.propagated.clone(),
-        handle: Some(this.handle.clone()),
-    };
-    let record = Record { before: Some(current.into_value()), ..Record::new(inside) };
-    let record = Bound::new(py, record)?;
-    set(record.as_any())?;
-    Ok(record)
-}
-
-/// Sets back what was current before the observation of `record`, where that is still current in this context.
-pub(crate) fn detach(record: &Bound<'_, Record>) -> PyResult<()> {
-    let py = record.py();
-    match &record.get().before {
-        Some(before) if Current::raw(py)?.0.is(record) => set(before.bind(py)),
-        _ => Ok(()),
+/// Sets back what was current before a run, where it is still current in this context, or another one was made so inside of it
+/// that is over as well.
+pub(crate) fn detach(run: &Bound<'_, OpenRun>) -> PyResult<()> {
+    let mut current = Current::raw(run.py())?;
+    loop {
+        let before = current.lapsed();
+        match before {
+            Some(before) if current.0.is(run) => return set(&before),
+            Some(before) => current = Current(before),
+            None => return Ok(()),
+        }
     }
 }

@@ -6,7 +6,6 @@ use std::sync::atomic::Ordering;
 
 use pyo3::exceptions::{PyException, PyTypeError};
 use pyo3::prelude::*;
-use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyList, PyString};
 use tracespool_core::attr::ObservationType;
 
@@ -18,6 +17,7 @@ use crate::messages::shown_message;
 use crate::names::names;
 use crate::recorder::{Beginning, Recorder};
 use crate::told::{Argued, Told};
+use crate::value::for_each_item;
 
 /// `method "signature" "documentation" "what could not be recorded" (handler, told) body`, each a type that implements
 /// [`Method`].
@@ -225,35 +225,34 @@ const PARAMETERS: [&str; 11] = [
     "max_new_tokens",
     "stop_sequences",
 ];
-static INTERNED: PyOnceLock<[Py<PyString>; PARAMETERS.len()]> = PyOnceLock::new();
-
-/// Makes the names: at import; see [`crate::names`].
-pub(crate) fn init(py: Python<'_>) {
-    let _ = INTERNED.set(py, PARAMETERS.map(|name| PyString::intern(py, name).unbind()));
-}
-
 /// Those that were given; IBM watsonx has them in `params`.
 fn parameters<'py>(
     py: Python<'py>,
     called_with: Option<&Bound<'py, PyDict>>,
 ) -> PyResult<Bound<'py, PyDict>> {
     let found = PyDict::new(py);
-    let (Some(called_with), Some(interned)) = (called_with, INTERNED.get(py)) else { return Ok(found) };
+    let Some(called_with) = called_with else { return Ok(found) };
     let mut inner = None;
-    if let Some(kind) = called_with.get_item("_type")?
-        && kind.eq("IBM watsonx.ai")?
+    if let Some(kind) = called_with.get_item(&names(py).kind_of_model)?
+        && kind.cast::<PyString>().is_ok_and(|kind| kind.to_str().is_ok_and(|kind| kind == "IBM watsonx.ai"))
         && let Some(params) = called_with.get_item("params")?
     {
         inner = params.cast_into::<PyDict>().ok();
     }
-    for name in interned {
-        for dict in [inner.as_ref(), Some(called_with)].into_iter().flatten() {
-            if let Some(value) = dict.get_item(name)? {
-                if !value.is_none() {
-                    found.set_item(name, value)?;
-                }
-                break;
+    let mut given: [Option<Bound<'py, PyAny>>; PARAMETERS.len()] = Default::default();
+    for dict in [inner.as_ref(), Some(called_with)].into_iter().flatten() {
+        for_each_item(dict, |name, value| {
+            let name = name.cast::<PyString>().ok().and_then(|name| name.to_str().ok());
+            let at = name.and_then(|name| PARAMETERS.iter().position(|known| *known == name));
+            if let Some(at) = at {
+                given[at].get_or_insert_with(|| value.clone());
             }
+            Ok(())
+        })?;
+    }
+    for (name, value) in PARAMETERS.iter().zip(given) {
+        if let Some(value) = value.filter(|value| !value.is_none()) {
+            found.set_item(name, value)?;
         }
     }
     Ok(found)

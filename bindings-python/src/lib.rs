@@ -114,7 +114,6 @@ mod _native {
         crate::names::init(py);
         crate::keywords::init(py);
         crate::told::init(py);
-        crate::events::init(py);
         crate::messages::init(py);
         crate::current::init(py)?;
         crate::otel::init(py)?;

@@ -6,6 +6,7 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyString};
 
 use crate::names::names;
+use crate::value::models;
 
 /// Roles by the name of a class or of one that it is derived from.
 const ROLES: [(&str, &str); 5] = [
@@ -45,21 +46,25 @@ fn shown<'py>(message: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyDict>> {
             _ => message.getattr(&names.type_)?,
         };
     }
+    let fields = models::fields(message);
+    let fields = fields.as_ref();
     let shown = PyDict::new(py);
     shown.set_item(&names.role, &role)?;
-    shown.set_item(&names.content, message.getattr(&names.content)?)?;
-    let more = message.getattr(&names.additional_kwargs)?;
+    shown.set_item(&names.content, models::required(message, fields, &names.content)?)?;
+    let more = models::required(message, fields, &names.additional_kwargs)?;
     match role.cast::<PyString>().ok().and_then(|role| role.to_str().ok()) {
         Some("assistant") => {
             for name in [&names.tool_calls, &names.invalid_tool_calls] {
-                if let Some(calls) = message.getattr_opt(name)?
+                if let Some(calls) = models::field(message, fields, name)?
                     && calls.is_truthy()?
                 {
                     shown.set_item(name, calls)?;
                 }
             }
         }
-        Some("tool") => shown.set_item(&names.tool_call_id, message.getattr_opt(&names.tool_call_id)?)?,
+        Some("tool") => {
+            shown.set_item(&names.tool_call_id, models::field(message, fields, &names.tool_call_id)?)?
+        }
         _ => {}
     }
     if more.is_truthy()? {

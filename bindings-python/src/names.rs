@@ -45,7 +45,8 @@ names! {
     // LangChain's.
     additional_kwargs "additional_kwargs", answer_usage "_usage", bedrock_metrics "amazon-bedrock-invocationMetrics",
     bounds "_bounds", content "content", failed "_failed", generation_info "generation_info", generations "generations",
-    id "id", input "input", input_tokens "input_tokens", invalid_tool_calls "invalid_tool_calls",
+    hidden "langsmith:hidden", id "id", input "input", input_tokens "input_tokens", invalid_tool_calls "invalid_tool_calls",
+    kind_of_model "_type",
     langfuse_prompt "langfuse_prompt", langfuse_session_id "langfuse_session_id", langfuse_tags "langfuse_tags",
     langfuse_trace_name "langfuse_trace_name", langfuse_user_id "langfuse_user_id", leave "_leave",
     llm_output "llm_output", ls_model_name "ls_model_name", message "message", model_of "_model", model_name "model_name",

@@ -37,6 +37,8 @@ pub(crate) struct Place<'a> {
     pub(crate) trace_context: Option<TraceContext>,
     pub(crate) propagated: Option<&'a Arc<Propagated>>,
     pub(crate) chosen: Chosen,
+    /// Nanoseconds since 1970; `None` for now.
+    pub(crate) start_time: Option<u64>,
 }
 
 impl Place<'_> {
@@ -60,7 +62,7 @@ impl Observation {
         place: Place<'_>,
         values: Option<&Values>,
     ) -> Self {
-        let Place { parent, trace_context, propagated, mut chosen } = place;
+        let Place { parent, trace_context, propagated, mut chosen, start_time } = place;
         if handle.has_ids() && chosen.span_id.is_none() {
             handle.choose_ids(&mut chosen, parent.is_none() && trace_context.is_none());
         }
@@ -71,7 +73,7 @@ impl Observation {
             parent,
             trace_context,
             propagated: propagated.map(|all| &**all),
-            start_time: None,
+            start_time,
         };
         let core = handle.core.start_as(&start, chosen);
         Self { core, handle: handle.clone(), propagated: propagated.cloned(), kind }
@@ -306,11 +308,11 @@ fn no_error(error: &Bound<'_, PyAny>) -> bool {
 /// A new observation as an object, with what was given; an event is over at once.
 pub(crate) fn begun<'py>(
     py: Python<'py>,
-    observation: Observation,
+    mut observation: Observation,
     kind: ObservationType,
     given: &Given<'_, 'py>,
 ) -> PyResult<Bound<'py, PyAny>> {
-    given.apply(&observation.handle, &mut &observation.core)?;
+    given.apply(&observation.handle, &mut &mut observation.core)?;
     if kind == ObservationType::Event {
         observation.finish(py, None);
     }

@@ -164,7 +164,8 @@ impl<'py> Around<'py> {
 }
 
 fn item<'py>(context: &Bound<'py, PyAny>, key: &Bound<'py, PyString>) -> Option<Bound<'py, PyAny>> {
-    context.cast::<PyDict>().ok()?.get_item(key).ok()?.filter(|value| !value.is_none())
+    let context = context.cast::<PyDict>().ok().filter(|context| !context.is_empty())?;
+    context.get_item(key).ok()?.filter(|value| !value.is_none())
 }
 
 /// A span of other instrumentation that is current.

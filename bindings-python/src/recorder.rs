@@ -66,7 +66,7 @@ impl Recorder {
         let Beginning { tags, metadata, more, kind, .. } = *run;
         let said = Said { tags, metadata, more, kind, is_root };
         let mut thread = None;
-        let (observation, current) = match &above {
+        let (mut observation, current) = match &above {
             Some(above) => {
                 let parent = above.get().observation.bind(py).get();
                 let mut origin = Origin::read(py)?;
@@ -78,11 +78,12 @@ impl Recorder {
         if above.is_none() {
             *this.last_trace.lock() = Some(observation.core.context().trace_id);
         }
-        said.describe(&observation)?;
-        run.given.apply(&observation.handle, &mut &observation.core)?;
+        said.describe(&mut observation)?;
+        run.given.apply(&observation.handle, &mut &mut observation.core)?;
+        let held = observation.core.held_bytes_mut();
         let observation = Bound::new(py, observation)?;
-        let begun = runs.insert(run.id, observation, above.map(Bound::unbind), thread, current)?;
-        if runs.is_full(py) {
+        let begun = runs.insert(run.id, observation, held, above.map(Bound::unbind), thread, current)?;
+        if runs.is_full() {
             of.getattr(&names(py).bounds)?.call_method1("keep", (&this.runs,))?;
         }
         Ok(begun)

@@ -14,8 +14,6 @@ use crate::observation::Observation;
 use crate::propagation::{one_of_metadata, short, told};
 use crate::value::{Scratch, for_each_item};
 
-/// The tag of runs that are of no interest to readers.
-const HIDDEN: &str = "langsmith:hidden";
 /// What the names of keys that steer the integration begin with.
 const STEERING: &str = "langfuse_";
 const PROMPT: &str = "langfuse_prompt";
@@ -91,16 +89,17 @@ impl<'py> Said<'_, 'py> {
     }
 
     /// Puts on the observation what was said of the run.
-    pub(crate) fn describe(&self, observation: &Observation) -> PyResult<()> {
-        if !observation.core.is_recording() {
+    pub(crate) fn describe(&self, observation: &mut Observation) -> PyResult<()> {
+        if !observation.core.is_recording_mut() {
             return Ok(());
         }
         let tags = match self.tags {
             Some(tags) if tags.is_truthy()? => Some(tags),
             _ => None,
         };
+        // The tag of runs that are of no interest to readers.
         if let Some(tags) = tags
-            && tags.contains(HIDDEN)?
+            && tags.contains(&names(tags.py()).hidden)?
         {
             observation.core.set_level(Level::Debug);
         }
@@ -109,7 +108,7 @@ impl<'py> Said<'_, 'py> {
         }
         let scratch = &mut Scratch::take();
         scratch.seek_media(observation.handle.media());
-        let mut sink = &observation.core;
+        let mut sink = &mut observation.core;
         if let Some(tags) = tags {
             put_metadata(&mut sink, "tags", tags, scratch)?;
         }
@@ -123,7 +122,11 @@ impl<'py> Said<'_, 'py> {
 
     /// The mask is shown all of it at once.
     #[cold]
-    fn describe_masked(&self, observation: &Observation, tags: Option<&Bound<'py, PyAny>>) -> PyResult<()> {
+    fn describe_masked(
+        &self,
+        observation: &mut Observation,
+        tags: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<()> {
         let Some(py) = tags.map(|tags| tags.py()).or_else(|| self.metadata.map(|metadata| metadata.py()))
         else {
             return Ok(());
@@ -137,7 +140,7 @@ impl<'py> Said<'_, 'py> {
             all.set_item("is_langchain_root", true)?;
         }
         let given = Given { metadata: Some(all.as_any().as_borrowed()), ..Given::default() };
-        given.apply(&observation.handle, &mut &observation.core)
+        given.apply(&observation.handle, &mut &mut observation.core)
     }
 
     /// The metadata that is recorded.

@@ -15,6 +15,7 @@ macro_rules! arguments {
     ($($variant:ident $name:literal),* $(,)?) => {
         /// One argument.
         #[derive(Clone, Copy)]
+        #[allow(dead_code)]
         pub(crate) enum Argued { $($variant),* }
         const NAMES: [&str; [$($name),*].len()] = [$($name),*];
     };
@@ -24,6 +25,8 @@ arguments! {
     RunId "run_id", ParentRunId "parent_run_id", Tags "tags", Metadata "metadata", Name "name", Inputs "inputs",
     InvocationParams "invocation_params", Serialized "serialized", Outputs "outputs", Messages "messages",
     Prompts "prompts", Response "response",
+    // Known, so that they are not taken for names that were made at run time.
+    RunType "run_type", Options "options", BatchSize "batch_size",
 }
 
 static INTERNED: PyOnceLock<[Py<PyString>; NAMES.len()]> = PyOnceLock::new();

@@ -99,8 +99,9 @@ pub fn keeps(handle: u32, trace_id: u32) -> bool {
 #[wasm_bindgen]
 #[must_use]
 pub fn end(handle: u32, start: f64, end: f64, record: u32) -> u32 {
-    let record = texts::with([record], |[record]| record.unwrap_or_default().to_owned());
-    let room = session(|session| session.end(handle, start, end, record));
+    let room = texts::with([record], |[record]| {
+        session(|session| session.end(handle, start, end, record.unwrap_or_default()))
+    });
     u32::from(drive::rang()) | (u32::from(!room) << 1)
 }
 
@@ -261,7 +262,6 @@ pub fn poll(ticket: u32) -> i32 {
 }
 
 /// The counters.
-#[cfg(feature = "full")]
 #[wasm_bindgen]
 #[must_use]
 pub fn stats() -> i32 {

@@ -22,7 +22,8 @@ pub(crate) async fn receive(
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Response, Problem> {
-    let project = auth::project(&app.keys, &headers, Need::Pair)?;
+    // A public key alone may create scores here, too.
+    let project = auth::project(&app.keys, &headers, Need::PublicKey)?;
     let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
     if !kind.to_ascii_lowercase().contains("json") {
         return Err(Problem::invalid("Expected object, received string"));

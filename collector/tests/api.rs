@@ -169,7 +169,13 @@ fn keys_open_their_own_project_only() {
     let score = json!({"name": "n", "value": 1, "traceId": "t"}).to_string();
     let bearer = [("authorization", "Bearer pk-b")];
     assert_eq!(collector.send("POST", SCORES, &bearer, score.as_bytes()).status, 200);
-    assert_eq!(collector.json("/api/v1/counts?project=beta")["scores"], 1);
+    let event = json!({"id": "e", "type": "score-create", "timestamp": "2026-01-01T00:00:00Z",
+        "body": {"id": "s", "name": "n", "value": 1, "traceId": "t"}});
+    let batch = json!({"batch": [event]}).to_string();
+    let headers = [bearer[0], ("content-type", "application/json")];
+    let answer = collector.send("POST", "/api/public/ingestion", &headers, batch.as_bytes());
+    assert_eq!((answer.status, &answer.json()["successes"][0]["status"]), (207, &json!(201)));
+    assert_eq!(collector.json("/api/v1/counts?project=beta")["scores"], 2);
     assert_eq!(collector.json("/api/v1/counts?project=alpha")["scores"], 0);
 }
 

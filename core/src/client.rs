@@ -107,7 +107,7 @@ impl Bound {
     pub(crate) fn count_mask_failure(&self) {
         self.destination.counters.stripped(Lane::Observations, 1);
         let kind = NoticeKind::Dropped { lane: Lane::Observations, reason: DropReason::MaskFailed };
-        let now = self.process.now().mono;
+        let now = self.process.mono();
         self.process.shared.notices.add(kind, &self.destination.public_key, 1, now, || {
             "the mask function failed: the value was dropped, the observation is sent without it".into()
         });
@@ -131,7 +131,7 @@ impl Client {
         let settings = ClientSettings::resolve(options, env, &mut problems);
         if !problems.is_empty() {
             let process = home();
-            let now = process.now().mono;
+            let now = process.mono();
             for problem in &problems {
                 process
                     .shared()
@@ -161,7 +161,7 @@ impl Client {
             return Self::open(options, env, home);
         }
         let process = home();
-        let now = process.now().mono;
+        let now = process.mono();
         if let Some(inner) = process.registry.lock().known(&options, environment, now) {
             return Self { inner };
         }
@@ -366,7 +366,7 @@ impl Client {
         if let Err(sentence) = self.inner.settings.langfuse_only("scores") {
             // Told with the first one, and counted: nothing is said to whoever scores.
             let kind = NoticeKind::Dropped { lane: Lane::Scores, reason: DropReason::Unsupported };
-            let now = bound.process.now().mono;
+            let now = bound.process.mono();
             bound
                 .process
                 .shared
@@ -425,7 +425,7 @@ impl Client {
             payload: payload.into(),
             wrapper: Some(Wrapper::Envelope(Gated::new(envelope, FULL?))),
             content: None,
-            submitted: bound.process.now().mono,
+            submitted: bound.process.mono(),
             timeout: self.inner.settings.timeout,
         };
         let trace = trace_id.low();

@@ -284,7 +284,7 @@ impl Process {
         request: ControlRequest,
         complete: Box<dyn Complete>,
     ) {
-        let now = self.now().mono;
+        let now = self.mono();
         let deadline = now.saturating_add(nanos(request.timeout));
         destination.last_used.store(now, Ordering::Relaxed);
         match Control::new(destination, &self.shared, request, deadline, complete) {
@@ -300,7 +300,7 @@ impl Client {
     pub fn control(&self, request: ControlRequest) -> Option<ControlTicket> {
         let bound = self.bound()?;
         let (reply, answer) = bounded(1);
-        let deadline = bound.process.now().mono.saturating_add(nanos(request.timeout));
+        let deadline = bound.process.mono().saturating_add(nanos(request.timeout));
         bound.process.begin_control(&bound.destination, request, Box::new(reply));
         Some(ControlTicket { process: bound.process.clone(), answer, deadline })
     }
@@ -335,7 +335,7 @@ impl ControlTicket {
             return Some(told);
         }
         let end = self.deadline.saturating_add(nanos(GRACE));
-        let left = Duration::from_nanos(end.saturating_sub(self.process.now().mono));
+        let left = Duration::from_nanos(end.saturating_sub(self.process.mono()));
         match self.answer.recv_timeout(slice.min(left)) {
             Ok(outcome) => Some(outcome),
             Err(RecvTimeoutError::Disconnected) => Some(unavailable("the exporter gave the request up")),
@@ -362,7 +362,7 @@ impl ControlTicket {
     /// What is said where the exporter says nothing: it could not be started, or was lost.
     fn overdue(&self) -> Option<Outcome> {
         let end = self.deadline.saturating_add(nanos(GRACE));
-        (self.process.now().mono >= end).then(out_of_time)
+        (self.process.mono() >= end).then(out_of_time)
     }
 }
 

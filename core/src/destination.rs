@@ -12,6 +12,7 @@ use crate::config::{ClientSettings, FIRST_LINGER, FIRST_OBSERVATIONS};
 use crate::control::Load;
 use crate::encode::otlp::Envelope;
 use crate::endpoint::{BaseUrl, Endpoint, basic_auth};
+use crate::interchange::pack::Packs;
 use crate::key::DestinationKey;
 use crate::map::Set;
 use crate::report::{Counters, Lane, Tally};
@@ -33,6 +34,8 @@ pub struct Destination {
     pub(crate) budget: Budget,
     pub(crate) contents: Contents,
     pub(crate) counters: Counters,
+    /// Records that the exporter has yet to encode.
+    pub(crate) packs: Packs,
     /// True while the exporter knows that data waits here and has a timer for it.
     pub(crate) armed: AtomicBool,
     /// Observations and their bytes that wait for a batch.
@@ -114,6 +117,7 @@ impl Destination {
             budget: Budget::new(bytes),
             contents: Contents::new(upload::of_destination(bytes)),
             counters: Counters::default(),
+            packs: Packs::default(),
             armed: AtomicBool::new(false),
             waiting: AtomicU32::new(0),
             waiting_bytes: AtomicUsize::new(0),
@@ -152,7 +156,7 @@ impl Destination {
     /// How long new data waits for company.
     pub(crate) fn linger(&self) -> u64 {
         let linger = self.linger.load(Ordering::Relaxed);
-        if self.counters.tally(Lane::Observations).submitted <= FIRST_OBSERVATIONS {
+        if self.counters.submissions(Lane::Observations) <= FIRST_OBSERVATIONS {
             return linger.min(nanos(FIRST_LINGER));
         }
         linger

@@ -152,6 +152,12 @@ impl Endpoint {
         let origin: Arc<str> = [url.scheme(), "://", &url.host, ":", port.as_str()].concat().into();
         Self { url, origin, headers }
     }
+
+    /// Whether requests carry a bearer instead of both keys: a public key alone, with which pages may score.
+    #[must_use]
+    pub fn has_bearer(&self) -> bool {
+        self.headers.iter().any(|(name, value)| name == "authorization" && value.starts_with("Bearer "))
+    }
 }
 
 impl fmt::Debug for Endpoint {

@@ -68,7 +68,8 @@ impl Hosted {
     #[must_use]
     pub fn new(process: Arc<Process>) -> Self {
         let now = process.now();
-        let bell = Arc::new(Bell::default());
+        // What was handed over before there was a driver has woken nobody.
+        let bell = Arc::new(Bell(AtomicBool::new(true)));
         process.set_driver(Box::new(bell.clone()));
         let pipeline = Pipeline::new(process.shared().clone(), now);
         let next_sweep = now.mono.saturating_add(SWEEP);

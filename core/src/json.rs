@@ -238,37 +238,67 @@ fn unit(rest: &mut &str) -> Option<u32> {
     u32::from_str_radix(digits, 16).ok().filter(|_| !digits.starts_with('+'))
 }
 
-/// Appends a text with quotes and escapes, as `serde_json` writes it.
-pub(crate) fn quote(out: &mut Vec<u8>, text: &str) {
-    out.reserve(text.len() + 2);
-    out.push(b'"');
-    let bytes = text.as_bytes();
-    let mut from = 0;
-    for (at, byte) in bytes.iter().enumerate() {
-        if *byte >= 0x20 && *byte != b'"' && *byte != b'\\' {
-            continue;
-        }
-        out.extend_from_slice(bytes.get(from..at).unwrap_or_default());
-        from = at + 1;
-        let short = match byte {
-            b'"' | b'\\' => *byte,
-            0x08 => b'b',
-            0x09 => b't',
-            0x0a => b'n',
-            0x0c => b'f',
-            0x0d => b'r',
-            _ => {
-                let low = byte & 15;
-                out.extend_from_slice(b"\\u00");
-                out.push(b'0' + (byte >> 4));
-                out.push(if low < 10 { b'0' + low } else { b'a' + low - 10 });
-                continue;
-            }
-        };
-        out.extend_from_slice(&[b'\\', short]);
+/// Where JSON is written.
+pub(crate) trait Written {
+    fn put(&mut self, text: &str);
+    fn make_room(&mut self, bytes: usize);
+}
+
+impl Written for String {
+    fn put(&mut self, text: &str) {
+        self.push_str(text);
     }
-    out.extend_from_slice(bytes.get(from..).unwrap_or_default());
-    out.push(b'"');
+
+    fn make_room(&mut self, bytes: usize) {
+        self.reserve(bytes);
+    }
+}
+
+impl Written for Vec<u8> {
+    fn put(&mut self, text: &str) {
+        self.extend_from_slice(text.as_bytes());
+    }
+
+    fn make_room(&mut self, bytes: usize) {
+        self.reserve(bytes);
+    }
+}
+
+/// Appends a text with quotes and escapes, as `serde_json` writes it.
+pub(crate) fn quote(out: &mut impl Written, text: &str) {
+    const CONTROLS: [&str; 32] = [
+        "\\u0000", "\\u0001", "\\u0002", "\\u0003", "\\u0004", "\\u0005", "\\u0006", "\\u0007", "\\b", "\\t",
+        "\\n", "\\u000b", "\\f", "\\r", "\\u000e", "\\u000f", "\\u0010", "\\u0011", "\\u0012", "\\u0013",
+        "\\u0014", "\\u0015", "\\u0016", "\\u0017", "\\u0018", "\\u0019", "\\u001a", "\\u001b", "\\u001c",
+        "\\u001d", "\\u001e", "\\u001f",
+    ];
+    out.make_room(text.len() + 2);
+    out.put("\"");
+    let mut rest = text;
+    while let Some((plain, tail)) = first_special(rest.as_bytes()).and_then(|at| rest.split_at_checked(at)) {
+        out.put(plain);
+        let (Some(&special), Some(after)) = (tail.as_bytes().first(), tail.get(1..)) else { break };
+        out.put(match special {
+            b'"' => "\\\"",
+            b'\\' => "\\\\",
+            control => CONTROLS.get(usize::from(control)).copied().unwrap_or_default(),
+        });
+        rest = after;
+    }
+    out.put(rest);
+    out.put("\"");
+}
+
+/// Where the first byte stands that JSON's texts do not hold as it is.
+fn first_special(bytes: &[u8]) -> Option<usize> {
+    const fn special(byte: u8) -> bool {
+        (byte < 0x20) | (byte == b'"') | (byte == b'\\')
+    }
+    // Without a way out of the middle a block is looked at in a few vector instructions.
+    let (blocks, _) = bytes.as_chunks::<16>();
+    let clean = blocks.iter().take_while(|block| !block.iter().fold(false, |any, &byte| any | special(byte)));
+    let from = clean.count() * 16;
+    bytes.get(from..)?.iter().position(|&byte| special(byte)).map(|at| from + at)
 }
 
 /// A caller's text as it may stand in a message: in quotes and on one line.
@@ -462,6 +492,20 @@ mod tests {
             serde_json::Value::Object(all) => {
                 let members = json.members().unwrap();
                 members.len() == all.len() && members.into_iter().all(|(name, json)| same(json, &all[&*name]))
+            }
+        }
+    }
+
+    #[test]
+    fn strings_are_escaped_as_serde_does() {
+        let every = (0..=0x80u32).filter_map(char::from_u32).chain(['é', '\u{2028}', '😀']);
+        // Each at each place of a block, and after it.
+        for special in every {
+            for at in 0..40 {
+                let text = format!("{}{special}é and {special}{special} more", "x".repeat(at));
+                let mut out = String::from("before");
+                quote(&mut out, &text);
+                assert_eq!(out.strip_prefix("before"), serde_json::to_string(&text).ok().as_deref());
             }
         }
     }

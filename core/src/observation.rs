@@ -131,6 +131,29 @@ struct Record {
     refused: Option<DropReason>,
 }
 
+impl Record {
+    /// Reserves what it has grown by. Where that is refused, so is the observation: its content is freed now and it is
+    /// counted when it ends.
+    fn settle(&mut self, bound: &Bound, context: &SpanContext, root: bool) {
+        let budget = &bound.process.shared.budget;
+        let needed = BASE_COST + self.values.len();
+        if self.refused.is_none() && needed > self.reserved {
+            // In steps, so that small updates do not touch the shared counters each time.
+            let more = (needed - self.reserved).next_multiple_of(512);
+            match reserve(&bound.destination.budget, budget, more, root) {
+                Ok(()) => self.reserved += more,
+                Err(reason) => self.refused = Some(reason),
+            }
+        }
+        if self.refused.is_some() && self.values.discard() {
+            budget.release(self.reserved);
+            bound.destination.budget.release(self.reserved);
+            self.reserved = 0;
+            bound.destination.refuse(context.trace_id.low());
+        }
+    }
+}
+
 impl Observation {
     /// One that records nothing but has ids, so that what runs inside it stays together.
     pub(crate) fn unrecorded(context: SpanContext) -> Self {
@@ -166,16 +189,15 @@ impl Observation {
         if let Some(captured) = start.values {
             values.absorb(captured);
         }
-        let mut observation = Self {
+        let root = parent.is_none();
+        record.settle(&bound, &context, root);
+        Self {
             context,
             bound: Some(bound),
-            root: parent.is_none(),
+            root,
             forked: AtomicBool::new(false),
-            record: Mutex::new(None),
-        };
-        observation.settle_reservation(&mut record);
-        observation.record = Mutex::new(Some(record));
-        observation
+            record: Mutex::new(Some(record)),
+        }
     }
 
     /// Its ids and where it goes.
@@ -204,8 +226,44 @@ impl Observation {
             && record.refused.is_none()
         {
             change(&mut record.values);
-            self.settle_reservation(record);
+            record.settle(bound, &self.context, self.root);
         }
+    }
+
+    /// The same for one that nobody else has yet, without its lock.
+    fn change_mut(&mut self, change: impl FnOnce(&mut Values)) {
+        let Self { bound: Some(bound), record, context, root, .. } = self else { return };
+        // Capturing may have run the application's code, and that may have forked.
+        if bound.process.shared.abandoned.load(Ordering::Acquire) {
+            return;
+        }
+        if let Some(record) = record.get_mut()
+            && record.refused.is_none()
+        {
+            change(&mut record.values);
+            record.settle(bound, context, *root);
+        }
+    }
+
+    /// [`Observation::is_recording`] for one that nobody else has yet.
+    pub fn is_recording_mut(&mut self) -> bool {
+        self.bound.as_ref().is_some_and(|bound| !bound.process.shared.abandoned.load(Ordering::Relaxed))
+            && self.record.get_mut().as_ref().is_some_and(|record| record.refused.is_none())
+    }
+
+    /// [`Observation::set`] for one that nobody else has yet.
+    pub fn set_mut(&mut self, field: Field, value: Value<'_>) {
+        self.change_mut(|values| values.set(field, value));
+    }
+
+    /// [`Observation::set_metadata`] for one that nobody else has yet.
+    pub fn set_metadata_mut(&mut self, key: &str, value: Value<'_>) {
+        self.change_mut(|values| values.set_metadata(key, value));
+    }
+
+    /// [`Observation::held_bytes`] for one that nobody else has yet.
+    pub fn held_bytes_mut(&mut self) -> usize {
+        self.record.get_mut().as_ref().map_or(0, |record| record.reserved)
     }
 
     /// Sets a field, or replaces it.
@@ -339,27 +397,6 @@ impl Observation {
         // From here on exactly the item's bytes are held.
         bound.adjust(record.reserved, item.cost());
         Closed::Item(item)
-    }
-
-    /// Reserves what the record has grown by. Where that is refused, so is the observation: its content is freed now and
-    /// it is counted when it ends.
-    fn settle_reservation(&self, record: &mut Record) {
-        let Some(bound) = &self.bound else { return };
-        let needed = BASE_COST + record.values.len();
-        if record.refused.is_none() && needed > record.reserved {
-            // In steps, so that small updates do not touch the shared counters each time.
-            let more = (needed - record.reserved).next_multiple_of(512);
-            match reserve(&bound.destination.budget, &bound.process.shared.budget, more, self.root) {
-                Ok(()) => record.reserved += more,
-                Err(reason) => record.refused = Some(reason),
-            }
-        }
-        if record.refused.is_some() && record.values.discard() {
-            bound.process.shared.budget.release(record.reserved);
-            bound.destination.budget.release(record.reserved);
-            record.reserved = 0;
-            bound.destination.refuse(self.context.trace_id.low());
-        }
     }
 }
 

@@ -9,12 +9,12 @@ use std::time::Duration;
 use crate::sync::Mutex;
 use crate::sync::{Receiver, RecvTimeoutError, Sender, bounded, unbounded};
 
-use crate::config::{BATCH_BYTES, Limits};
+use crate::config::{BATCH_BYTES, ClientSettings, Limits};
 use crate::control::Control;
 use crate::destination::{Destination, nanos};
 use crate::encode::otlp::Envelope;
 use crate::full::{FULL, Gated};
-use crate::pipeline::{Command, FlushRequest, Item};
+use crate::pipeline::{Command, FlushRequest, ITEM_OVERHEAD, Item};
 use crate::prompt::cache::PromptCache;
 use crate::registry::Registry;
 use crate::report::{DestinationReport, DropReason, Lane, Report};
@@ -29,6 +29,11 @@ pub trait Clock: Send + Sync {
     /// The wall clock alone, in nanoseconds since 1970.
     fn unix(&self) -> u64 {
         self.now().unix
+    }
+
+    /// The monotonic clock alone, in nanoseconds.
+    fn mono(&self) -> u64 {
+        self.now().mono
     }
 }
 
@@ -86,6 +91,12 @@ impl Process {
         self.clock.now()
     }
 
+    /// The monotonic clock alone.
+    #[must_use]
+    pub(crate) fn mono(&self) -> u64 {
+        self.clock.mono()
+    }
+
     /// The wall clock alone.
     #[must_use]
     pub(crate) fn unix(&self) -> u64 {
@@ -106,12 +117,42 @@ impl Process {
 
     /// Hands an encoded item to the exporter; its bytes are reserved already. Never waits.
     pub(crate) fn submit(&self, destination: &Arc<Destination>, lane: Lane, item: Item) {
+        let (submitted, len, cost) = (item.submitted, item.payload.len(), item.cost());
+        self.hand_over(destination, lane, (submitted, len, cost), || {
+            Some(Command::Submit { destination: destination.clone(), lane, item })
+        });
+    }
+
+    /// Hands a record that has yet to be encoded to the exporter; the bytes of an item are reserved for it. Never waits.
+    /// `times` are its observation's start and end.
+    pub(crate) fn pack(
+        &self,
+        destination: &Arc<Destination>,
+        settings: &Arc<ClientSettings>,
+        record: &str,
+        times: (u64, u64),
+        submitted: u64,
+    ) {
+        let cost = record.len() + ITEM_OVERHEAD;
+        self.hand_over(destination, Lane::Observations, (submitted, record.len(), cost), || {
+            let begins = destination.packs.add(settings, record, times, submitted);
+            begins.then(|| Command::Unpack(destination.clone()))
+        });
+    }
+
+    /// `command` puts the data where the exporter finds it, and says what to tell it.
+    fn hand_over(
+        &self,
+        destination: &Arc<Destination>,
+        lane: Lane,
+        (submitted, len, cost): (u64, usize, usize),
+        command: impl FnOnce() -> Option<Command>,
+    ) {
         let goodbye = self.shared.goodbye.load(Ordering::Relaxed);
-        if goodbye != 0 && item.submitted > goodbye {
-            self.refuse(destination, lane, DropReason::AfterGoodbye, item.cost());
+        if goodbye != 0 && submitted > goodbye {
+            self.refuse(destination, lane, DropReason::AfterGoodbye, cost);
             return;
         }
-        let (submitted, len) = (item.submitted, item.payload.len());
         let media = lane == Lane::Media;
         let mut due_by_size = false;
         if !media {
@@ -121,10 +162,9 @@ impl Process {
             due_by_size = count == flush_at || (bytes < BATCH_BYTES && bytes + len >= BATCH_BYTES);
         }
         destination.counters.submitted(lane, 1);
-        let command = Command::Submit { destination: destination.clone(), lane, item };
-        // The channel is unbounded in items because its bytes are bounded by the budgets.
-        if self.commands.send(command).is_err() {
-            return;
+        if let Some(command) = command() {
+            // The channel is unbounded in items because its bytes are bounded by the budgets.
+            let _ = self.commands.send(command);
         }
         let full = goodbye != 0 || due_by_size;
         // Media may wait for a store for minutes, and say nothing about when the exporter looks for batches.
@@ -146,7 +186,7 @@ impl Process {
         destination.counters.submitted(lane, 1);
         destination.counters.dropped(lane, reason, 1);
         let kind = crate::notice::NoticeKind::Dropped { lane, reason };
-        self.shared.notices.add(kind, &destination.public_key, 1, self.now().mono, || {
+        self.shared.notices.add(kind, &destination.public_key, 1, self.mono(), || {
             [lane.as_str(), " for ", &destination.endpoint.url.text(), " dropped: ", reason.as_str()].concat()
         });
     }
@@ -192,7 +232,7 @@ impl Process {
         close: bool,
     ) -> Ticket {
         let (reply, answer) = bounded(1);
-        let deadline = self.now().mono.saturating_add(nanos(timeout));
+        let deadline = self.mono().saturating_add(nanos(timeout));
         let pending: Vec<Arc<Destination>> =
             asked.into_iter().filter(|destination| destination.tally().pending > 0).collect();
         if pending.is_empty() {
@@ -235,7 +275,7 @@ impl Ticket {
     /// Waits for `slice` at most. The binding calls this without its interpreter's lock, then looks for signals.
     #[must_use]
     pub fn wait(&self, slice: Duration, process: &Process) -> Option<Report> {
-        let now = process.now().mono;
+        let now = process.mono();
         let end = self.deadline.saturating_add(nanos(GRACE));
         let left = Duration::from_nanos(end.saturating_sub(now));
         match self.answer.recv_timeout(slice.min(left)) {
@@ -244,7 +284,7 @@ impl Ticket {
             Err(RecvTimeoutError::Disconnected) => return Some(self.give_up()),
             Err(RecvTimeoutError::Timeout) => {}
         }
-        (process.now().mono >= end).then(|| self.give_up())
+        (process.mono() >= end).then(|| self.give_up())
     }
 
     /// Waits until the deadline at most.

@@ -152,7 +152,7 @@ impl Process {
         endpoint: &Endpoint,
         handle: &Arc<ClientInner>,
     ) -> Arc<Destination> {
-        let now = self.now().mono;
+        let now = self.mono();
         let mut registry = self.registry.lock();
         if let Some(held) = registry.destinations.get_mut(&settings.key) {
             held.destination.adopt(settings, now);
@@ -242,7 +242,7 @@ impl Process {
 
     /// Forgets what has been idle for its time. Drivers call this now and then.
     pub fn sweep(&self) {
-        let now = self.now().mono;
+        let now = self.mono();
         let ttl = nanos(self.shared.limits.idle_ttl);
         let mut registry = self.registry.lock();
         registry.closing.retain(|(_, ticket)| ticket.poll().is_none());

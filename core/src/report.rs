@@ -164,6 +164,11 @@ impl Counters {
         }
     }
 
+    /// How many were handed over in a lane.
+    pub(crate) fn submissions(&self, lane: Lane) -> u64 {
+        self.lanes[lane as usize].submitted.load(Ordering::Relaxed)
+    }
+
     /// The counters of one lane at this moment. `pending` is what is left of `submitted`.
     #[must_use]
     pub fn tally(&self, lane: Lane) -> Tally {

@@ -146,7 +146,7 @@ impl Bound {
     /// Hands a content over that the observation's field refers to. Never waits; what cannot be held is counted.
     pub(crate) fn attach(&self, context: &SpanContext, field: MediaField, media: Media) {
         let (process, destination) = (&self.process, &self.destination);
-        let now = process.now().mono;
+        let now = process.mono();
         match item(destination, &process.shared, context, field, media, now, self.settings.timeout) {
             Ok(item) => process.submit(destination, Lane::Media, item),
             Err(reason) => process.refuse(destination, Lane::Media, reason, 0),

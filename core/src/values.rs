@@ -232,6 +232,19 @@ impl Values {
         start: u64,
         end: u64,
     ) -> Box<[u8]> {
+        let mut out = Vec::new();
+        self.append_span(&mut out, context, parent, (start, end));
+        out.into_boxed_slice()
+    }
+
+    /// The same behind what is there already.
+    pub(crate) fn append_span(
+        &self,
+        out: &mut Vec<u8>,
+        context: &SpanContext,
+        parent: Option<SpanId>,
+        (start, end): (u64, u64),
+    ) {
         let head = SpanHead {
             trace_id: context.trace_id,
             span_id: context.span_id,
@@ -243,19 +256,19 @@ impl Values {
             error: self.error.then(|| self.status.as_deref().unwrap_or_default()),
         };
         if let Some(translator) = self.translator {
-            return self.span_translated(&translator, &head);
+            return self.append_translated(out, &translator, &head);
         }
         let Room { attributes, entries, .. } = &self.room;
         if !self.replaced {
-            return otlp::span(&head, &[attributes]);
+            return otlp::append_span(out, &head, &[attributes]);
         }
         let live: Vec<&[u8]> =
             entries.iter().map(|entry| &attributes[entry.start as usize..entry.end as usize]).collect();
-        otlp::span(&head, &live)
+        otlp::append_span(out, &head, &live);
     }
 
     /// The span in another dialect: gathered metadata becomes one attribute, and what only the end tells is added.
-    fn span_translated(&self, translator: &Translator, head: &SpanHead<'_>) -> Box<[u8]> {
+    fn append_translated(&self, out: &mut Vec<u8>, translator: &Translator, head: &SpanHead<'_>) {
         let Room { attributes, entries, .. } = &self.room;
         let bytes = |start: u32, end: u32| attributes.get(start as usize..end as usize).unwrap_or_default();
         let gathers = translator.gathers_metadata();
@@ -278,7 +291,7 @@ impl Values {
         let untyped = head.error.is_some() && self.find(Id::Exception).is_none();
         translator.close(&mut last, head.name, untyped);
         live.push(&last);
-        otlp::span(head, &live)
+        otlp::append_span(out, head, &live);
     }
 
     /// Records what was raised: level `Error` with `status` as its message, and in other dialects than Langfuse's an `exception`

@@ -66,7 +66,7 @@ fn the_bytes_are_those_of_the_vectors() {
         };
         let client = Client::open(options, &|_| None, home);
         for record in vector["records"].as_array().unwrap() {
-            let text = record["record"].as_str().unwrap().to_owned();
+            let text = record["record"].as_str().unwrap();
             client.take_record(text, nanos(&record["start"]), nanos(&record["end"]));
         }
         let _flush = client.begin_flush(Duration::from_secs(1), false).unwrap();

@@ -9,11 +9,13 @@ import shutil
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 from examples.demo import load
 from examples.demo.collector import ROOT, Collector, Stored
 from examples.demo.server import Server
-from examples.demo.table import Run, broken_promises, table
+from examples.demo.table import RSS_ALLOWANCE_KIB, Run, broken_promises, table
+from examples.demo.worker import Bundle, Worker, first_requests
 
 STACKS = {
     "python": {
@@ -26,7 +28,10 @@ STACKS = {
         "tracespool": "examples/express_app/app.mjs",
         "langfuse": "examples/express_app/langfuse.mjs",
     },
+    # In workerd.
+    "edge": {name: f"{name}.mjs" for name in ("untraced", "tracespool", "langfuse")},
 }
+VERBS = {"python": "demo", "node": "demo-node", "edge": "demo-edge"}
 SERVICES = ("untraced", "tracespool", "langfuse")
 # How long to wait for what is still on its way after the last answer. Both libraries send at least every five
 # seconds; when nothing new has arrived for this long, nothing more will.
@@ -44,7 +49,8 @@ def main() -> int:
     stay = terminal and not options.exit
     try:
         print(f"collector  {collector.url}", flush=True)
-        print(f"load       {options.requests:,} requests of {options.users} users, {options.concurrency} at a time\n", flush=True)
+        who = "one key" if options.users == 1 else f"{options.users} users"
+        print(f"load       {options.requests:,} requests of {who}, {options.concurrency} at a time\n", flush=True)
         runs = [measure(name, options, collector, terminal) for name in options.services]
         broken = report(runs, options)
         print(f"\nthe traces  {collector.url}", flush=True)
@@ -80,7 +86,13 @@ def arguments() -> argparse.Namespace:
 def measure(name: str, options: argparse.Namespace, collector: Collector, terminal: bool) -> Run:
     """One service from start to stop."""
     people = load.users(name, options.users)
-    server = Server(STACKS[options.stack][name], collector.url, options.data / f"{name}.log", tracing=name != "untraced")
+    app, log, more = STACKS[options.stack][name], options.data / f"{name}.log", {}
+    if options.stack == "edge":
+        bundle = Bundle(app, options.data / name)
+        more = {"script and module, gzip": f"{sum(bundle.gzip.values()) / 1024:.1f} KiB"} | first_requests(bundle, name, collector, log)
+        server: Server = Worker(bundle, collector.url, log, tracing=name != "untraced")
+    else:
+        server = Server(app, collector.url, log, tracing=name != "untraced")
     progress = Progress(name, options.requests, terminal)
     before = collector.stored()
     try:
@@ -94,21 +106,31 @@ def measure(name: str, options: argparse.Namespace, collector: Collector, termin
             progress.before = len(outcome.latencies)
             if progress.before < part.stop:
                 break
-            warm = warm or server.stats()["rss_kib"]
+            warm = warm or server.stats()
         progress.done(len(outcome.latencies), outcome.seconds)
         end = server.stats()
     finally:
         stop_seconds = server.stop()
+    if "cpu_seconds" in end:
+        more |= cpu(warm, end, len(outcome.latencies) - options.warm)
     return Run(
         name=name,
         outcome=outcome,
         stored=of_these(collector, people),
         threads=end["threads"],
         rss_start=start["rss_kib"],
-        rss_warm=warm,
+        rss_warm=warm and warm["rss_kib"],
         rss_end=end["rss_kib"],
         stop_seconds=stop_seconds,
+        more=more,
     )
+
+
+def cpu(warm: dict[str, Any] | None, end: dict[str, Any], requests: int) -> dict[str, str]:
+    """What a request costs the process, once it is warm."""
+    if warm is None or requests <= 0:
+        return {"CPU time per request": "not reached"}
+    return {"CPU time per request": f"{(end['cpu_seconds'] - warm['cpu_seconds']) * 1000 / requests:.2f} ms"}
 
 
 def settle(name: str, outcome: load.Outcome, before: Stored, collector: Collector) -> None:
@@ -139,15 +161,22 @@ def report(runs: list[Run], options: argparse.Namespace) -> list[str]:
     judge_memory = options.warm >= 1000
     print("\n" + table(runs, options.warm, traced={"tracespool", "langfuse"}))
     if any(len(run.outcome.latencies) < options.requests for run in runs):
-        verb = "demo-node" if options.stack == "node" else "demo"
-        print(f"\nA service is given {options.limit:.0f} s; LIMIT=600 make {verb} waits for the slow one.")
+        print(f"\nA service is given {options.limit:.0f} s; LIMIT=600 make {VERBS[options.stack]} waits for the slow one.")
     broken = broken_promises(runs, options.requests, judge_memory, options.stack)
     print()
     for line in broken:
         print(f"BROKEN  {line}")
     if not broken and {"untraced", "tracespool"} <= set(options.services):
-        print("Kept: every observation and score stored, one thread more than untraced" + (", no memory growth." if judge_memory else "."))
+        print(f"Kept: {kept(options.stack, judge_memory)}.")
     return broken
+
+
+def kept(stack: str, judged_memory: bool) -> str:
+    """The promises that a run without a broken one has kept."""
+    if stack == "edge":
+        within = f", memory within {RSS_ALLOWANCE_KIB[stack] // 1024} MiB of untraced" if judged_memory else ""
+        return f"every request answered, every observation stored{within}"
+    return "every observation and score stored, one thread more than untraced" + (", no memory growth" if judged_memory else "")
 
 
 class Progress:

@@ -1,15 +1,18 @@
 // The same observations give the same bytes as in Rust (core/tests/conformance.rs), through the native module and through WebAssembly.
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { createServer } from "node:http";
 import { dirname, join } from "node:path";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
+import { collector, freshKey } from "../../bindings-node/test/collector.mjs";
 import { PACKAGE } from "./host.mjs";
 
 const path = join(dirname(fileURLToPath(import.meta.url)), "..", "conformance", "otlp", "vectors.json");
 const { resource, vectors } = JSON.parse(readFileSync(path, "utf8"));
+const valuesPath = join(dirname(path), "values.json");
+const { values } = JSON.parse(readFileSync(valuesPath, "utf8"));
 
 /** What a backend sends of the vectors, by public key. */
 async function sent(kind) {
@@ -60,6 +63,43 @@ for (const kind of ["native", "wasm"]) {
     for (const [number, { name, otlp }] of vectors.entries()) {
       assert.ok(otlp.length > 200);
       assert.equal(bodies[`pk-${number}`], otlp, name);
+    }
+  });
+}
+
+/** A stored field; a text is stored as it is, and so is each top-level value of metadata that is no scalar. */
+function parsed(text) {
+  if (typeof text !== "string") {
+    return text;
+  }
+  try {
+    return JSON.parse(text);
+  } catch {
+    return text;
+  }
+}
+
+for (const kind of ["native", "wasm"]) {
+  test(`${kind}: values are stored as they were passed`, async () => {
+    const server = await collector();
+    const key = freshKey();
+    const program = `
+      import { flushAll, startObservation } from "tracespool";
+      import { readFileSync } from "node:fs";
+      for (const { name, value } of JSON.parse(readFileSync(${JSON.stringify(valuesPath)}, "utf8")).values) {
+        startObservation(name, { input: value, output: { value }, metadata: { value } }).end();
+      }
+      const report = await flushAll({ timeout: 5000 });
+      if (!report.complete) throw new Error(JSON.stringify(report));`;
+    const args = [...(kind === "wasm" ? ["--conditions=deno"] : []), "--input-type=module", "-e", program];
+    const settings = { LANGFUSE_PUBLIC_KEY: key, LANGFUSE_SECRET_KEY: "sk", LANGFUSE_BASE_URL: server.url };
+    const ended = spawnSync(process.execPath, args, { cwd: PACKAGE, encoding: "utf8", timeout: 30_000, env: { ...process.env, ...settings } });
+    assert.deepEqual([ended.status, ended.stderr], [0, ""]);
+    assert.equal(await server.waitFor(key, values.length), values.length);
+    const rows = await server.observations(key);
+    for (const { name, value } of values) {
+      const { input, output, metadata } = rows[name];
+      assert.deepEqual([parsed(input), parsed(output), parsed(parsed(metadata).value)], [value, { value }, value], name);
     }
   });
 }

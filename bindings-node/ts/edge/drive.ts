@@ -6,12 +6,19 @@
  */
 import { type Core, Texts } from "./wasm.js";
 
-/** Smaller bodies are not worth the compressor. */
-const COMPRESS_ABOVE = 1024;
+/**
+ * Smaller bodies are not worth the compressor: these hosts bill its time, make its memory anew for each body, and what a connection
+ * carries before it waits for the other side (14 KB, RFC 6928) arrives as soon uncompressed.
+ */
+const COMPRESS_ABOVE = 16_384;
 /** How often a pump looks for what other requests' pumps have done (milliseconds). */
 const LOOK = 20;
+/** How often at least one of all pumps turns where others may be gone (milliseconds): a thousand that look need not all turn. */
+const FRESH = 5;
 /** So long after its deadline a flight is forgotten (milliseconds): later than by the core. */
 const LOST = 2000;
+/** Bytes that a page may have under way in requests that outlive it (the standard's limit, less what headers and others may take). */
+const OUTLIVING = 60_000;
 /** Longest sleep: timers take no more than 31 bits. */
 const LONGEST = 60_000;
 
@@ -38,10 +45,18 @@ export class Driver {
   readonly flights = new Map<number, Flight>();
   /** Set where the module trapped. */
   broken = false;
-  /** Requests are to outlive the page. */
-  keepalive = false;
+  /** Bytes under way in requests that outlive the page. */
+  outliving = 0;
+  /** When anybody turned last (monotonic milliseconds). */
+  private turned = Number.NEGATIVE_INFINITY;
+  /** When that said to turn again. */
+  next = 0;
 
-  constructor(readonly core: Core) {
+  /** @param page The host is a page, which may be left at any moment: what is small enough outlives it. */
+  constructor(
+    readonly core: Core,
+    private readonly page: boolean,
+  ) {
     this.texts = new Texts(core);
   }
 
@@ -55,6 +70,11 @@ export class Driver {
     return this.asked((core) => core.inFlight(), 0);
   }
 
+  /** Whether a request with such a body is to outlive the page. */
+  outlives(size: number): boolean {
+    return this.page && this.outliving + size <= OUTLIVING;
+  }
+
   private asked<T>(what: (core: Core) => T, otherwise: T): T {
     if (!this.broken) {
       try {
@@ -66,20 +86,28 @@ export class Driver {
     return otherwise;
   }
 
-  /** Sets the clocks and looks at everything whose time has come; what is to be sent is begun by `pump`. When to look again. */
-  turn(pump: Pump): number {
+  /** When to turn next, whoever does. */
+  due(): number {
+    return Math.min(this.next, this.turned + FRESH);
+  }
+
+  /** Sets the clocks and looks at everything whose time has come; what is to be sent is begun by `pump`. */
+  turn(pump: Pump): void {
     const { core, texts } = this;
+    this.next = Number.POSITIVE_INFINITY;
     if (this.broken) {
-      return Number.POSITIVE_INFINITY;
+      return;
     }
     try {
-      core.tell(performance.now(), Date.now());
+      this.turned = performance.now();
+      core.tell(this.turned, Date.now());
       const next = core.turn();
       this.forgetLost();
       for (;;) {
         const action = core.nextAction();
         if (action === 0) {
-          return next;
+          this.next = next;
+          return;
         }
         if (action < 0) {
           this.cancel(-action, pump);
@@ -90,7 +118,6 @@ export class Driver {
       }
     } catch {
       this.broken = true;
-      return Number.POSITIVE_INFINITY;
     }
   }
 
@@ -192,6 +219,7 @@ function read(texts: Texts): Asked {
 /** One request's part in moving bytes; made where it runs, and never used by another. */
 export class Pump {
   private waking: (() => void) | undefined;
+  private woken = true;
   private mine = 0;
 
   constructor(private readonly driver: Driver) {}
@@ -210,6 +238,7 @@ export class Pump {
 
   /** Looks again now. */
   wake(): void {
+    this.woken = true;
     this.waking?.();
   }
 
@@ -219,15 +248,23 @@ export class Pump {
    * @param unref Lets the host's process end although the timer is pending.
    */
   async run(done: () => boolean, until: number, unref?: (timer: unknown) => void): Promise<void> {
-    for (;;) {
-      const next = this.driver.turn(this);
+    const { driver } = this;
+    // Asked before each turn: whoever has what he waited for begins nothing for others any more.
+    while (!done() && !driver.broken) {
+      if (this.woken || performance.now() >= driver.due()) {
+        this.woken = false;
+        driver.turn(this);
+        if (done()) {
+          return;
+        }
+      }
       const now = performance.now();
-      if (done() || now >= until || this.driver.broken) {
+      if (now >= until) {
         return;
       }
       // What other requests' pumps have begun ends without telling us.
-      const look = this.driver.inFlight() > this.mine ? now + LOOK : until;
-      await this.sleep(Math.max(1, Math.min(next, look, until, now + LONGEST) - now), unref);
+      const look = driver.inFlight() > this.mine ? now + LOOK : until;
+      await this.sleep(Math.max(1, Math.min(driver.next, look, until, now + LONGEST) - now), unref);
     }
   }
 
@@ -255,6 +292,9 @@ export class Pump {
   /** Never rejects. */
   private async carry(slot: number, asked: Asked, body: Uint8Array<ArrayBuffer>, controller: AbortController): Promise<void> {
     const { driver } = this;
+    const size = body.length;
+    const outlives = driver.outlives(size);
+    driver.outliving += outlives ? size : 0;
     let late = false;
     const timer = setTimeout(
       () => {
@@ -266,13 +306,15 @@ export class Pump {
     try {
       const { method, headers } = asked;
       let content: Uint8Array<ArrayBuffer> | null = body.length > 0 ? body : null;
-      if (content !== null && asked.gzip && content.length > COMPRESS_ABOVE && typeof CompressionStream === "function") {
-        content = await compressed(content);
+      const { CompressionStream: Compressor } = globalThis;
+      // A page that is left waits for no compressor.
+      if (content !== null && asked.gzip && !outlives && content.length > COMPRESS_ABOVE && typeof Compressor === "function") {
+        content = await compressed(content, new Compressor("gzip"));
         headers["content-encoding"] = "gzip";
       }
       const { signal } = controller;
       const init: RequestInit = { method, headers, body: content, redirect: "manual", signal };
-      if (driver.keepalive) {
+      if (outlives) {
         init.keepalive = true;
       }
       const response = await fetch(asked.url, init);
@@ -281,17 +323,24 @@ export class Pump {
       driver.failed(slot, late, error);
     } finally {
       clearTimeout(timer);
+      driver.outliving -= outlives ? size : 0;
     }
   }
 }
 
-async function compressed(body: Uint8Array<ArrayBuffer>): Promise<Uint8Array<ArrayBuffer>> {
-  const stream = new Blob([body]).stream().pipeThrough(new CompressionStream("gzip"));
+/** The compressor is not named, only looked up: Next warns of every file that names what its edge runtime does not have. */
+async function compressed(body: Uint8Array<ArrayBuffer>, compressor: CompressionStream): Promise<Uint8Array<ArrayBuffer>> {
+  const stream = new Blob([body]).stream().pipeThrough(compressor);
   return new Uint8Array(await new Response(stream).arrayBuffer());
 }
 
 /** The beginning of a body; the rest is not read. */
 async function firstBytes(response: Response, most: number): Promise<Uint8Array> {
+  const length = response.headers.get("content-length");
+  if (length !== null && Number(length) <= most) {
+    // At once: a reader costs more than what it reads.
+    return new Uint8Array(await response.arrayBuffer());
+  }
   const reader = response.body?.getReader();
   const parts: Uint8Array[] = [];
   let size = 0;

@@ -11,6 +11,9 @@ import { driverOf } from "./native.js";
 /** The goodbye of all clients together, in milliseconds. */
 const GOODBYE = 3000;
 
+/** What is left to say is said, also where nothing is left to send. */
+const last = (): void => deliver(true);
+
 interface Host {
   Deno?: unknown;
   document?: { visibilityState?: string };
@@ -46,12 +49,14 @@ export function watchExit(): void {
           goodbye();
         }
       });
+      host.addEventListener?.("unload", last);
     } else if (typeof host.process?.on === "function" && typeof host.process.on.call === "function") {
       host.process.on("beforeExit", () => {
         if (pending()) {
           goodbye();
         }
       });
+      host.process.on("exit", last);
     }
   } catch {
     // The host does not take hooks.
@@ -59,9 +64,7 @@ export function watchExit(): void {
 }
 
 function leave(): void {
-  const driver = home.backend === undefined ? undefined : driverOf(home.backend);
-  if (driver !== undefined) {
-    driver.keepalive = true;
+  if (home.backend !== undefined) {
     goodbye();
   }
 }

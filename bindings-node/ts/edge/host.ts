@@ -28,12 +28,21 @@ export function isMainThread(): boolean {
 }
 
 interface WithModules {
-  process?: { getBuiltinModule?(name: string): { errorMonitor?: symbol } | undefined };
+  process?: { getBuiltinModule?(name: string): unknown };
+}
+
+/** A module of Node's where the host has it; Next's edge runtime throws for whoever asks. */
+function ofNode<T>(name: string): T | undefined {
+  try {
+    return (globalThis as WithModules).process?.getBuiltinModule?.(name) as T | undefined;
+  } catch {
+    return undefined;
+  }
 }
 
 /** Node's streams, on hosts that have them; elsewhere nothing ever says this. */
 export const ERROR_MONITOR: string | symbol =
-  /* @__PURE__ */ (globalThis as WithModules).process?.getBuiltinModule?.("node:events")?.errorMonitor ?? Symbol("errorMonitor");
+  /* @__PURE__ */ ofNode<{ errorMonitor?: symbol }>("node:events")?.errorMonitor ?? Symbol("errorMonitor");
 
 const HEX = /* @__PURE__ */ Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, "0"));
 

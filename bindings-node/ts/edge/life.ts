@@ -45,11 +45,17 @@ export function currentWaitUntil(): WaitUntil | undefined {
   }
 }
 
-/** Vercel's and Next's: the function behind `waitUntil` of `@vercel/functions`. */
+/** Where `waitUntil` hangs for libraries: on Vercel, and where another host serves Next. */
+const REQUEST_CONTEXTS = ["@vercel/request-context", "@next/request-context"];
+
+/** The function behind `waitUntil` of `@vercel/functions`. */
 export function vercel(): WaitUntil | undefined {
-  const context = (globalThis as Record<symbol, unknown>)[Symbol.for("@vercel/request-context")] as
-    | { get?(): { waitUntil?: WaitUntil } | undefined }
-    | undefined;
-  const request = context?.get?.();
-  return request?.waitUntil === undefined ? undefined : (promise) => request.waitUntil?.(promise);
+  for (const name of REQUEST_CONTEXTS) {
+    const context = (globalThis as Record<symbol, unknown>)[Symbol.for(name)] as { get?(): { waitUntil?: WaitUntil } | undefined } | undefined;
+    const request = context?.get?.();
+    if (request?.waitUntil !== undefined) {
+      return (promise) => request.waitUntil?.(promise);
+    }
+  }
+  return undefined;
 }

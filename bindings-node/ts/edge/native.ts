@@ -46,11 +46,16 @@ class Background {
     }
     const pump = (this.pump = new Pump(this.driver));
     // Not at once: the caller is in the middle of something.
-    void Promise.resolve()
-      .then(() => pump.run(() => this.driver.isIdle(), Number.POSITIVE_INFINITY, unref))
-      .finally(() => {
-        this.pump = undefined;
-      });
+    void Promise.resolve().then(() => pump.run(() => this.over(), Number.POSITIVE_INFINITY, unref));
+  }
+
+  /** From this very moment on whoever rings begins another pump: one that has ended would not be woken. */
+  private over(): boolean {
+    if (!this.driver.isIdle()) {
+      return false;
+    }
+    this.pump = undefined;
+    return true;
   }
 }
 
@@ -104,7 +109,7 @@ export function connect(): Backend {
     return none("no WebAssembly module was given; call setModule() of tracespool/slim first");
   }
   try {
-    const driver = new Driver(instantiate());
+    const driver = new Driver(instantiate(), page !== undefined);
     const background = new Background(driver);
     const wheel: Wheel & { end?: AtEnd } = {
       texts: driver.texts,

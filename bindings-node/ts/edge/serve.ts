@@ -65,7 +65,7 @@ function sent(visit: Visit, options: TracingOptions): void {
 }
 
 function wrapped(method: Method, options: TracingOptions, contextOf: (self: unknown, args: unknown[]) => unknown[]): Method {
-  return function (this: unknown, ...args: unknown[]): unknown {
+  const made = function (this: unknown, ...args: unknown[]): unknown {
     const candidates = contextOf(this, args);
     for (const candidate of candidates) {
       take(candidate);
@@ -93,6 +93,8 @@ function wrapped(method: Method, options: TracingOptions, contextOf: (self: unkn
     sent(visit, options);
     return result;
   };
+  // Deno passes a request only to handlers that say that they take one.
+  return Object.defineProperty(made, "length", { value: method.length });
 }
 
 function isClass(value: unknown): value is new (...args: any[]) => object {

@@ -81,9 +81,11 @@ export interface Start {
 export function start(module: () => WebAssembly.Module | BufferSource, host: Start = {}, page?: Wheel["page"]): void {
   take(host.env);
   settle(host.timers === true, host.waitUntil);
+  let made: WebAssembly.Module | undefined;
   if (host.eager === true) {
     try {
-      const made = compiled(module());
+      // Kept: where it comes as bytes, Workers compile them now or never.
+      made = compiled(module());
       warm(instance(made));
       const core = instance(made);
       bring(() => core, host.whole === true, page);
@@ -92,5 +94,5 @@ export function start(module: () => WebAssembly.Module | BufferSource, host: Sta
       // Told when something is traced.
     }
   }
-  bring(() => instance(compiled(module())), host.whole === true, page);
+  bring(() => instance(made ?? compiled(module())), host.whole === true, page);
 }

@@ -33,7 +33,7 @@ export interface Core {
   clearPrompts?(handle: number): void;
   request?(handle: number, method: number, target: number, body: number, timeout: number): number;
   poll(ticket: number): number;
-  stats?(): number;
+  stats(): number;
   notices(all: number): number;
   traceparent(header: number): number;
   traceId(seed: number): number;
@@ -336,13 +336,7 @@ export function over(wheel: Wheel, env: () => Record<string, string>, broken: (e
         (other) => other.request(handle, method, target, body, timeout),
       ),
     poll: (which) => which === REFUSED ? refused : call(() => texts.read(core.poll(which)), (other) => other.poll(which)),
-    stats: () => {
-      if (core.stats === undefined) {
-        tell(lacking("stats()"));
-        return "{}";
-      }
-      return call(() => text(core.stats?.() ?? 0), (other) => other.stats());
-    },
+    stats: () => call(() => text(core.stats()), (other) => other.stats()),
     notices: (all) => call(() => text(core.notices(all ? 1 : 0)), () => ""),
     // It cannot wait: what the host allows at its end is the exit hook's.
     goodbye: () => "",

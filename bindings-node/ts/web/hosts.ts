@@ -17,9 +17,9 @@ function waitUntil(): WaitUntil | undefined {
   return undefined;
 }
 
-/** Whether this host freezes the process. */
+/** Whether this host freezes the process, as edge runtimes do. */
 export function isServerless(): boolean {
-  return ["VERCEL", "NETLIFY", "AWS_LAMBDA_RUNTIME_API", "AWS_LAMBDA_FUNCTION_NAME"].some((name) => variable(name) !== undefined);
+  return "EdgeRuntime" in globalThis || ["VERCEL", "NETLIFY", "AWS_LAMBDA_RUNTIME_API", "AWS_LAMBDA_FUNCTION_NAME"].some((name) => variable(name) !== undefined);
 }
 
 /** Next's `after`: what runs when the answer is out, and is waited for. */

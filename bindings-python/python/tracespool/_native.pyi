@@ -491,6 +491,14 @@ class Client:
     def _headers(self) -> list[tuple[str, str]]: ...
     @property
     def _timeout(self) -> float: ...
+    def _start_at(
+        self,
+        name: str,
+        start_time: int,
+        *,
+        as_type: _Type | None = None,
+        trace_context: _TraceContext | Mapping[str, str] | str | None = None,
+    ) -> Observation: ...
     def start_observation(
         self,
         *,

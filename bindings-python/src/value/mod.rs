@@ -12,6 +12,7 @@
 mod container;
 mod encoder;
 mod media;
+pub(crate) mod models;
 mod object;
 mod scratch;
 mod text;

@@ -8,7 +8,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyByteArray, PyBytes, PyDict, PyMappingProxy, PyMemoryView, PyString, PyTuple, PyType};
 
 use super::encoder::{Encoder, OBJECT_COST, Outcome, Raised};
-use super::types;
+use super::{models, types};
 use crate::names::names;
 
 /// Arrays above this many elements are named, not listed.
@@ -167,15 +167,11 @@ impl Encoder<'_, '_> {
     /// LangChain's own messages, prompts and documents have no serialisers of their own: what `model_dump` would copy for each is
     /// what their `__dict__` holds. False where that is not so.
     fn plain_fields(&mut self, object: &Bound<'_, PyAny>) -> PyResult<bool> {
-        let py = self.py;
-        let module = object.get_type().getattr(names(py).module.bind(py))?;
-        let own =
-            module.cast::<PyString>().is_ok_and(|name| name.to_string_lossy().starts_with("langchain_core."));
-        if !own || object.getattr(names(py).extra.bind(py))?.is_truthy()? {
-            return Ok(false);
-        }
-        let fields = object.getattr(names(py).dict.bind(py))?.cast_into::<PyDict>()?;
-        if self.open[..self.depth].contains(&object.as_ptr()) || !self.enter(object.as_ptr(), 1) {
+        let Some(fields) = models::fields(object) else { return Ok(false) };
+        if models::has_extra(object)?
+            || self.open[..self.depth].contains(&object.as_ptr())
+            || !self.enter(object.as_ptr(), 1)
+        {
             return Ok(false);
         }
         // SAFETY: `fields` is a dict that is held.

@@ -14,6 +14,7 @@ use super::otlp::{self, Value};
 use super::{gen_ai, openinference};
 use crate::attr::{Field, ObservationType};
 use crate::full::{FULL, Full};
+use crate::json::quote;
 use crate::time::parse_rfc3339;
 
 /// A vocabulary of span attributes.
@@ -231,7 +232,7 @@ impl Translator {
         let mut all = String::new();
         let mut add = |key: &[u8], value: &[u8]| {
             all.push(if all.is_empty() { '{' } else { ',' });
-            json::quote(&mut all, text(key));
+            quote(&mut all, text(key));
             all.push(':');
             all.push_str(text(value));
         };
@@ -330,7 +331,7 @@ fn as_text(value: Value<'_>) -> Cow<'_, str> {
                 if out.len() > 1 {
                     out.push(',');
                 }
-                json::quote(&mut out, text);
+                quote(&mut out, text);
             }
             out.push(']');
             out.into()
@@ -353,6 +354,6 @@ fn quoted(text: &str) -> Cow<'_, str> {
         return Cow::Borrowed(text);
     }
     let mut out = String::with_capacity(text.len() + 2);
-    json::quote(&mut out, text);
+    quote(&mut out, text);
     out.into()
 }

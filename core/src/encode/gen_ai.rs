@@ -7,11 +7,12 @@ use serde_json::value::RawValue;
 
 use super::counts::Count;
 use super::dialect::{Attributes, CLIENT, INPUT, INTERNAL, MODEL_PARAMETERS, OUTPUT};
-use super::json::{self, Object, quote};
+use super::json::{self, Object};
 use super::messages::{Message, Messages, Part};
 use super::otlp::Value;
 use super::provider;
 use crate::attr::ObservationType;
+use crate::json::quote;
 
 /// The operation; the convention has none for spans, chains, events, evaluators and guardrails.
 pub(super) fn kind(out: &mut Attributes<'_>, kind: ObservationType) {

@@ -146,12 +146,6 @@ pub(crate) fn is_structure(text: &str) -> bool {
     text.trim_start().starts_with(['{', '[']) && serde_json::from_str::<IgnoredAny>(text).is_ok()
 }
 
-/// Appends `text` with quotes and escapes.
-pub(crate) fn quote(out: &mut String, text: &str) {
-    // Writing text as JSON fails for no text.
-    out.push_str(&serde_json::to_string(text).unwrap_or_default());
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

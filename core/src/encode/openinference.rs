@@ -9,6 +9,7 @@ use super::messages::{Messages, Part};
 use super::otlp::Value;
 use super::provider;
 use crate::attr::ObservationType;
+use crate::json::quote;
 
 /// The kind; what the convention has no word for is a step of a chain.
 pub(super) fn kind(out: &mut Attributes<'_>, kind: ObservationType) {
@@ -167,7 +168,7 @@ fn documents(out: &mut Attributes<'_>, text: &str) {
                 || (name == "score" && score.is_some());
             if !said {
                 rest.push(if rest.is_empty() { '{' } else { ',' });
-                json::quote(&mut rest, name);
+                quote(&mut rest, name);
                 rest.push(':');
                 rest.push_str(raw.get());
             }

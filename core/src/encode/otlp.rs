@@ -102,13 +102,51 @@ pub(super) fn key_value(
         }
     };
     let any = bytes_field_len(text.len());
-    out.reserve(key_len + any + 24);
-    head(out, tag, bytes_field_len(key_len) + bytes_field_len(any));
-    write_key(out, prefix, key, key_len);
+    let content = bytes_field_len(key_len) + bytes_field_len(any);
+    out.reserve(content + 8);
+    // Nearly all have lengths of one and two bytes: those are put together, and appended with one look at the capacity.
+    let (c, k, a, t) = (content, key_len, any, text.len());
+    match (c, k) {
+        (..0x80, ..0x80) => out.extend_from_slice(&[tag, low(c), KEY, low(k)]),
+        (0x80..0x4000, ..0x80) => out.extend_from_slice(&[tag, low(c) | MORE, high(c), KEY, low(k)]),
+        _ => {
+            head(out, tag, content);
+            head(out, KEY, key_len);
+        }
+    }
+    out.extend_from_slice(prefix.as_bytes());
+    if let Some(key) = key {
+        out.push(b'.');
+        out.extend_from_slice(key.as_bytes());
+    }
     let key_end = out.len();
-    head(out, VALUE, any);
-    bytes_field(out, STRING, text);
+    match (a, t) {
+        (..0x80, _) => out.extend_from_slice(&[VALUE, low(a), STRING, low(t)]),
+        (..0x4000, 0x80..) => {
+            out.extend_from_slice(&[VALUE, low(a) | MORE, high(a), STRING, low(t) | MORE, high(t)]);
+        }
+        _ => {
+            head(out, VALUE, any);
+            head(out, STRING, text.len());
+        }
+    }
+    out.extend_from_slice(text);
     Some(key_end)
+}
+
+/// Set in each byte of a varint but its last.
+const MORE: u8 = 0x80;
+
+/// The first seven bits of a length; the byte is right as it is where it is the only one.
+#[allow(clippy::cast_possible_truncation)]
+const fn low(length: usize) -> u8 {
+    length as u8
+}
+
+/// The next seven.
+#[allow(clippy::cast_possible_truncation)]
+const fn high(length: usize) -> u8 {
+    (length >> 7) as u8
 }
 
 fn write_key(out: &mut Vec<u8>, prefix: &str, key: Option<&str>, key_len: usize) {
@@ -208,7 +246,14 @@ pub struct SpanHead<'a> {
 /// Encodes one element of `ScopeSpans.spans`, tag and length included, from its head and its attributes, which are
 /// slices of encoded attribute fields.
 #[must_use]
-pub fn span(span: &SpanHead<'_>, attributes: &[&[u8]]) -> Box<[u8]> {
+pub fn span(head: &SpanHead<'_>, attributes: &[&[u8]]) -> Box<[u8]> {
+    let mut out = Vec::new();
+    append_span(&mut out, head, attributes);
+    out.into_boxed_slice()
+}
+
+/// The same behind what is there already.
+pub fn append_span(out: &mut Vec<u8>, span: &SpanHead<'_>, attributes: &[&[u8]]) {
     let attributes_len: usize = attributes.iter().map(|a| a.len()).sum();
     let status = span.error.map(|message| {
         (if message.is_empty() { 0 } else { bytes_field_len(message.len()) }) + 2 // code
@@ -222,29 +267,42 @@ pub fn span(span: &SpanHead<'_>, attributes: &[&[u8]]) -> Box<[u8]> {
         + 9
         + attributes_len
         + status.map_or(0, bytes_field_len);
-    let mut out = Vec::with_capacity(bytes_field_len(content));
-    head(&mut out, SPANS, content);
-    bytes_field(&mut out, TRACE_ID, &span.trace_id.0);
-    bytes_field(&mut out, SPAN_ID, &span.span_id.0);
-    if let Some(parent) = span.parent {
-        bytes_field(&mut out, PARENT_SPAN_ID, &parent.0);
+    let len = bytes_field_len(content);
+    let whole = out.len() + len;
+    if out.is_empty() {
+        out.reserve_exact(len);
+    } else {
+        out.reserve(len);
     }
-    bytes_field(&mut out, NAME, span.name.as_bytes());
-    out.extend_from_slice(&[KIND, span.kind]);
-    fixed64_field(&mut out, START, span.start);
-    fixed64_field(&mut out, END, span.end);
+    head(out, SPANS, content);
+    // What is of fixed length is put together first: each append asks the vector for room.
+    let mut ids = [0; 38];
+    (ids[0], ids[1], ids[18], ids[19], ids[28], ids[29]) = (TRACE_ID, 16, SPAN_ID, 8, PARENT_SPAN_ID, 8);
+    ids[2..18].copy_from_slice(&span.trace_id.0);
+    ids[20..28].copy_from_slice(&span.span_id.0);
+    match span.parent {
+        Some(parent) => {
+            ids[30..38].copy_from_slice(&parent.0);
+            out.extend_from_slice(&ids);
+        }
+        None => out.extend_from_slice(&ids[..28]),
+    }
+    bytes_field(out, NAME, span.name.as_bytes());
+    let mut times = [KIND, span.kind, START, 0, 0, 0, 0, 0, 0, 0, 0, END, 0, 0, 0, 0, 0, 0, 0, 0];
+    times[3..11].copy_from_slice(&span.start.to_le_bytes());
+    times[12..20].copy_from_slice(&span.end.to_le_bytes());
+    out.extend_from_slice(&times);
     for attributes in attributes {
         out.extend_from_slice(attributes);
     }
     if let (Some(status), Some(message)) = (status, span.error) {
-        head(&mut out, STATUS, status);
+        head(out, STATUS, status);
         if !message.is_empty() {
-            bytes_field(&mut out, 0x12, message.as_bytes()); // Status.message = 2
+            bytes_field(out, 0x12, message.as_bytes()); // Status.message = 2
         }
         out.extend_from_slice(&[0x18, STATUS_ERROR]); // Status.code = 3
     }
-    debug_assert_eq!(out.len(), out.capacity());
-    out.into_boxed_slice()
+    debug_assert_eq!(out.len(), whole);
 }
 
 /// The resource and scope that stand around the spans of every request of a process.
@@ -374,6 +432,24 @@ mod tests {
 
     fn text(bytes: &[u8]) -> String {
         String::from_utf8_lossy(bytes).into_owned()
+    }
+
+    #[test]
+    fn an_attribute_of_any_length_reads_back() {
+        let lengths = [0, 1, 100, 124, 125, 126, 127, 128, 129, 16_379, 16_380, 16_383, 16_384, 70_000];
+        for key_len in [1, 40, 97, 98, 126, 127, 200] {
+            for text_len in lengths {
+                let (key, value) = ("k".repeat(key_len), "v".repeat(text_len));
+                let mut out = Vec::new();
+                let written = attribute(&mut out, "prefix", Some(&key), Value::Str(&value)).unwrap();
+                assert!(out[..written.key_end].ends_with(format!("prefix.{key}").as_bytes()));
+                let pair = field(&out, 9).unwrap().unwrap();
+                assert_eq!(out.len(), bytes_field_len(pair.len()), "{key_len} {text_len}");
+                assert_eq!(field(pair, 1).map(|f| f.map(text)), Some(Ok(format!("prefix.{key}"))));
+                let any = field(pair, 2).unwrap().unwrap();
+                assert_eq!(field(any, 1).map(|f| f.map(text)), Some(Ok(value)), "{key_len} {text_len}");
+            }
+        }
     }
 
     #[test]

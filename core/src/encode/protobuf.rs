@@ -29,9 +29,16 @@ pub const fn bytes_field_len(content: usize) -> usize {
 
 /// Appends the head of a length-delimited field; the caller appends the content.
 #[inline]
+#[allow(clippy::cast_possible_truncation)] // each byte is masked, or below 0x80
 pub fn head(out: &mut Vec<u8>, tag: u8, content: usize) {
-    out.push(tag);
-    varint(out, content as u64);
+    match content {
+        0..0x80 => out.extend_from_slice(&[tag, content as u8]),
+        0x80..0x4000 => out.extend_from_slice(&[tag, content as u8 | 0x80, (content >> 7) as u8]),
+        _ => {
+            out.push(tag);
+            varint(out, content as u64);
+        }
+    }
 }
 
 /// Appends a length-delimited field with a one-byte tag.

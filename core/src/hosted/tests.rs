@@ -46,7 +46,15 @@ fn client(key: &str) -> Client {
 
 fn trace(client: &Client, number: u64) {
     let record = format!("0{:032x}{:016x}span\u{1f}s\u{1f}", number + 1, number + 1);
-    client.take_record(record, 1, 2);
+    client.take_record(&record, 1, 2);
+}
+
+#[test]
+fn what_was_handed_over_before_there_was_a_driver_is_looked_at() {
+    let process = Process::new(LIMITS, Envelope::new(&[], "scope", "1"), Box::new(Told));
+    let hosted = Hosted::new(process);
+    assert!(hosted.rang());
+    assert!(!hosted.rang());
 }
 
 fn begun(hosted: &mut Hosted) -> Vec<(Slot, Request)> {

@@ -7,6 +7,7 @@
 pub mod answers;
 mod members;
 pub mod options;
+pub(crate) mod pack;
 pub mod record;
 pub mod scope;
 pub mod score;

@@ -15,10 +15,12 @@
 //! `END` is U+001F, which JSON text never holds. A field that comes again replaces, as everywhere.
 
 use std::borrow::Cow;
-use std::sync::Arc;
+use std::cell::Cell;
 use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
+
+use super::pack::Pack;
 
 use crate::admission::Fate;
 use crate::attr::{Field, Level, ObservationType};
@@ -27,12 +29,11 @@ use crate::client::{Bound, Client};
 use crate::config::ClientSettings;
 use crate::destination::Destination;
 use crate::encode::otlp::Value;
-use crate::full::{FULL, Gated};
 use crate::id::{SpanId, TraceId};
 use crate::json;
 use crate::number;
 use crate::observation::{Raised, SpanContext};
-use crate::pipeline::{Item, Wrapper};
+use crate::pipeline::{ITEM_OVERHEAD, Item};
 use crate::report::{DropReason, Lane};
 use crate::shared::Shared;
 use crate::values::Values;
@@ -103,49 +104,63 @@ pub fn letter(field: Field) -> Option<u8> {
     Some(FIRST_INTERNAL + u8::try_from(at).ok()?)
 }
 
-/// What the exporter needs to encode a record.
-#[derive(Clone, Debug)]
-pub struct Unread {
-    pub(crate) settings: Arc<ClientSettings>,
-    pub(crate) start: u64,
-    pub(crate) end: u64,
-}
-
-impl Unread {
-    /// The bytes of the span; `None` where the text is no record.
-    pub(crate) fn encode(&self, text: &[u8]) -> Option<Box<[u8]>> {
-        let mut rest = Rest(std::str::from_utf8(text).ok()?);
-        let head = Head::read(&mut rest)?;
-        let settings = &self.settings;
-        let mut values =
-            Values::begin(settings, head.name, head.kind, self.start, head.is_local_root(), head.is_given());
-        let mut scratch = Vec::new();
-        while let Some(letter) = rest.letter() {
-            match letter {
-                METADATA | TRACE_METADATA => {
-                    let key = rest.text()?;
-                    let trace = letter == TRACE_METADATA;
-                    rest.value(&mut scratch, |value| values.set_any_metadata(key, value, trace))?;
-                }
-                EXCEPTION => {
-                    let (kind, message, stack) = (rest.text()?, rest.text()?, rest.text()?);
-                    let status = if message.is_empty() { kind } else { message };
-                    values.set_exception(self.end, status, &Raised { kind, message, stack });
-                }
-                letter => {
-                    let field = field(letter)?;
-                    rest.value(&mut scratch, |value| values.set_word(field, value))?;
-                }
+/// Appends the bytes of a record's span; `None` where the text is no record. `times` are its start and its end.
+fn encode(out: &mut Vec<u8>, settings: &ClientSettings, text: &str, times: (u64, u64)) -> Option<()> {
+    let mut rest = Rest(text);
+    let head = Head::read(&mut rest)?;
+    let mut values =
+        Values::begin(settings, head.name, head.kind, times.0, head.is_local_root(), head.is_given());
+    let mut scratch = Scratch::take();
+    while let Some(letter) = rest.letter() {
+        match letter {
+            METADATA | TRACE_METADATA => {
+                let key = rest.text()?;
+                let trace = letter == TRACE_METADATA;
+                rest.value(&mut scratch.0, |value| values.set_any_metadata(key, value, trace))?;
+            }
+            EXCEPTION => {
+                let (kind, message, stack) = (rest.text()?, rest.text()?, rest.text()?);
+                let status = if message.is_empty() { kind } else { message };
+                values.set_exception(times.1, status, &Raised { kind, message, stack });
+            }
+            letter => {
+                let field = field(letter)?;
+                rest.value(&mut scratch.0, |value| values.set_word(field, value))?;
             }
         }
-        let context = SpanContext {
-            trace_id: head.trace_id,
-            span_id: head.span_id,
-            destination: 0,
-            recorded: true,
-            fate: Fate::Admitted,
-        };
-        Some(values.span(&context, head.parent, self.start, self.end))
+    }
+    let context = SpanContext {
+        trace_id: head.trace_id,
+        span_id: head.span_id,
+        destination: 0,
+        recorded: true,
+        fate: Fate::Admitted,
+    };
+    values.append_span(out, &context, head.parent, times);
+    Some(())
+}
+
+/// Where JSON is put together; a thread keeps its own for its next record.
+#[derive(Default)]
+struct Scratch(String);
+
+thread_local! {
+    // Taken out and put back whole, so that nothing is borrowed while anything else runs.
+    static SCRATCH: Cell<String> = const { Cell::new(String::new()) };
+}
+
+impl Scratch {
+    fn take() -> Self {
+        Self(SCRATCH.try_with(Cell::take).unwrap_or_default())
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        if self.0.capacity() <= 2 * ENCODED_LATER {
+            let kept = std::mem::take(&mut self.0);
+            let _ = SCRATCH.try_with(|scratch| scratch.set(kept));
+        }
     }
 }
 
@@ -217,13 +232,13 @@ impl<'a> Rest<'a> {
     }
 
     pub(super) fn text(&mut self) -> Option<&'a str> {
-        let (text, rest) = self.0.split_once(END)?;
-        self.0 = rest;
+        let (text, rest) = self.0.split_at_checked(end_of(self.0)?)?;
+        self.0 = rest.get(1..)?;
         Some(text)
     }
 
     /// Reads a value and hands it on; `scratch` holds what has to be put together.
-    pub(super) fn value(&mut self, scratch: &mut Vec<u8>, take: impl FnOnce(Value<'_>)) -> Option<()> {
+    pub(super) fn value(&mut self, scratch: &mut String, take: impl FnOnce(Value<'_>)) -> Option<()> {
         match self.letter()? {
             b'"' => take(Value::Str(self.text()?)),
             b'\'' => {
@@ -252,7 +267,7 @@ impl<'a> Rest<'a> {
         Some(())
     }
 
-    fn json(&mut self, scratch: &mut Vec<u8>, take: impl FnOnce(Value<'_>)) -> Option<()> {
+    fn json(&mut self, scratch: &mut String, take: impl FnOnce(Value<'_>)) -> Option<()> {
         let first = self.text()?;
         if self.0.starts_with(END) {
             self.0 = self.0.get(1..)?;
@@ -260,25 +275,33 @@ impl<'a> Rest<'a> {
             return Some(());
         }
         scratch.clear();
-        scratch.extend_from_slice(first.as_bytes());
+        scratch.push_str(first);
         loop {
             json::quote(scratch, self.text()?);
-            scratch.extend_from_slice(self.text()?.as_bytes());
+            scratch.push_str(self.text()?);
             if self.0.starts_with(END) {
                 self.0 = self.0.get(1..)?;
                 break;
             }
         }
-        take(Value::Utf8(scratch));
+        take(Value::Str(scratch));
         Some(())
     }
+}
+
+/// Where the next [`END`] stands.
+fn end_of(text: &str) -> Option<usize> {
+    #[cfg(feature = "native")]
+    return memchr::memchr(END as u8, text.as_bytes());
+    #[cfg(not(feature = "native"))]
+    text.find(END)
 }
 
 impl Client {
     /// Hands an observation over that its binding has kept as text until it ended. Never waits; nanoseconds since 1970.
     /// What is no record is counted as `encode_failed`. False where there is no room for another trace: whoever begins one asks
     /// [`Client::has_room`] before, so that what is kept is kept whole.
-    pub fn take_record(&self, record: String, start: u64, end: u64) -> bool {
+    pub fn take_record(&self, record: &str, start: u64, end: u64) -> bool {
         let Some(bound) = self.bound().filter(|_| self.enabled()) else { return true };
         bound.take_record(record, start, end);
         bound.has_room()
@@ -296,7 +319,7 @@ impl Bound {
         has_room(&self.destination.budget, &self.process.shared.budget)
     }
 
-    fn take_record(&self, record: String, start: u64, end: u64) {
+    fn take_record(&self, record: &str, start: u64, end: u64) {
         let (process, destination) = (&self.process, &self.destination);
         let refuse = |reason| process.refuse(destination, Lane::Observations, reason, 0);
         // Where the ids stand is the same in every record. They are looked at only where something is refused.
@@ -312,19 +335,23 @@ impl Bound {
         if !root && destination.refuses_any() && trace().is_some_and(|trace| destination.refuses(trace)) {
             return refuse(DropReason::QueueFull);
         }
-        let unread = Unread { settings: self.settings.clone(), start, end };
-        let (payload, wrapper) = if record.len() > ENCODED_LATER {
-            let Some(payload) = unread.encode(record.as_bytes()) else {
+        let submitted = process.mono();
+        // What the exporter encodes is counted as text, until it has.
+        let encoded = if record.len() > ENCODED_LATER {
+            let mut payload = Vec::new();
+            if encode(&mut payload, &self.settings, record, (start, end)).is_none() {
                 return refuse(DropReason::EncodeFailed);
-            };
-            (Bytes::from(payload), None)
+            }
+            Some(self.item(payload.into(), submitted))
         } else {
-            (Bytes::from(record), Some(Wrapper::Unread(Box::new(unread))))
+            None
         };
-        let submitted = process.now().mono;
-        let item = Item { payload, wrapper, content: None, submitted, timeout: self.settings.timeout };
-        match reserve(&destination.budget, &process.shared.budget, item.cost(), root) {
-            Ok(()) => process.submit(destination, Lane::Observations, item),
+        let cost = encoded.as_ref().map_or(record.len() + ITEM_OVERHEAD, Item::cost);
+        match reserve(&destination.budget, &process.shared.budget, cost, root) {
+            Ok(()) => match encoded {
+                Some(item) => process.submit(destination, Lane::Observations, item),
+                None => process.pack(destination, &self.settings, record, (start, end), submitted),
+            },
             Err(reason) => {
                 if let Some(trace) = trace() {
                     destination.refuse(trace);
@@ -333,37 +360,60 @@ impl Bound {
             }
         }
     }
+
+    fn item(&self, payload: Bytes, submitted: u64) -> Item {
+        Item { payload, wrapper: None, content: None, submitted, timeout: self.settings.timeout }
+    }
 }
 
-/// Encodes what is still text, on the exporter's side; `None` where it is neither a record nor a span, which is counted.
-pub(crate) fn read(shared: &Shared, destination: &Destination, mut item: Item) -> Option<Item> {
-    let encoded = match &item.wrapper {
-        Some(Wrapper::Unread(unread)) => unread.encode(&item.payload).map(|payload| (payload, None)),
-        Some(Wrapper::UnreadSpan(span)) => {
-            let envelope = FULL.map(|full| Wrapper::Envelope(Gated::new(span.envelope().clone(), full)));
-            span.encode(&item.payload).map(|payload| (payload, envelope))
-        }
-        _ => return Some(item),
-    };
-    let (before, len) = (item.cost(), item.payload.len());
-    let Some((payload, wrapper)) = encoded else {
-        destination.waiting.fetch_sub(1, Ordering::Relaxed);
-        destination.waiting_bytes.fetch_sub(len, Ordering::Relaxed);
-        destination.budget.release(before);
-        shared.budget.release(before);
-        destination.counters.dropped(Lane::Observations, DropReason::EncodeFailed, 1);
-        return None;
-    };
-    (item.payload, item.wrapper) = (payload.into(), wrapper);
-    let (now, grown) = (item.cost(), item.payload.len());
+/// Bytes that a span needs beyond its record, for attributes with short values: the keys.
+const KEYS: usize = 512;
+
+/// Encodes what a pack holds, on the exporter's side, into one block that the items share. What is no record is counted.
+pub(crate) fn unpack(shared: &Shared, destination: &Destination, pack: &Pack) -> Vec<Item> {
+    let mut block = Vec::with_capacity(pack.len() + pack.count() * KEYS);
+    let ends: Vec<Option<usize>> = pack
+        .records()
+        .map(|(record, text)| {
+            let before = block.len();
+            let read = encode(&mut block, &pack.settings, text, (record.start, record.end));
+            if read.is_none() {
+                block.truncate(before);
+            }
+            read.map(|()| block.len())
+        })
+        .collect();
+    if block.capacity() - block.len() > block.len() / 4 {
+        block.shrink_to_fit();
+    }
+    let block = Bytes::from(block);
+    let mut from = 0;
+    let items: Vec<Item> = pack
+        .records()
+        .zip(ends)
+        .filter_map(|((record, _), end)| {
+            let payload = block.slice(from..end?);
+            from += payload.len();
+            let (submitted, timeout) = (record.submitted, pack.settings.timeout);
+            Some(Item { payload, wrapper: None, content: None, submitted, timeout })
+        })
+        .collect();
+    let failed = pack.count() - items.len();
+    if failed > 0 {
+        #[allow(clippy::cast_possible_truncation)] // a pack holds few
+        destination.waiting.fetch_sub(failed as u32, Ordering::Relaxed);
+        destination.counters.dropped(Lane::Observations, DropReason::EncodeFailed, failed as u64);
+    }
+    let before = pack.len() + pack.count() * ITEM_OVERHEAD;
+    let after = block.len() + items.len() * ITEM_OVERHEAD;
     // What was taken in is kept, although it may have become somewhat larger.
     for budget in [&shared.budget, &destination.budget] {
-        budget.take_always(now.saturating_sub(before));
-        budget.release(before.saturating_sub(now));
+        budget.take_always(after.saturating_sub(before));
+        budget.release(before.saturating_sub(after));
     }
     // Wraps where it has become smaller, and the sum is right all the same.
-    destination.waiting_bytes.fetch_add(grown.wrapping_sub(len), Ordering::Relaxed);
-    Some(item)
+    destination.waiting_bytes.fetch_add(block.len().wrapping_sub(pack.len()), Ordering::Relaxed);
+    items
 }
 
 #[cfg(test)]
@@ -371,7 +421,7 @@ mod tests {
     use super::*;
     use crate::process::Process;
     use crate::standing;
-    use std::sync::OnceLock;
+    use std::sync::{Arc, OnceLock};
 
     fn home() -> Arc<Process> {
         static HOME: OnceLock<Arc<Process>> = OnceLock::new();
@@ -385,16 +435,16 @@ mod tests {
     const HEAD: &str =
         "10af7651916cd43dd8448eb211c80319cb7ad6b716920333100f067aa0ba902b7generation\u{1f}chat\u{1f}";
 
-    fn encode(fields: &str) -> Option<String> {
+    fn encoded(fields: &str) -> Option<String> {
         let client = client("pk-record");
-        let unread = Unread { settings: Arc::new(client.settings().clone()), start: 5, end: 7 };
-        let span = unread.encode(format!("{HEAD}{fields}").replace('|', "\u{1f}").as_bytes())?;
+        let mut span = Vec::new();
+        encode(&mut span, client.settings(), &format!("{HEAD}{fields}").replace('|', "\u{1f}"), (5, 7))?;
         Some(String::from_utf8_lossy(&span).into_owned())
     }
 
     #[test]
     fn every_kind_of_value_is_read() {
-        let span = encode(
+        let span = encoded(
             "i\"plain \"text\"|o{{\"a\":|say \"hi\"\n|,\"b\":[1,|two|]}||mkey|#12|mhalf|#0.5|myes|tM\"gpt|T[2|a|b|\
              s'\"x\\u001fy\"|l\"ERROR|xtenant|\"acme|",
         )
@@ -421,12 +471,12 @@ mod tests {
         for bad in
             ["i", "i\"never ended", "i{{\"a\":|x", "i#twelve|", "~\"x|", "m", "mkey|", "T[9|a|", "!a|b|"]
         {
-            assert!(encode(bad).is_none(), "{bad}");
+            assert!(encoded(bad).is_none(), "{bad}");
         }
-        assert!(encode("").is_some());
+        assert!(encoded("").is_some());
         let client = client("pk-record-bad");
-        client.take_record("nonsense".to_owned(), 1, 2);
-        client.take_record(format!("{HEAD}i\"x").replace('|', "\u{1f}"), 1, 2);
+        client.take_record("nonsense", 1, 2);
+        client.take_record(&format!("{HEAD}i\"x").replace('|', "\u{1f}"), 1, 2);
         let process = home();
         let mut pipeline = crate::pipeline::Pipeline::new(process.shared().clone(), process.now());
         while let Ok(command) = process.inbox().try_recv() {

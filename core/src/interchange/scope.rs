@@ -147,7 +147,7 @@ fn write_value(out: &mut String, value: &Propagation) {
 pub(super) fn read(record: &str) -> Propagated {
     let mut all = Propagated::default();
     let mut rest = Rest(record);
-    let mut scratch = Vec::new();
+    let mut scratch = String::new();
     while let Some(letter) = rest.letter() {
         let key = match letter {
             TRACE_METADATA | METADATA => rest.text(),

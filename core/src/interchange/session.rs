@@ -109,7 +109,7 @@ impl Session {
         let client = (self.open)(asked, env);
         if !problems.is_empty() {
             let process = (self.home)();
-            let now = process.now().mono;
+            let now = process.mono();
             for problem in problems {
                 let key = &client.settings().public_key;
                 process.shared().notices.add(NoticeKind::Configuration, key, 1, now, || problem.clone());
@@ -145,7 +145,7 @@ impl Session {
     /// Takes an ended observation; see [`record`]. False where there is no room for another trace; see [`Session::has_room`].
     #[inline]
     #[must_use]
-    pub fn end(&self, handle: u32, start: f64, end: f64, record: String) -> bool {
+    pub fn end(&self, handle: u32, start: f64, end: f64, record: &str) -> bool {
         self.clients.get(handle).is_none_or(|client| client.take_record(record, nanos(start), nanos(end)))
     }
 
@@ -370,7 +370,7 @@ impl Session {
             Pending::Report(pending) => {
                 let overdue = || {
                     let late = pending.deadline().saturating_add(LATE);
-                    ((self.home)().now().mono >= late).then(|| pending.give_up())
+                    ((self.home)().mono() >= late).then(|| pending.give_up())
                 };
                 pending.poll().or_else(overdue)?.to_json()
             }
@@ -392,7 +392,7 @@ impl Session {
     #[must_use]
     pub fn notices(&self, all: bool) -> String {
         let process = (self.home)();
-        answers::notices(&process.shared().notices.take(process.now().mono, all))
+        answers::notices(&process.shared().notices.take(process.mono(), all))
     }
 
     /// What a `traceparent` header says: JSON.

@@ -19,6 +19,7 @@
 //! propagates, as the beginning of a record.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 
@@ -28,6 +29,7 @@ use crate::attr::Field;
 use crate::budget::reserve;
 use crate::client::{Bound, Client};
 use crate::config::ClientSettings;
+use crate::destination::Destination;
 use crate::encode::foreign::{Any, Foreign, ForeignEnvelope, ForeignHead, Part};
 use crate::encode::otlp::{Envelope, Value};
 use crate::encode::stamps::Stamps;
@@ -35,6 +37,7 @@ use crate::full::{FULL, Gated};
 use crate::id::{SpanId, TraceId};
 use crate::pipeline::{Item, Wrapper};
 use crate::report::{DropReason, Lane};
+use crate::shared::Shared;
 
 /// Pairs of scope and resource whose encoded form is kept.
 const MAX_ENVELOPES: usize = 64;
@@ -72,11 +75,7 @@ pub struct UnreadSpan {
 impl UnreadSpan {
     /// The bytes of the span; `None` where the text is none.
     pub(crate) fn encode(&self, text: &[u8]) -> Option<Box<[u8]>> {
-        read(&self.settings, &self.propagated, core::str::from_utf8(text).ok()?)
-    }
-
-    pub(crate) fn envelope(&self) -> &Arc<Envelope> {
-        &self.envelope
+        encode(&self.settings, &self.propagated, core::str::from_utf8(text).ok()?)
     }
 
     /// Bytes beside the text.
@@ -125,7 +124,7 @@ impl Bound {
         } else {
             (Bytes::from(span), Wrapper::UnreadSpan(Gated::new(Box::new(unread), full)))
         };
-        let submitted = process.now().mono;
+        let submitted = process.mono();
         let item = Item {
             payload,
             wrapper: Some(wrapper),
@@ -141,6 +140,33 @@ impl Bound {
             }
         }
     }
+}
+
+/// Encodes an item that is still text, on the exporter's side; `None` where it is no span, which is counted.
+pub(crate) fn read(shared: &Shared, destination: &Destination, mut item: Item) -> Option<Item> {
+    let (Some(Wrapper::UnreadSpan(span)), Some(full)) = (&item.wrapper, FULL) else { return Some(item) };
+    let encoded = span
+        .encode(&item.payload)
+        .map(|payload| (payload, Wrapper::Envelope(Gated::new(span.envelope.clone(), full))));
+    let (before, len) = (item.cost(), item.payload.len());
+    let Some((payload, wrapper)) = encoded else {
+        destination.waiting.fetch_sub(1, Ordering::Relaxed);
+        destination.waiting_bytes.fetch_sub(len, Ordering::Relaxed);
+        destination.budget.release(before);
+        shared.budget.release(before);
+        destination.counters.dropped(Lane::Observations, DropReason::EncodeFailed, 1);
+        return None;
+    };
+    (item.payload, item.wrapper) = (payload.into(), Some(wrapper));
+    let (now, grown) = (item.cost(), item.payload.len());
+    // What was taken in is kept, although it may have become somewhat larger.
+    for budget in [&shared.budget, &destination.budget] {
+        budget.take_always(now.saturating_sub(before));
+        budget.release(before.saturating_sub(now));
+    }
+    // Wraps where it has become smaller, and the sum is right all the same.
+    destination.waiting_bytes.fetch_add(grown.wrapping_sub(len), Ordering::Relaxed);
+    Some(item)
 }
 
 /// What stands at the beginning of every span.
@@ -173,7 +199,7 @@ impl Ids {
     }
 }
 
-fn read(settings: &ClientSettings, propagated: &str, text: &str) -> Option<Box<[u8]>> {
+fn encode(settings: &ClientSettings, propagated: &str, text: &str) -> Option<Box<[u8]>> {
     let mut rest = Rest(text);
     let ids = Ids::read(&mut rest)?;
     let (name, message, trace_state) = (rest.text()?, rest.text()?, rest.text()?);
@@ -217,7 +243,7 @@ struct Parts<'a> {
 
 impl Parts<'_> {
     fn read(mut self, mut rest: Rest<'_>, mut head: ForeignHead<'_>) -> Option<Box<[u8]>> {
-        let mut scratch = Vec::new();
+        let mut scratch = String::new();
         while let Some(letter) = rest.letter() {
             if letter != b'a' {
                 self.stamp();
@@ -284,7 +310,7 @@ fn read_envelope(text: &str) -> Option<Envelope> {
     let (name, version, scope_schema, resource_schema) =
         (rest.text()?, rest.text()?, rest.text()?, rest.text()?);
     let mut envelope = ForeignEnvelope::default();
-    let mut scratch = Vec::new();
+    let mut scratch = String::new();
     while let Some(letter) = rest.letter() {
         let key = rest.text()?;
         value(&mut rest, &mut scratch, |any| match letter {
@@ -329,7 +355,7 @@ impl Element {
     }
 }
 
-fn value(rest: &mut Rest<'_>, scratch: &mut Vec<u8>, take: impl FnOnce(Any<'_>)) -> Option<()> {
+fn value(rest: &mut Rest<'_>, scratch: &mut String, take: impl FnOnce(Any<'_>)) -> Option<()> {
     if !rest.0.starts_with('(') {
         return rest.value(scratch, |value| take(Any::One(value)));
     }
@@ -375,7 +401,7 @@ mod tests {
         let text =
             format!("{IDS}2211chat\u{1f}bad\u{1f}v=1\u{1f}5\u{1f}7\u{1f}0\u{1f}300\u{1f}0\u{1f}{parts}");
         let settings = settings();
-        read(&settings, propagated, &text)
+        encode(&settings, propagated, &text)
     }
 
     fn holds(span: &[u8], text: &str) -> bool {
@@ -421,7 +447,7 @@ mod tests {
         for parts in ["z", "a", "an\u{1f}", "an\u{1f}(9\u{1f}#1\u{1f}", "ex\u{1f}n\u{1f}", "l0"] {
             assert!(span("", parts).is_none(), "{parts:?}");
         }
-        assert!(read(&settings(), "", "").is_none());
+        assert!(encode(&settings(), "", "").is_none());
         assert!(read_envelope("n\u{1f}").is_none());
     }
 

@@ -20,7 +20,7 @@ pub struct Goodbye {
 #[must_use]
 pub fn announce(timeout: Duration) -> Option<Duration> {
     let process = &existing()?.process;
-    let now = process.now().mono;
+    let now = process.mono();
     let deadline = now.saturating_add(nanos(timeout)).max(1);
     let set = process.shared.goodbye.compare_exchange(0, deadline, Ordering::AcqRel, Ordering::Acquire);
     let left = set.err().map_or(timeout, |first| Duration::from_nanos(first.saturating_sub(now)));

@@ -51,6 +51,10 @@ impl Clock for SystemClock {
     fn unix(&self) -> u64 {
         clock::unix()
     }
+
+    fn mono(&self) -> u64 {
+        clock::mono()
+    }
 }
 
 /// Says which language this core serves (`python`, `nodejs`, `rust`); it goes out as `telemetry.sdk.language`. To be

@@ -220,8 +220,9 @@ impl Pipeline {
             }
             return;
         }
-        if endpoint.url.host.ends_with("langfuse.com") {
-            // Langfuse Cloud allows 30 score requests a minute on its smallest plan, but 1,000 ingestion requests.
+        if endpoint.url.host.ends_with("langfuse.com") || endpoint.has_bearer() {
+            // Langfuse Cloud allows 30 score requests a minute on its smallest plan, but 1,000 ingestion requests. A page that is
+            // left sends one request, and no other when that is answered.
             origin.scores = ScoreSupport::Known(ScoreForm::Ingestion, u64::MAX);
             self.look(id, now);
             return;

@@ -39,7 +39,9 @@ use crate::config::CROWDED_LINGER;
 use crate::control::Control;
 use crate::destination::{Destination, nanos};
 use crate::full::{FULL, Gated};
-use crate::interchange::record::read;
+use crate::interchange::pack::FULL_BYTES;
+use crate::interchange::record::unpack;
+use crate::interchange::span::read;
 use crate::map::Map;
 use crate::notice::NoticeKind;
 use crate::report::{DropReason, Lane};
@@ -63,6 +65,8 @@ pub enum Command {
         /// The encoded item.
         item: Item,
     },
+    /// Encode the oldest of a destination's packs.
+    Unpack(Arc<Destination>),
     /// Send what is pending and report.
     Flush(FlushRequest),
     /// Carry a request and hand its outcome back.
@@ -74,10 +78,10 @@ impl Command {
     #[must_use]
     pub fn work(&self) -> usize {
         match self {
-            Self::Submit {
-                item: Item { wrapper: Some(Wrapper::Unread(_) | Wrapper::UnreadSpan(..)), payload, .. },
-                ..
-            } => payload.len(),
+            Self::Submit { item: Item { wrapper: Some(Wrapper::UnreadSpan(..)), payload, .. }, .. } => {
+                payload.len()
+            }
+            Self::Unpack(_) => FULL_BYTES,
             _ => 0,
         }
     }
@@ -173,7 +177,16 @@ impl Pipeline {
         match command {
             Command::Submit { destination, lane, item } => {
                 if let Some(item) = read(&self.shared, &destination, item) {
-                    self.submit(destination, lane, item, now);
+                    self.submit(&destination, lane, Some(item), now);
+                }
+            }
+            Command::Unpack(destination) => {
+                if let Some(pack) = destination.packs.take() {
+                    let items = unpack(&self.shared, &destination, &pack);
+                    if items.is_empty() {
+                        return;
+                    }
+                    self.submit(&destination, Lane::Observations, items, now);
                 }
             }
             Command::Flush(request) => self.begin_flush(&request, now),
@@ -287,7 +300,14 @@ impl Pipeline {
         }
     }
 
-    fn submit(&mut self, destination: Arc<Destination>, lane: Lane, item: Item, now: Now) {
+    /// Items of one destination and lane, in their order.
+    fn submit(
+        &mut self,
+        destination: &Arc<Destination>,
+        lane: Lane,
+        items: impl IntoIterator<Item = Item>,
+        now: Now,
+    ) {
         let id = destination.id;
         // After the goodbye nobody knows how long there is still time.
         let base = if self.shared.goodbye.load(Ordering::Relaxed) == 0 { destination.linger() } else { 0 };
@@ -295,33 +315,33 @@ impl Pipeline {
             let origin = self.origin(&destination.endpoint.origin, now);
             let down = self.origins.get(&origin).is_some_and(|origin| origin.opens_at().is_some());
             destination.budget.set_failing(down);
-            self.spools.insert(id, Spool::new(destination, origin));
+            self.spools.insert(id, Spool::new(destination.clone(), origin));
         }
-        if let Some(spool) = self.spools.get_mut(&id) {
-            let crowding = self.origins.get(&spool.origin).map_or(0, |origin| origin.crowding);
-            let crowded = if base == 0 {
-                0
-            } else {
-                base.max(
-                    nanos(CROWDED_LINGER)
-                        .min(base.saturating_add(crowding.saturating_sub(PATIENCE).saturating_mul(4))),
-                )
-            };
-            let throttled = base
-                .saturating_mul(u64::from(spool.throttle))
-                .min(nanos(crate::config::THROTTLED_LINGER).max(base));
+        let Some(spool) = self.spools.get_mut(&id) else { return };
+        let crowding = self.origins.get(&spool.origin).map_or(0, |origin| origin.crowding);
+        let crowded = if base == 0 {
+            0
+        } else {
+            base.max(
+                nanos(CROWDED_LINGER)
+                    .min(base.saturating_add(crowding.saturating_sub(PATIENCE).saturating_mul(4))),
+            )
+        };
+        let throttled = base
+            .saturating_mul(u64::from(spool.throttle))
+            .min(nanos(crate::config::THROTTLED_LINGER).max(base));
+        for item in items {
             spool.push(lane, item, crowded.max(throttled));
-            if lane == Lane::Media {
-                return self.look(id, now);
-            }
-            let full = spool.lane_due(lane, now.mono);
-            let due = spool.lanes[lane as usize].due.max(spool.not_before);
-            // Most submissions join data that already has its timer. The timer may also be one for expiry only.
-            let timed =
-                spool.queued.is_some() || spool.is_saturated() || spool.timer.is_some_and(|at| at <= due);
-            if !timed || (full && spool.queued.is_none()) {
-                self.look(id, now);
-            }
+        }
+        if lane == Lane::Media {
+            return self.look(id, now);
+        }
+        let full = spool.lane_due(lane, now.mono);
+        let due = spool.lanes[lane as usize].due.max(spool.not_before);
+        // Most submissions join data that already has its timer. The timer may also be one for expiry only.
+        let timed = spool.queued.is_some() || spool.is_saturated() || spool.timer.is_some_and(|at| at <= due);
+        if !timed || (full && spool.queued.is_none()) {
+            self.look(id, now);
         }
     }
 

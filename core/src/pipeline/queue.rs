@@ -10,7 +10,6 @@ use crate::config::{REQUEST_BYTES, SCORE_FLUSH_AT, SCORE_REQUEST_BYTES};
 use crate::encode::otlp::Envelope;
 use crate::encode::scores;
 use crate::full::{FULL, Gated};
-use crate::interchange::record::Unread;
 use crate::interchange::span::UnreadSpan;
 use crate::report::Lane;
 use crate::transport::Payload;
@@ -41,8 +40,6 @@ pub enum Wrapper {
     Event(Gated<Box<[u8]>>),
     /// A span of another scope and resource than the process's own.
     Envelope(Gated<Arc<Envelope>>),
-    /// The payload is a record that has yet to be encoded.
-    Unread(Box<Unread>),
     /// The payload is a span of other instrumentation that has yet to be encoded.
     UnreadSpan(Gated<Box<UnreadSpan>>),
 }
@@ -52,7 +49,6 @@ impl Wrapper {
         match self {
             Self::Event(head) => head.len() + 1,
             Self::Envelope(envelope) => envelope.overhead(),
-            Self::Unread(_) => size_of::<Unread>(),
             Self::UnreadSpan(span) => span.overhead(),
         }
     }

@@ -59,7 +59,7 @@ impl PromptTicket {
             return Some(told);
         }
         let end = self.deadline.saturating_add(nanos(GRACE));
-        let left = Duration::from_nanos(end.saturating_sub(self.process.now().mono));
+        let left = Duration::from_nanos(end.saturating_sub(self.process.mono()));
         self.flight.wait(slice.min(left)).or_else(|| self.overdue())
     }
 
@@ -84,7 +84,7 @@ impl PromptTicket {
 
     fn overdue(&self) -> Option<Answer> {
         let end = self.deadline.saturating_add(nanos(GRACE));
-        (self.process.now().mono >= end).then(|| answer(out_of_time()))
+        (self.process.mono() >= end).then(|| answer(out_of_time()))
     }
 }
 
@@ -112,7 +112,7 @@ impl Complete for Landing {
             flight.land(answer);
             return;
         };
-        let now = process.now().mono;
+        let now = process.mono();
         let Some(prompts) = &process.prompts else { return };
         let mut cache = prompts.lock();
         match &purpose {
@@ -148,7 +148,7 @@ impl Client {
     /// The answer of a client whose server has no prompts, where this is one.
     fn without_prompts(&self, process: &Arc<Process>) -> Option<PromptTicket> {
         let sentence = self.settings().langfuse_only("prompts").err()?;
-        let now = process.now().mono;
+        let now = process.mono();
         let flight = Flight::new(now, Duration::ZERO);
         flight.land(Err(PromptError::Refused { status: 400, body: sentence.into() }));
         Some(PromptTicket { flight, deadline: now, process: process.clone() })
@@ -162,7 +162,7 @@ impl Client {
         if let Some(told) = self.without_prompts(process) {
             return Some(told);
         }
-        let now = process.now().mono;
+        let now = process.mono();
         destination.last_used.store(now, Ordering::Relaxed);
         let ttl = asked.ttl.unwrap_or(bound.settings.prompt_ttl);
         let allowance = asked.timeout.unwrap_or(bound.settings.timeout);
@@ -238,7 +238,7 @@ impl Client {
         if let Some(told) = self.without_prompts(process) {
             return Some(told);
         }
-        let (now, allowance) = (process.now().mono, bound.settings.timeout);
+        let (now, allowance) = (process.mono(), bound.settings.timeout);
         let flight = Flight::new(now, allowance);
         let request =
             ControlRequest { attempts: RETRIES.0 + 1, ..ControlRequest::json(method, path, body, allowance) };

@@ -1,5 +1,6 @@
 // Vercel's edge runtime, Deno and Bun, as they are published on npm, against a real collector.
 import assert from "node:assert/strict";
+import { AsyncLocalStorage } from "node:async_hooks";
 import { spawn } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
@@ -7,21 +8,25 @@ import { before, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
 import { collector, freshKey } from "../../../bindings-node/test/collector.mjs";
-import { PACKAGE } from "../host.mjs";
+import { PACKAGE, serve } from "../host.mjs";
+import { scenarios, settings } from "../scenarios.mjs";
 
 const home = dirname(fileURLToPath(import.meta.url));
+const DENO = ["run", "--quiet", "--allow-net", "--allow-env", "--allow-read", "--node-modules-dir=manual"];
 let server;
 before(async () => {
   server = await collector();
 });
 
-const settings = (key) => ({ LANGFUSE_PUBLIC_KEY: key, LANGFUSE_SECRET_KEY: "sk-very-secret", LANGFUSE_BASE_URL: server.url });
+const bin = (name) => join(home, "node_modules", ".bin", name);
+const program = (name) => join(home, "..", "workers", name);
 
-test("Vercel's edge runtime", async () => {
+/** Vercel's edge runtime with a function, bundled as Next does it. */
+async function light(entry, env, { storage = true, extend = {} } = {}) {
   const { EdgeRuntime } = await import("edge-runtime");
-  const key = freshKey();
   const made = await build({
-    entryPoints: [join(home, "..", "workers", "light.js")],
+    entryPoints: [program(entry)],
+    nodePaths: [join(home, "node_modules")],
     bundle: true,
     format: "iife",
     conditions: ["edge-light", "worker", "browser"],
@@ -41,17 +46,39 @@ test("Vercel's edge runtime", async () => {
     initialCode: made.outputFiles[0].text,
     extend: (context) => {
       context.coreModule = new WebAssembly.Module(readFileSync(join(PACKAGE, "wasm", "core.wasm")));
-      context.process = { env: settings(key) };
-      return context;
+      context.process = { env };
+      // Vercel and Next provide it as a global; the bare runtime does not.
+      return Object.assign(context, storage ? { AsyncLocalStorage } : {}, extend);
     },
   });
-  const answer = await runtime.dispatchFetch("https://function/");
-  assert.match(await answer.text(), /^[0-9a-f]{32}$/);
-  await answer.waitUntil();
-  assert.equal(await server.waitFor(key, 2), 2);
-  const rows = Object.fromEntries((await server.list(key)).map((row) => [row.name, row]));
-  assert.equal(rows.leaf.parent, rows.root.span_id);
-});
+  return {
+    async get(path) {
+      const answer = await runtime.dispatchFetch(`https://function${path}`);
+      answer.waitUntil().catch(() => undefined);
+      return answer;
+    },
+    stop: () => undefined,
+  };
+}
+
+scenarios("Vercel's edge runtime", (env) => light("light.js", env), { posts: 1 });
+scenarios("Vercel's edge runtime without AsyncLocalStorage", (env) => light("light.js", env, { storage: false }), { nested: "/explicit", posts: 1 });
+scenarios("Deno", (env) => serve(bin("deno"), [...DENO, program("serve-deno.mjs")], env));
+scenarios("Bun", (env) => serve(bin("bun"), ["--conditions=deno", "run", program("serve-bun.mjs")], env));
+
+for (const [path, who] of [["/found", "withTracing finds"], ["/plain", "a trace's end finds"], ["/passed", "@vercel/functions knows"]]) {
+  test(`Vercel: the request's context, which ${who}`, async () => {
+    const key = freshKey();
+    const waiting = [];
+    const extend = { [Symbol.for("@vercel/request-context")]: { get: () => ({ waitUntil: (promise) => waiting.push(promise) }) } };
+    const { get } = await light("context.js", settings(key, server.url), { extend });
+    assert.equal((await get(path)).status, 200);
+    assert.equal(waiting.length, 1);
+    await Promise.all(waiting);
+    assert.deepEqual((await server.list(key)).map((row) => row.name), [path.slice(1)]);
+    assert.equal((await server.counts(key)).requests, 1);
+  });
+}
 
 /** A server that answers three requests and ends; what it traced last is sent on its way out. */
 const SERVER = `
@@ -69,7 +96,7 @@ async function ends(command, args, source, env) {
   try {
     const path = join(folder, "program.mjs");
     writeFileSync(path, source);
-    const child = spawn(join(home, "node_modules", ".bin", command), [...args, path], { env: { ...process.env, ...env }, stdio: ["ignore", "pipe", "pipe"] });
+    const child = spawn(bin(command), [...args, path], { env: { ...process.env, ...env }, stdio: ["ignore", "pipe", "pipe"] });
     let out = "";
     for (const stream of [child.stdout, child.stderr]) {
       stream.on("data", (chunk) => (out += chunk));
@@ -94,26 +121,26 @@ async function stored(key) {
   }
 }
 
-test("Deno", async () => {
+test("Deno: what was traced last is sent on the way out", async () => {
   const key = freshKey();
   const source = `${SERVER}
     const server = Deno.serve({ port: 0, onListen() {} }, handler);
     await Promise.all([1, 2, 3].map(async () => (await fetch("http://127.0.0.1:" + server.addr.port)).text()));
     await server.shutdown();
     console.log("ended");`;
-  const out = await ends("deno", ["run", "--quiet", "--allow-net", "--allow-env", "--allow-read", "--node-modules-dir=manual"], source, settings(key));
+  const out = await ends("deno", DENO, source, settings(key, server.url));
   assert.match(out, /^ended/);
   await stored(key);
 });
 
-test("Bun with the module", async () => {
+test("Bun: what was traced last is sent on the way out", async () => {
   const key = freshKey();
   const source = `${SERVER.replace('"tracespool"', '"tracespool/wasm"')}
     const server = Bun.serve(withTracing({ port: 0, fetch: handler }));
     await Promise.all([1, 2, 3].map(async () => (await fetch("http://127.0.0.1:" + server.port)).text()));
     await server.stop();
     console.log("ended");`;
-  const out = await ends("bun", ["run"], source, settings(key));
+  const out = await ends("bun", ["run"], source, settings(key, server.url));
   assert.match(out, /^ended/);
   await stored(key);
 });

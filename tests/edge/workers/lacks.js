@@ -18,10 +18,9 @@ export default withTracing({
         inject(headers);
       }),
     );
-    const counters = stats();
     const other = new Client({ otlpEndpoint: env.LANGFUSE_BASE_URL });
     other.startObservation("nowhere").end();
     const report = await client.flush();
-    return Response.json({ lines, prompt: prompt.prompt, refused, headers, counters, other: other.enabled, report });
+    return Response.json({ lines, prompt: prompt.prompt, refused, headers, delivered: stats().observations.delivered, other: other.enabled, report });
   },
 });

@@ -1,17 +1,8 @@
 // As Vercel's edge runtime calls a function: an event with `waitUntil`.
-import { startActiveObservation, startObservation, withTracing } from "tracespool";
-
-const handler = withTracing(
-  (request) =>
-    startActiveObservation("root", (root) => {
-      root.update({ input: request.url, output: "ok" });
-      startObservation("leaf").end();
-      return new Response(root.traceId);
-    }),
-  { waitUntil: (promise) => globalThis.current.waitUntil(promise) },
-);
+import { withTracing } from "tracespool";
+import { handler } from "./application.js";
 
 addEventListener("fetch", (event) => {
-  globalThis.current = event;
-  event.respondWith(handler(event.request));
+  const traced = withTracing((request) => handler.fetch(request, process.env), { waitUntil: (promise) => event.waitUntil(promise) });
+  event.respondWith(traced(event.request));
 });

@@ -4,6 +4,10 @@ import { fromBase64 } from "../host.js";
 import { isBrowser, ofPage } from "../browser.js";
 import { start } from "../start.js";
 
-start(() => fromBase64(text) as Uint8Array<ArrayBuffer>, { timers: true, whole: true }, isBrowser() ? ofPage : undefined);
+/** A Worker by a bundler that has no condition for Workers. They compile while the script is evaluated, and never again. */
+const worker = (globalThis as { navigator?: { userAgent?: string } }).navigator?.userAgent === "Cloudflare-Workers";
+const host = worker ? { eager: true, whole: true } : { timers: true, whole: true };
+
+start(() => fromBase64(text) as Uint8Array<ArrayBuffer>, host, isBrowser() ? ofPage : undefined);
 
 export * from "../index.js";

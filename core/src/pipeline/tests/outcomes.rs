@@ -168,6 +168,16 @@ fn scores_go_as_the_servers_version_wants_them_and_207_is_counted_per_item() {
 }
 
 #[test]
+fn a_page_that_may_be_left_at_any_time_needs_one_request_for_its_scores() {
+    let mut world = World::new();
+    let page = world.destination_of(1, "http://a", vec![("authorization".into(), "Bearer pk-1".into())]);
+    world.submit(&page, Lane::Scores, 50);
+    world.pass(3 * SECOND);
+    let paths: Vec<&str> = world.seen.iter().map(|seen| seen.path.as_str()).collect();
+    assert_eq!(paths, ["/api/public/ingestion"]);
+}
+
+#[test]
 fn scores_are_not_stuck_behind_a_server_that_does_not_tell_its_version() {
     for reaction in [Reaction::Hang, Reaction::Refuse] {
         let mut world = World::new();

@@ -104,10 +104,20 @@ impl World {
     }
 
     pub(super) fn destination_at(&self, id: u64, base_url: &str) -> Arc<Destination> {
+        self.destination_of(id, base_url, Vec::new())
+    }
+
+    pub(super) fn destination_of(
+        &self,
+        id: u64,
+        base_url: &str,
+        additional_headers: Vec<(String, String)>,
+    ) -> Arc<Destination> {
         let options = ClientOptions {
             public_key: Some(format!("pk-{id}")),
             secret_key: Some("sk".into()),
             base_url: Some(base_url.to_owned()),
+            additional_headers,
             ..ClientOptions::default()
         };
         let settings = ClientSettings::resolve(options, &|_| None, &mut Vec::new());
