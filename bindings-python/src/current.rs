@@ -139,6 +139,9 @@ impl<'py> Current<'py> {
     }
 
     fn run(&self) -> Option<&OpenRun> {
+        if self.0.is_none() {
+            return None;
+        }
         self.0.cast_exact::<OpenRun>().ok().map(Bound::get)
     }
 
@@ -147,10 +150,10 @@ impl<'py> Current<'py> {
         if let Ok(observation) = self.0.cast_exact::<Observation>() {
             return Some(observation);
         }
-        if let Some(run) = self.run() {
-            return Some(run.observation.bind(self.0.py()));
+        match self.inside() {
+            Some(inside) => inside.observation.as_ref().map(|observation| observation.bind(self.0.py())),
+            None => Some(self.run()?.observation.bind(self.0.py())),
         }
-        self.inside()?.observation.as_ref().map(|observation| observation.bind(self.0.py()))
     }
 
     /// The attributes that new observations carry.
@@ -158,9 +161,9 @@ impl<'py> Current<'py> {
         if let Ok(observation) = self.0.cast_exact::<Observation>() {
             return observation.get().propagated.as_ref();
         }
-        match self.run() {
-            Some(run) => run.observation.get().propagated.as_ref(),
-            None => self.inside()?.propagated.as_ref(),
+        match self.inside() {
+            Some(inside) => inside.propagated.as_ref(),
+            None => self.run()?.observation.get().propagated.as_ref(),
         }
     }
 
@@ -174,13 +177,16 @@ impl<'py> Current<'py> {
         if let Ok(observation) = self.0.cast_exact::<Observation>() {
             return Some(&observation.get().handle);
         }
-        match self.run() {
-            Some(run) => Some(&run.observation.get().handle),
-            None => self.inside()?.handle.as_ref(),
+        match self.inside() {
+            Some(inside) => inside.handle.as_ref(),
+            None => Some(&self.run()?.observation.get().handle),
         }
     }
 
     fn inside(&self) -> Option<&Inside> {
+        if self.0.is_none() {
+            return None;
+        }
         match self.0.cast_exact::<Block>() {
             Ok(block) => block.get().inside(),
             Err(_) => self.0.cast_exact::<Record>().ok().map(|record| &record.get().inside),
