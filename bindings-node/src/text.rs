@@ -1,20 +1,23 @@
-//! Texts of JavaScript, read in one pass into a buffer that each of Node's threads keeps.
+//! Texts of JavaScript, read into a buffer that each of Node's threads keeps.
 //!
-//! `String` asks for the length in UTF-8 first, which reads the whole text, then reads it again into memory of its own.
+//! `String` asks for the length in UTF-8 first, which reads the whole text, then reads it again into memory of its own. And what
+//! is not ASCII alone Node writes as UTF-8 letter by letter: a long text is faster taken as it is and converted here.
 
 #![allow(unsafe_code)]
 
 use std::cell::Cell;
 use std::ptr;
 
+use encoding_rs::mem::convert_utf16_to_utf8_partial;
 use napi::bindgen_prelude::{FromNapiValue, TypeName, ValidateNapiValue};
 use napi::{Error, Result, Status, ValueType, check_status, sys};
 
 /// A text as an argument. Lone surrogates become U+FFFD. Gives its buffer back when it is done with.
 pub struct Text(String);
 
-/// What a buffer begins with, and the most that is kept for the next text.
-const ROOM: usize = 64 * 1024;
+/// UTF-16 units above which a text is converted here.
+const LONG: usize = 2048;
+/// The most that is kept for the next text.
 const KEPT: usize = 256 * 1024;
 /// The most bytes of a character, and the null that Node writes after the text.
 const MARGIN: usize = 4 + 1;
@@ -22,6 +25,7 @@ const MARGIN: usize = 4 + 1;
 thread_local! {
     // Taken out and put back whole: nothing is borrowed while Node flattens a text.
     static BUFFER: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+    static UNITS: Cell<Vec<u16>> = const { Cell::new(Vec::new()) };
 }
 
 impl Text {
@@ -55,32 +59,61 @@ impl ValidateNapiValue for Text {}
 
 impl FromNapiValue for Text {
     unsafe fn from_napi_value(env: sys::napi_env, value: sys::napi_value) -> Result<Self> {
-        let mut bytes = BUFFER.try_with(Cell::take).unwrap_or_default();
-        if !read(env, value, &mut bytes, ROOM)? {
-            let mut units = 0;
-            // SAFETY: the caller vouches for both; without a buffer only the length is written.
-            let status =
-                unsafe { sys::napi_get_value_string_utf16(env, value, ptr::null_mut(), 0, &raw mut units) };
-            check_status!(status, "a text was expected")?;
-            read(env, value, &mut bytes, units * 3 + 2 * MARGIN)?;
-        }
-        String::from_utf8(bytes)
+        let mut units = 0;
+        // SAFETY: the caller vouches for both; without a buffer only the length is written.
+        let status =
+            unsafe { sys::napi_get_value_string_utf16(env, value, ptr::null_mut(), 0, &raw mut units) };
+        check_status!(status, "a text was expected")?;
+        let bytes = BUFFER.try_with(Cell::take).unwrap_or_default();
+        if units > LONG { converted(env, value, units, bytes) } else { read(env, value, units, bytes) }
             .map(Self)
-            .map_err(|_| Error::new(Status::StringExpected, "Node gave a text that is no UTF-8"))
     }
 }
 
-/// Reads a text into `bytes`, which get room for `room` at least; false where that may have been too little for all of it.
-fn read(env: sys::napi_env, value: sys::napi_value, bytes: &mut Vec<u8>, room: usize) -> Result<bool> {
+/// Lets Node write UTF-8.
+fn read(env: sys::napi_env, value: sys::napi_value, units: usize, mut bytes: Vec<u8>) -> Result<String> {
     bytes.clear();
-    bytes.reserve_exact(room);
-    let (room, mut written) = (bytes.capacity(), 0);
-    // SAFETY: the buffer has room for `room` bytes, of which Node writes whole characters and a null at most.
+    // A unit takes three bytes at most.
+    bytes.reserve(units * 3 + MARGIN);
+    let mut written = 0;
+    // SAFETY: the buffer has room for as many bytes as are told, of which Node writes whole characters and a null at most.
     unsafe {
-        let status =
-            sys::napi_get_value_string_utf8(env, value, bytes.as_mut_ptr().cast(), room, &raw mut written);
+        let (start, room) = (bytes.as_mut_ptr().cast(), bytes.capacity());
+        let status = sys::napi_get_value_string_utf8(env, value, start, room, &raw mut written);
         check_status!(status, "a text was expected")?;
         bytes.set_len(written);
     }
-    Ok(written + MARGIN <= room)
+    String::from_utf8(bytes)
+        .map_err(|_| Error::new(Status::StringExpected, "Node gave a text that is no UTF-8"))
+}
+
+/// Takes UTF-16 and converts it.
+fn converted(env: sys::napi_env, value: sys::napi_value, units: usize, mut bytes: Vec<u8>) -> Result<String> {
+    let mut wide = UNITS.try_with(Cell::take).unwrap_or_default();
+    wide.clear();
+    wide.reserve(units + 1);
+    let mut written = 0;
+    // SAFETY: the buffer has room for as many units as are told, the null included.
+    unsafe {
+        let (start, room) = (wide.as_mut_ptr().cast(), wide.capacity());
+        let status = sys::napi_get_value_string_utf16(env, value, start, room, &raw mut written);
+        check_status!(status, "a text was expected")?;
+        wide.set_len(written);
+    }
+    // Most texts have few letters beyond ASCII; for those that have more there is room enough after the first round.
+    let (mut taken, mut made) = (0, 0);
+    for room in [written + written / 8 + 4, written * 3 + 4] {
+        bytes.resize(room, 0);
+        let (Some(rest), Some(free)) = (wide.get(taken..), bytes.get_mut(made..)) else { break };
+        let (read, put) = convert_utf16_to_utf8_partial(rest, free);
+        (taken, made) = (taken + read, made + put);
+        if taken == written {
+            break;
+        }
+    }
+    bytes.truncate(made);
+    if wide.capacity() <= KEPT {
+        let _ = UNITS.try_with(|kept| kept.set(wide));
+    }
+    String::from_utf8(bytes).map_err(|_| Error::new(Status::StringExpected, "a text is no UTF-8"))
 }

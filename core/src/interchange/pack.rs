@@ -7,8 +7,10 @@ use crate::sync::Mutex;
 
 use crate::config::ClientSettings;
 
-/// A pack that holds so much takes no more. With the largest record that is encoded later it is twice that.
+/// Bytes of text that a pack holds at most.
 pub(crate) const FULL_BYTES: usize = 64 * 1024;
+/// A larger record is a pack of its own: what grows to take it would be copied more than once.
+const LARGE: usize = FULL_BYTES / 4;
 /// And so many records: what one of them pins when it is delivered late stays small.
 const FULL_RECORDS: usize = 256;
 
@@ -45,14 +47,14 @@ impl Packs {
         submitted: u64,
     ) -> bool {
         let mut packs = self.0.lock();
-        let open = packs.back_mut().filter(|pack| pack.takes(settings));
+        let open = packs.back_mut().filter(|pack| pack.takes(settings, record.len()));
         let begins = open.is_none();
         let pack = match open {
             Some(pack) => pack,
             None => {
                 packs.push_back(Pack {
                     settings: settings.clone(),
-                    text: String::new(),
+                    text: String::with_capacity(record.len()),
                     records: Vec::new(),
                 });
                 let Some(pack) = packs.back_mut() else { return false };
@@ -60,7 +62,7 @@ impl Packs {
             }
         };
         pack.text.push_str(record);
-        // Below twice FULL_BYTES.
+        // Not above FULL_BYTES.
         let end_of_text = u32::try_from(pack.text.len()).unwrap_or(u32::MAX);
         pack.records.push(Record { end_of_text, start, end, submitted });
         begins
@@ -78,8 +80,10 @@ impl Packs {
 }
 
 impl Pack {
-    fn takes(&self, settings: &Arc<ClientSettings>) -> bool {
-        self.text.len() < FULL_BYTES
+    fn takes(&self, settings: &Arc<ClientSettings>, len: usize) -> bool {
+        len <= LARGE
+            && (self.records.len() > 1 || self.text.len() <= LARGE)
+            && self.text.len() + len <= FULL_BYTES
             && self.records.len() < FULL_RECORDS
             && Arc::ptr_eq(&self.settings, settings)
     }
@@ -137,10 +141,13 @@ mod tests {
     #[test]
     fn a_pack_is_bounded_in_bytes_and_records() {
         let (packs, settings) = (Packs::default(), settings());
-        let large = "x".repeat(FULL_BYTES - 1);
-        assert!(packs.add(&settings, &large, (0, 0), 0));
-        assert!(!packs.add(&settings, &large, (0, 0), 0));
-        assert!(packs.add(&settings, "x", (0, 0), 0));
+        let large = "x".repeat(LARGE + 1);
+        for text in ["x", &large, &large, "x"] {
+            assert!(packs.add(&settings, text, (0, 0), 0), "large ones stand alone");
+        }
+        let most = "x".repeat(LARGE);
+        let begun = (0..8).filter(|_| packs.add(&settings, &most, (0, 0), 0)).count();
+        assert_eq!(begun, 2, "of 64 KiB with what was there");
         let begun = (0..2 * FULL_RECORDS).filter(|_| packs.add(&settings, "x", (0, 0), 0)).count();
         assert_eq!(begun, 2);
     }
