@@ -42,13 +42,13 @@ def main() -> int:
 def report(runs: dict[tuple[str, str, str], list[dict[str, Any]]]) -> int:
     """The table; 1 when a promise is missed."""
     measures = [
-        ("the calls, wall", "small", "gzip", "wall", PROMISED),
-        ("the calls, main thread's CPU", "small", "gzip", "calling", PROMISED),
+        ("the calls, wall", "small", "gzip", "wall", None),
+        ("the calls, main thread's CPU", "small", "gzip", "calling", None),
         ("main thread's CPU until delivered, uncompressed", "small", "none", "main", PROMISED),
         ("main thread's CPU until delivered, gzip", "small", "gzip", "main", None),
         ("whole process's CPU until delivered, uncompressed", "small", "none", "cpu", PROMISED),
         ("whole process's CPU until delivered, gzip", "small", "gzip", "cpu", None),
-        ("20 KB: the calls, wall", "large", "gzip", "wall", PROMISED_LARGE),
+        ("20 KB: the calls, wall", "large", "gzip", "wall", None),
         ("20 KB: main thread's CPU until delivered, uncompressed", "large", "none", "main", PROMISED_LARGE),
         ("20 KB: whole process's CPU until delivered, uncompressed", "large", "none", "cpu", None),
         ("20 KB: whole process's CPU until delivered, gzip", "large", "gzip", "cpu", None),
@@ -64,7 +64,8 @@ def report(runs: dict[tuple[str, str, str], list[dict[str, Any]]]) -> int:
     note = (
         f"Medians of {ROUNDS} interleaved processes, of each the least of 8 blocks; small: three observations, each inside the other, inputs and outputs of 50 to 150 "
         "characters, 9,600 in blocks of 1,200 that are flushed; 20 KB: 480 generations with forty messages, in blocks of 60. Contents "
-        "compared by hash at the receiver, which answers at once."
+        "compared by hash at the receiver, which answers at once. The promises are for the main thread until all is delivered: langfuse "
+        "encodes, compresses and sends there when it flushes, so that its calls alone are the smaller part of what it takes."
     )
     rounds.publish("node-hotpath", text, note, process.machine())
     return 0 if kept else 1

@@ -8,12 +8,17 @@
 use std::cell::Cell;
 use std::ptr;
 
-use encoding_rs::mem::convert_utf16_to_utf8_partial;
+use encoding_rs::mem::convert_utf16_to_str_partial;
 use napi::bindgen_prelude::{FromNapiValue, TypeName, ValidateNapiValue};
 use napi::{Error, Result, Status, ValueType, check_status, sys};
 
 /// A text as an argument. Lone surrogates become U+FFFD. Gives its buffer back when it is done with.
-pub struct Text(String);
+pub struct Text {
+    buffer: String,
+    len: usize,
+    /// Behind its end there is filling.
+    filled: bool,
+}
 
 /// UTF-16 units above which a text is converted here.
 const LONG: usize = 2048;
@@ -25,6 +30,7 @@ const MARGIN: usize = 4 + 1;
 thread_local! {
     // Taken out and put back whole: nothing is borrowed while Node flattens a text.
     static BUFFER: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+    static FILLING: Cell<String> = const { Cell::new(String::new()) };
     static UNITS: Cell<Vec<u16>> = const { Cell::new(Vec::new()) };
 }
 
@@ -32,16 +38,21 @@ impl Text {
     /// What it says.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        &self.0
+        self.buffer.get(..self.len).unwrap_or_default()
     }
 }
 
 impl Drop for Text {
     fn drop(&mut self) {
-        if self.0.capacity() <= KEPT {
-            let buffer = std::mem::take(&mut self.0).into_bytes();
-            let _ = BUFFER.try_with(|kept| kept.set(buffer));
+        if self.buffer.capacity() > KEPT {
+            return;
         }
+        let buffer = std::mem::take(&mut self.buffer);
+        let _ = if self.filled {
+            FILLING.try_with(|kept| kept.set(buffer))
+        } else {
+            BUFFER.try_with(|kept| kept.set(buffer.into_bytes()))
+        };
     }
 }
 
@@ -64,14 +75,13 @@ impl FromNapiValue for Text {
         let status =
             unsafe { sys::napi_get_value_string_utf16(env, value, ptr::null_mut(), 0, &raw mut units) };
         check_status!(status, "a text was expected")?;
-        let bytes = BUFFER.try_with(Cell::take).unwrap_or_default();
-        if units > LONG { converted(env, value, units, bytes) } else { read(env, value, units, bytes) }
-            .map(Self)
+        if units > LONG { converted(env, value, units) } else { read(env, value, units) }
     }
 }
 
 /// Lets Node write UTF-8.
-fn read(env: sys::napi_env, value: sys::napi_value, units: usize, mut bytes: Vec<u8>) -> Result<String> {
+fn read(env: sys::napi_env, value: sys::napi_value, units: usize) -> Result<Text> {
+    let mut bytes = BUFFER.try_with(Cell::take).unwrap_or_default();
     bytes.clear();
     // A unit takes three bytes at most.
     bytes.reserve(units * 3 + MARGIN);
@@ -83,12 +93,14 @@ fn read(env: sys::napi_env, value: sys::napi_value, units: usize, mut bytes: Vec
         check_status!(status, "a text was expected")?;
         bytes.set_len(written);
     }
-    String::from_utf8(bytes)
-        .map_err(|_| Error::new(Status::StringExpected, "Node gave a text that is no UTF-8"))
+    let buffer = String::from_utf8(bytes)
+        .map_err(|_| Error::new(Status::StringExpected, "Node gave a text that is no UTF-8"))?;
+    Ok(Text { len: buffer.len(), buffer, filled: false })
 }
 
-/// Takes UTF-16 and converts it.
-fn converted(env: sys::napi_env, value: sys::napi_value, units: usize, mut bytes: Vec<u8>) -> Result<String> {
+/// Takes UTF-16 and converts it. What the buffer held before stays in it as filling: it is text already, so nothing is looked
+/// through twice.
+fn converted(env: sys::napi_env, value: sys::napi_value, units: usize) -> Result<Text> {
     let mut wide = UNITS.try_with(Cell::take).unwrap_or_default();
     wide.clear();
     wide.reserve(units + 1);
@@ -100,20 +112,19 @@ fn converted(env: sys::napi_env, value: sys::napi_value, units: usize, mut bytes
         check_status!(status, "a text was expected")?;
         wide.set_len(written);
     }
-    // Most texts have few letters beyond ASCII; for those that have more there is room enough after the first round.
-    let (mut taken, mut made) = (0, 0);
-    for room in [written + written / 8 + 4, written * 3 + 4] {
-        bytes.resize(room, 0);
-        let (Some(rest), Some(free)) = (wide.get(taken..), bytes.get_mut(made..)) else { break };
-        let (read, put) = convert_utf16_to_utf8_partial(rest, free);
-        (taken, made) = (taken + read, made + put);
-        if taken == written {
+    let mut buffer = FILLING.try_with(Cell::take).unwrap_or_default();
+    // Most texts have few letters beyond ASCII; for those that have more there is room enough in the second round.
+    let mut len = 0;
+    for room in [written + written / 8 + MARGIN, written * 3 + MARGIN] {
+        buffer.extend(std::iter::repeat_n('\0', room.saturating_sub(buffer.len())));
+        let (read, made) = convert_utf16_to_str_partial(&wide, &mut buffer);
+        len = made;
+        if read == written {
             break;
         }
     }
-    bytes.truncate(made);
     if wide.capacity() <= KEPT {
         let _ = UNITS.try_with(|kept| kept.set(wide));
     }
-    String::from_utf8(bytes).map_err(|_| Error::new(Status::StringExpected, "a text is no UTF-8"))
+    Ok(Text { buffer, len, filled: true })
 }

@@ -125,6 +125,23 @@ test("lone surrogates are mended", async () => {
   assert.equal(lone.output, "x\ufffd");
 });
 
+test("long texts arrive letter by letter, whatever letters they have, and leave nothing in the next one", async () => {
+  const { client, sent } = fresh(server);
+  const texts = {
+    ascii: "plain ".repeat(3000),
+    latin: `é${"café ".repeat(700)}`,
+    wide: "漢字".repeat(5000),
+    pairs: `a${"😀".repeat(3000)}`,
+    lone: `${"x".repeat(5000)}\ud800y${"\udc00".repeat(100)}`,
+    ends: `${"é".repeat(4000)}\ud83d`,
+    after: "é".repeat(2100),
+    short: "ü",
+  };
+  for (const [name, input] of Object.entries(texts)) client.startObservation(name, { input }).end();
+  const found = await sent();
+  for (const [name, input] of Object.entries(texts)) assert.ok(found[name].input === input.toWellFormed(), name);
+});
+
 /** Without printing megabytes where it is not so. */
 const matches = (text, pattern) => assert.ok(pattern.test(text), `${text.slice(0, 100)} ... ${text.slice(-100)}`);
 
