@@ -110,12 +110,12 @@ async function visit(context, asked, target = server.url) {
   heard.catch(() => undefined);
   const query = new URLSearchParams({ key, server: between.url, ...asked });
   const flags = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--disable-popup-blocking", "--remote-debugging-port=0"];
-  const browser = spawn(chromium, [...flags, `--user-data-dir=${profile}`, `${pages.url}/?${query}`], { stdio: "ignore" });
+  const browser = spawn(chromium, [...flags, `--user-data-dir=${profile}`, `${pages.url}/?${query}`], { stdio: "ignore", detached: true });
   const gone = new Promise((resolve) => browser.once("close", resolve));
   context.after(async () => {
-    browser.kill("SIGKILL");
+    // With its children, which would go on writing.
+    if (browser.exitCode === null && browser.signalCode === null) process.kill(-browser.pid, "SIGKILL");
     await gone;
-    // Its own children may still be writing for a moment.
     rmSync(profile, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 });
   });
   return { key, heard, paths: between.paths };
