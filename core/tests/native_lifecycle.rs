@@ -202,7 +202,7 @@ fn a_process_lives_flushes_forks_and_says_goodbye() {
     // Everything that was submitted has ended somewhere; a flush answers at its deadline even where the exporter is late.
     let until = Instant::now() + Duration::from_secs(5);
     while native::current().stats().observations.pending > 0 && Instant::now() < until {
-        std::thread::sleep(Duration::from_millis(1));
+        thread::sleep(Duration::from_millis(1));
     }
     let stats = native::current().stats();
     let ended = stats.observations.delivered
